@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod maintenance;
 mod notifications;
+mod outcome;
 mod plugin;
 mod print;
 mod routes;
@@ -24,9 +25,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::plugin_host::{COMPILE_SUBCOMMAND, compile_child};
-
-/// Settings are wrong: `EX_USAGE`.
-const EXIT_USAGE: u8 = 64;
+use outcome::{EXIT_USAGE, failed};
 
 /// Watches the services you depend on and do not run.
 #[derive(Debug, Parser)]
@@ -61,7 +60,7 @@ enum Command {
     #[command(subcommand)]
     Services(services::Services),
     /// Plugins: make, build, test, try and check one; install it, run it beside the active version,
-    /// roll back; say what it may do.
+    /// roll back; change its grants.
     #[command(subcommand)]
     Plugin(Box<plugin::Plugin>),
     /// Alerts: list, show, acknowledge, resolve.
@@ -82,7 +81,7 @@ enum Command {
     /// API tokens: create with scopes and an end, list, revoke.
     #[command(subcommand, name = "token", visible_alias = "tokens")]
     Tokens(tokens::Tokens),
-    /// Who is told of which alerts.
+    /// Routes: which channels get which alerts.
     #[command(subcommand)]
     Routes(routes::Routes),
     /// Rules and escalations: list them, play a rule over the stored history.
@@ -113,39 +112,30 @@ pub fn main() -> ExitCode {
         let server = cli.server;
         match cli.command {
             Command::Serve(serve) => serve.run().await,
-            Command::Demo(demo) => demo.run().await.map(|()| 0),
+            Command::Demo(demo) => demo.run().await,
             Command::CheckConfig(check) => check.run(&server).await,
-            Command::Sql(sql) => sql.run(&server).await.map(|()| 0),
-            Command::Config(config) => config.run(&server).await.map(|()| 0),
-            Command::Store(store) => store.run().await.map(|()| 0),
+            Command::Sql(sql) => sql.run(&server).await,
+            Command::Config(config) => config.run(&server).await,
+            Command::Store(store) => store.run().await,
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
-            Command::Alerts(alerts) => alerts.run(&server).await.map(|()| 0),
-            Command::Notifications(notifications) => notifications.run(&server).await.map(|()| 0),
-            Command::Rule(rule) => rule.run(&server).await.map(|()| 0),
+            Command::Alerts(alerts) => alerts.run(&server).await,
+            Command::Notifications(notifications) => notifications.run(&server).await,
+            Command::Rule(rule) => rule.run(&server).await,
             Command::Channels(channels) => channels.run(&server).await,
-            Command::Silences(silences) => silences.run(&server).await.map(|()| 0),
-            Command::Maintenance(maintenance) => maintenance.run(&server).await.map(|()| 0),
-            Command::Tokens(tokens) => tokens.run(&server).await.map(|()| 0),
-            Command::Routes(routes) => routes.run(&server).await.map(|()| 0),
-            Command::CompileComponent => Ok(EXIT_USAGE),
+            Command::Silences(silences) => silences.run(&server).await,
+            Command::Maintenance(maintenance) => maintenance.run(&server).await,
+            Command::Tokens(tokens) => tokens.run(&server).await,
+            Command::Routes(routes) => routes.run(&server).await,
+            Command::CompileComponent => Ok(ExitCode::from(EXIT_USAGE)),
         }
     });
     // A resolver that hangs in a blocking thread must not keep the program alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match ended {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
-}
-
-#[expect(clippy::print_stderr, reason = "the program's last word")]
-fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error}");
-    for cause in error.chain().skip(1) {
-        eprintln!("  caused by: {cause}");
-    }
-    ExitCode::FAILURE
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod net;
 pub mod plugin_host;
 pub mod store;
 
+pub mod api_types;
 pub mod child;
 pub mod domain;
 pub mod spec;

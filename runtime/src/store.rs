@@ -11,5 +11,5 @@ pub use control::{ControlError, ControlStore, KeyError, Keyring};
 pub use lock::LockError;
 pub use results::{
     EventFilter, QueryError, QueryLimits, ResultError, ResultHealth, ResultSettings, ResultStore,
-    SpoolSettings, SqlAnswer, Writer,
+    SpoolSettings, SqlAnswer, SqlColumn, Writer,
 };

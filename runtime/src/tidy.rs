@@ -11,7 +11,14 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
-        &["app", "config", "local", "plugin_host", "telemetry"],
+        &[
+            "app",
+            "config",
+            "local",
+            "plugin_host",
+            "telemetry",
+            "api_types",
+        ],
     ),
     (
         "app",
@@ -43,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
             "plugin_host",
             "spec",
+            "api_types",
         ],
     ),
     // Use cases that need more than one engine.
@@ -72,6 +80,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("net", &[]),
     // Ground.
     ("child", &[]),
+    ("api_types", &["spec"]),
     ("domain", &[]),
     ("spec", &[]),
     ("telemetry", &[]),

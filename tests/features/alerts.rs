@@ -1,4 +1,4 @@
-//! From an outage to the people who have to know, and back.
+//! Alerts from an outage to the people who have to know, and back.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn runs(api: &Api, status: &str) -> i64 {
     .await
 }
 
-/// Until so many more runs with that status were stored.
+/// Waits until so many more runs with that status were stored.
 async fn more_runs(api: &Api, status: &str, more: i64) {
     let before = runs(api, status).await;
     wait_for(
@@ -136,7 +136,7 @@ async fn stopping_nginx_leads_to_one_message_per_channel_and_a_restart_to_one_mo
         }
     })
     .await;
-    // It stays down: nobody is told again.
+    // It stays down: no second message is sent.
     more_runs(&api, "error", 3).await;
     assert_eq!(inbox.received("/webhook").len(), 1);
     assert_eq!(inbox.received("/slack").len(), 1);
@@ -200,7 +200,7 @@ async fn stopping_nginx_leads_to_one_message_per_channel_and_a_restart_to_one_mo
     }
     assert_ne!(mails[0].header("message-id"), mails[1].header("message-id"));
 
-    // The history says all of it: by API and by SQL.
+    // The history has all of it: by API and by SQL.
     let detail = api
         .get(&format!("/api/v1/alerts/{}", firing["id"]))
         .await
@@ -350,7 +350,7 @@ alerts:
         .await;
     let api = runtime.api();
 
-    // Over before it fires: nobody hears of it.
+    // Over before it fires: no message is sent.
     let pending = wait_for_alert(&api, "pending").await;
     vendor.set_status("/health", 200);
     wait_for("the suspicion to pass", PATIENCE, async || {

@@ -25,7 +25,7 @@ const ROUTES: [(&str, &str); 20] = [
     ("PUT", "/api/v1/plugins/{name}"),
     ("POST", "/api/v1/plugins/{name}/rollback"),
     ("POST", "/api/v1/sql"),
-    // Not there at all: nobody without a token learns that.
+    // Not there at all: a client without a token can't find out.
     ("GET", "/api/v1/secrets"),
     ("GET", "/api/v2/services"),
     ("DELETE", "/"),
@@ -33,7 +33,7 @@ const ROUTES: [(&str, &str); 20] = [
 
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Its senders have no token: the plugin asks for their signature.
+/// Path whose senders have no token: the plugin checks their signature.
 const SIGNED: &str = "/webhooks/{service}/{webhook}";
 
 fn filled(path: &str) -> String {
@@ -46,7 +46,7 @@ fn filled(path: &str) -> String {
 async fn nothing_but_health_is_answered_without_a_token() {
     let runtime = TestRuntime::builder().start().await;
     let described = runtime.api().get("/api/v1/openapi.json").await.expect(200);
-    // What is listed here, and whatever else the program says it has.
+    // What is listed here, and whatever else the program lists.
     let mut routes: BTreeSet<(String, String)> = ROUTES
         .iter()
         .map(|(method, path)| ((*method).to_owned(), (*path).to_owned()))

@@ -1,5 +1,5 @@
 //! The author's loop, without a server: a new project is built, tested, run, timed and looked at on
-//! the command line.
+//! the command line. It is one file because each step takes the project of the step before.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -218,7 +218,7 @@ async fn a_new_probe_is_tested_run_timed_and_inspected() {
     let again = plugin(&folder, &["new", "quota"]).await;
     has(&again, 1, &["already", "nothing is overwritten"]);
 
-    // What the compiler says comes through.
+    // The compiler's text comes through.
     std::fs::write(project.join("src/lib.rs"), "fn check() -> Nonsense {}").unwrap();
     has(
         &plugin(&project, &["build"]).await,
@@ -628,7 +628,7 @@ async fn a_plugin_that_breaks_or_trespasses_is_told_as_the_server_would() {
         1,
         &["(plugin)"],
     );
-    // It reports nothing amiss, because every attempt was denied; its log says why.
+    // It reports nothing amiss, because every attempt was denied; its log has the reason.
     let trespasses = plugin(
         &folder,
         &[

@@ -61,7 +61,7 @@ async fn a_mended_address_gets_what_waits_what_is_dead_and_the_end() {
         "services:\n  - {{name: Shop API, baseUrl: \"{}\", healthEndpoint: /health, monitoring: {{interval: 1}}}}\n",
         target.url()
     );
-    // Nothing listens at the one; the other says that there is no such hook.
+    // Nothing listens at the one; the other answers that there is no such hook.
     let nowhere = format!("http://{}/hook", refusing_address());
     let mut runtime = TestRuntime::builder()
         .services(services)

@@ -350,7 +350,7 @@ async fn five_hundred_awkward_alerts_arrive_on_every_channel() {
         .start()
         .await;
     let last = |api: &str| apis.taken(api).last().cloned().unwrap_or_default();
-    // What each channel says when all are in its message.
+    // Message of each channel with all alerts in it.
     let is_whole = || {
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         let mail = mailbox

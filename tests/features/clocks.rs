@@ -1,4 +1,4 @@
-//! The wall clock jumps: checks go on in their rhythm, alerts go out, and one row says what is
+//! The wall clock jumps: checks go on in their rhythm, alerts go out, and one row shows what is
 //! missing.
 
 use extrack_tests::{Api, Inbox, PATIENCE, TestRuntime, Vendor, WallClock, wait_for};

@@ -1,8 +1,8 @@
-//! What people write: the seed's files as they stand, and faults that say where they are.
+//! Configuration files: the seed's files as they stand, and faults with their places.
 
-use extrack_tests::{PATIENCE, Said, Silent, TestRuntime, Vendor, wait_for};
+use extrack_tests::{HangingServer, PATIENCE, Said, TestRuntime, Vendor, wait_for};
 
-/// As the person wrote them whom the project is for.
+/// The files as the person wrote them whom the project is for.
 const SEED_SERVICES: &str = include_str!("../fixtures/seed/services.yaml");
 const SEED_ALERTS: &str = include_str!("../fixtures/seed/alerts.yaml");
 const HOOK: (&str, &str) = (
@@ -10,7 +10,7 @@ const HOOK: (&str, &str) = (
     "https://hooks.slack.com/services/T000/B000/secret",
 );
 
-/// Every line of standard error that tells a fault, without the folder of the test.
+/// Returns every line of standard error with a fault, without the folder of the test.
 fn told(runtime: &TestRuntime, said: &Said) -> Vec<String> {
     let folder = format!("{}/", runtime.config().display());
     let lines = said.err.lines().map(|line| line.replace(&folder, ""));
@@ -308,7 +308,7 @@ async fn variables_of_the_seed_without_a_meaning_are_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_seeds_defaults_count_for_services_that_say_nothing() {
-    let silent = Silent::start().await;
+    let silent = HangingServer::start().await;
     let yaml = format!("services: [{{name: a, baseUrl: \"{}\"}}]\n", silent.url());
     let runtime = TestRuntime::builder()
         .services(yaml)

@@ -15,7 +15,7 @@ const DESCRIPTORS: u32 = 1_024;
 /// Each way of holding a connection.
 const HELD: usize = 370;
 
-/// What a stranger sends at first, and what it sends again and again to look alive.
+/// Bytes that a client sends at first, and again and again to look alive.
 const WAYS: [(&str, &str); 3] = [
     ("", ""),
     ("GET / HTTP/1.1\r\nhost: x\r\n", "a"),

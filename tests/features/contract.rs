@@ -24,7 +24,7 @@ interface clock {
 }
 
 interface random {
-  /// At most 4,096.
+  /// Random bytes, at most 4,096.
   bytes: func(count: u32) -> list<u8>;
 }
 

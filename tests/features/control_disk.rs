@@ -53,7 +53,7 @@ fn spec(vendor: &Vendor, slug: &str) -> Value {
     })
 }
 
-/// Summaries of the messages that say so of a service, by their keys: a message that comes twice
+/// Summaries of the messages about a service, by their keys: a message that comes twice
 /// under one key is one.
 fn told(inbox: &Inbox, service: &str, status: &str) -> Vec<String> {
     let mut keys = BTreeSet::new();

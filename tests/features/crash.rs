@@ -1,5 +1,5 @@
-//! `kill -9` at random moments: what was committed is kept, and everyone who had to be told has
-//! been told.
+//! `kill -9` at random moments: what was committed is kept, and every notification that was due has
+//! been sent.
 
 use std::time::Duration;
 

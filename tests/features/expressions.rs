@@ -1,5 +1,5 @@
 //! Expressions and templates that grow without end, in settings of people who may write some: they
-//! end, and nobody else notices.
+//! end, and disturb no other.
 
 use extrack_tests::{PATIENCE, TestRuntime, Vendor, wait_for};
 use serde_json::json;

@@ -1,7 +1,9 @@
-//! What a plugin may do: what it wants, as far as the operator allows it, and no more than its
+//! Grants: a plugin may do what it wants, as far as the operator allows it, and no more than its
 //! budget.
 
-use extrack_tests::{Api, PATIENCE, Silent, TargetServer, TestRuntime, components, wait_for};
+use extrack_tests::{
+    Api, HangingServer, PATIENCE, TargetServer, TestRuntime, components, wait_for,
+};
 use serde_json::{Value, json};
 
 const TRIES: &str = "probe-tries";
@@ -85,7 +87,7 @@ async fn what_is_wanted_needs_a_grant() {
         .await;
     let api = runtime.api();
 
-    // Nobody said anything: the service's own host, all methods, its credentials; no other host.
+    // Without any grants: the service's own host, all methods, its credentials; no other host.
     for slug in ["own", "locked", "posts"] {
         let found = api.check(slug).await;
         assert_eq!(
@@ -320,7 +322,7 @@ async fn a_component_is_checked_against_its_grants_before_it_runs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_line_of_a_budget_ends_the_run_and_is_named() {
-    let (nginx, silent) = (TargetServer::start().await, Silent::start().await);
+    let (nginx, silent) = (TargetServer::start().await, HangingServer::start().await);
     let url = nginx.url();
     let services = [
         service("cpu", "probe-loops", &url, 5_000, ""),
@@ -424,7 +426,7 @@ async fn each_line_of_a_budget_ends_the_run_and_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_runs_at_the_same_time_than_it_has_turns() {
-    let (nginx, silent) = (TargetServer::start().await, Silent::start().await);
+    let (nginx, silent) = (TargetServer::start().await, HangingServer::start().await);
     let services = [
         service(
             "holds",

@@ -1,5 +1,5 @@
-//! Guests that misbehave: each costs its own run, is recorded as what it did, and nobody else
-//! notices.
+//! Guests that misbehave: each costs its own run, is recorded as what it did, and disturbs
+//! no other.
 
 mod abi;
 mod bounds;
@@ -8,7 +8,7 @@ mod egress;
 mod isolation;
 
 use extrack_tests::{
-    Api, Inbox, PATIENCE, Silent, TargetServer, TestRuntime, Vendor, components, wait_for,
+    Api, HangingServer, Inbox, PATIENCE, TargetServer, TestRuntime, Vendor, components, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 struct Hostile {
     guest: &'static str,
     interval_s: u32,
-    /// Of `plugin_runs`; any of these.
+    /// Outcomes in `plugin_runs`; any of these.
     outcomes: &'static [&'static str],
-    /// Of the observation.
+    /// Status of the observation.
     error_kind: &'static str,
     /// A part of the reason.
     says: &'static str,
@@ -149,8 +149,8 @@ async fn assert_unharmed(api: &Api) {
     assert_eq!(api.get("/readyz").await.status, 200);
 }
 
-/// Of a hundred runs, how many began within that many seconds of their moment; as a bound of the
-/// metric says it.
+/// Returns how many of a hundred runs began within that many seconds of their moment; the bound is
+/// one that the metric has.
 async fn began_within(api: &Api, seconds: &str) -> f64 {
     let metrics = api.metrics().await;
     let value = |name: &str| -> f64 {
@@ -205,7 +205,7 @@ async fn wait_for_runs(api: &Api, guest: &str, function: &str, wanted: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_costs_its_own_run_only_and_is_recorded_as_such() {
-    let (nginx, silent) = (TargetServer::start().await, Silent::start().await);
+    let (nginx, silent) = (TargetServer::start().await, HangingServer::start().await);
     let hostile = |hostile: &Hostile| {
         service(
             hostile.guest,

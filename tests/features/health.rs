@@ -1,4 +1,4 @@
-//! Plugins that break: who is told, what is shown of their services, and how it ends.
+//! Plugins that break: who is notified, what is shown of their services, and how it ends.
 
 use extrack_tests::{Api, Inbox, PATIENCE, TestRuntime, Vendor, components, wait_for};
 use serde_json::Value;
@@ -151,7 +151,7 @@ async fn a_plugin_that_keeps_trapping_is_told_once_and_is_no_outage_of_its_servi
         "the page shows an outage"
     );
 
-    // A restart forgets nothing, and tells nobody again. What is counted in SQL comes a second
+    // A restart forgets nothing, and notifies nothing again. What is counted in SQL comes a second
     // after what the health knows.
     wait_for_runs(&api, "trap", 3).await;
     runtime.restart().await;

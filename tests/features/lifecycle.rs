@@ -1,5 +1,4 @@
-//! What people do to alerts, what happens when nobody does anything, and what of it outlives a
-//! `kill -9`.
+//! Actions of people on alerts, what happens without any, and what of it outlives a restart.
 
 use std::time::Duration;
 
@@ -48,7 +47,7 @@ async fn wait_for_messages(inbox: &Inbox, path: &str, count: usize) {
     .await;
 }
 
-/// Until so many more runs were stored.
+/// Waits until so many more runs were stored.
 async fn more_runs(api: &Api, more: i64) {
     let count = async || {
         api.sql_count("SELECT count(*) FROM observations WHERE service = 'shop-api' AND NOT missed")
@@ -182,7 +181,7 @@ async fn an_acknowledgement_stops_the_escalation_over_a_restart_until_it_runs_ou
         )
         .await;
     }
-    // Once for its step, once because nobody was on it any more.
+    // Once for its step, once because the acknowledgement was taken back.
     assert_eq!(statuses(&inbox, "/pager"), ["firing", "firing", "resolved"]);
     wait_for_messages(&inbox, "/watchdog", 2).await;
     assert!(

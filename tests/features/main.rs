@@ -1,4 +1,4 @@
-//! What the program promises, tried from outside: one module a feature.
+//! Promises of the program, tried from outside: one module a feature.
 
 mod alerts;
 mod api;

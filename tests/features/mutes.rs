@@ -1,4 +1,4 @@
-//! What is muted pages in no way, and what ends with its cause is never announced.
+//! Mutes: what is muted pages in no way, and what ends with its cause is never announced.
 
 use std::time::Duration;
 

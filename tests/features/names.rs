@@ -1,4 +1,4 @@
-//! Names are resolved so that a name server which is dead, or says something odd, costs what
+//! Names are resolved so that a name server which is dead, or answers something odd, costs what
 //! depends on it and nothing else.
 
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! Everything is down at once: what still answers is still checked, nothing that is not known is
+//! An outage of everything at once: what still answers is still checked, nothing that is not known is
 //! shown as healthy, and the monitor's own lost network is one alert.
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,7 +13,7 @@ const HOSTS: usize = 250;
 /// A start compiles three thousand services, in a debug build.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Hosts that take connections until their queue is full, and never say a word.
+/// Hosts that take connections until their queue is full, and never send a byte.
 fn silent_hosts() -> Vec<TcpListener> {
     let host =
         |index: usize| Ipv4Addr::new(127, 0, 1 + (index / 250) as u8, 1 + (index % 250) as u8);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// Installing compiles, in a debug build of the compiler.
 const COMPILING: Duration = Duration::from_secs(120);
 
-/// Without its health, which every run changes.
+/// Returns a plugin without its health, which every run changes.
 async fn active(api: &Api, name: &str) -> Value {
     let mut plugin = api
         .get(&format!("/api/v1/plugins/{name}"))
@@ -380,7 +380,7 @@ async fn a_file_dropped_into_the_watched_folder_is_installed() {
     wait_for_version(&api, "swapped", "2.0.0").await;
 
     // A file that is still being written is not taken for a component; one that never becomes one
-    // is told of in the log.
+    // is in the log.
     std::fs::write(runtime.plugins().join("bad.wasm"), "no component").unwrap();
     wait_for("the refusal in the log", PATIENCE, async || {
         let log = runtime.logs();
@@ -397,7 +397,7 @@ async fn a_file_dropped_into_the_watched_folder_is_installed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_swaps_roll_backs_and_promotions_under_running_probes_lose_no_run() {
     const SERVICES: usize = 40;
-    /// Of four swaps.
+    /// Versions of four swaps.
     const ROUNDS: usize = 50;
     let vendor = Vendor::start().await;
     let (one, two) = (

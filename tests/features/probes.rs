@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use extrack_tests::{
-    Api, Authority, DnsServer, Silent, TargetServer, TestRuntime, Vendor, refusing_address,
+    Api, Authority, DnsServer, HangingServer, TargetServer, TestRuntime, Vendor, refusing_address,
 };
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// Of every probe below, unless it says otherwise.
+/// Time-out of every probe below, unless it has one of its own.
 const TIMEOUT_MS: u64 = 3_000;
 
-/// What a check has to find.
+/// Result that a check has to find.
 struct Wanted {
     slug: &'static str,
     status: &'static str,
@@ -55,7 +55,7 @@ async fn look(api: &Api, wanted: &Wanted) {
     );
     for phase in ["dnsUs", "connectUs", "tlsUs", "firstByteUs", "bodyUs"] {
         // An address in place of a name needs no DNS, and whether that counts as a phase is
-        // nobody's business.
+        // not for others.
         if phase == "dnsUs" && !wanted.phases.contains(&phase) {
             continue;
         }
@@ -104,7 +104,7 @@ async fn look(api: &Api, wanted: &Wanted) {
 async fn a_web_service_is_judged_by_its_answer() {
     let (nginx, silent, vendor, refusing) = (
         TargetServer::start().await,
-        Silent::start().await,
+        HangingServer::start().await,
         Vendor::start().await,
         refusing_address(),
     );
@@ -254,7 +254,7 @@ async fn a_web_service_is_judged_by_its_answer() {
     }
 }
 
-/// It takes as long as the time-out and not much longer, and its text names it.
+/// Checks that it takes as long as the time-out and not much longer, and that its text names it.
 async fn look_at_a_timeout(api: &Api, wanted: &Wanted) {
     let started = Instant::now();
     let found = api.check(wanted.slug).await;
@@ -443,7 +443,7 @@ async fn look_at_tls(api: &Api, wanted: &Wanted) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_are_looked_up() {
-    let (dns, silent) = (DnsServer::start().await, Silent::start().await);
+    let (dns, silent) = (DnsServer::start().await, HangingServer::start().await);
     let lookup = |slug: &str, name: &str, settings: &str| {
         service(
             slug,
@@ -510,7 +510,7 @@ async fn names_are_looked_up() {
     );
     let started = Instant::now();
     let silent = api.check("no-server").await;
-    // It accepts over TCP alone: over UDP nobody is there.
+    // It accepts over TCP alone: over UDP there is no server.
     assert_eq!(silent["status"], "error", "{silent}");
     assert!(
         ["timeout", "dns", "connect"].contains(&silent["errorKind"].as_str().unwrap_or_default()),
@@ -523,7 +523,7 @@ async fn names_are_looked_up() {
 async fn ports_are_tried() {
     let (nginx, silent, refusing) = (
         TargetServer::start().await,
-        Silent::start().await,
+        HangingServer::start().await,
         refusing_address(),
     );
     let tcp = |slug: &str, address: String| service(slug, "TCP", &address, "");

@@ -1,7 +1,7 @@
 //! Where a probe gets to, and what goes along: its own service, what the operator named, and
 //! nothing else.
 
-use extrack_tests::{Api, Names, PATIENCE, Tap, TestRuntime, components, wait_for};
+use extrack_tests::{Api, Names, PATIENCE, RecordingServer, TestRuntime, components, wait_for};
 use serde_json::{Value, json};
 
 const GUEST: &str = "probe-attempts";
@@ -14,13 +14,13 @@ fn says(found: &Value) -> &str {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redirect_to_another_host_is_followed_where_the_operator_names_it() {
-    let tap = Tap::start().await;
-    let port = tap.address().port();
+    let server = RecordingServer::start().await;
+    let port = server.address().port();
     let service = |name: &str, to: &str, more: &str| {
         format!(
             "\n  - {{name: {name}, baseUrl: \"{}\", healthEndpoint: \"/to/{to}\", authentication: {{type: bearer, token: {TOKEN}}}, \
              monitoring: {{interval: 86400, timeout: 5000}}{more}}}",
-            tap.url()
+            server.url()
         )
     };
     let other = format!("http://localhost:{port}/there");
@@ -52,14 +52,14 @@ async fn a_redirect_to_another_host_is_followed_where_the_operator_names_it() {
         }
     };
     let followed = async |slug: &str| {
-        let before = tap.requests().len();
+        let before = server.requests().len();
         let found = api.check(slug).await;
         assert_eq!(
             (&found["status"], &found["metrics"]["redirects"]),
             (&json!("healthy"), &json!(1)),
             "{found}"
         );
-        let requests = tap.requests();
+        let requests = server.requests();
         let [first, second] = &requests[before..] else {
             panic!("{requests:?}")
         };
@@ -114,7 +114,10 @@ async fn a_redirect_to_another_host_is_followed_where_the_operator_names_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_side_door_lets_a_secret_out() {
-    let (own, other) = (Tap::start().await, Tap::start().await);
+    let (own, other) = (
+        RecordingServer::start().await,
+        RecordingServer::start().await,
+    );
     let (url, other_port) = (own.url(), other.address().port());
     let elsewhere = format!("http://localhost:{other_port}");
     let key = json!([["x-key", "<key>"]]);
@@ -210,8 +213,8 @@ async fn no_side_door_lets_a_secret_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_private_name_of_the_files_may_move_among_private_addresses() {
-    let (tap, names) = (Tap::start().await, Names::start().await);
-    let port = tap.address().port();
+    let (server, names) = (RecordingServer::start().await, Names::start().await);
+    let port = server.address().port();
     names.set("inner.test", &["127.0.0.1", "127.0.0.2"]);
     let services = format!(
         "services: [{{name: inner, baseUrl: \"http://inner.test:{port}\", monitoring: {{interval: 86400, timeout: 5000}}}}]\n"
@@ -229,11 +232,11 @@ async fn a_private_name_of_the_files_may_move_among_private_addresses() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_among_the_headers_of_a_probe_is_kept_as_one() {
-    let tap = Tap::start().await;
+    let server = RecordingServer::start().await;
     let mut runtime = TestRuntime::builder().start().await;
     let api = runtime.api();
     let service = json!({
-        "name": "Shop", "baseUrl": tap.url(), "private": true,
+        "name": "Shop", "baseUrl": server.url(), "private": true,
         "monitoring": {"interval": 86400, "timeout": 5000, "settings": {"headers": {"X-Api-Key": KEY, "Accept": "text/plain"}}},
     });
     let created = api.post("/api/v1/services", &service).await.expect(201);
@@ -250,7 +253,7 @@ async fn a_secret_among_the_headers_of_a_probe_is_kept_as_one() {
         "{shown}"
     );
     assert_eq!(api.check("shop").await["status"], "healthy");
-    let requests = tap.requests();
+    let requests = server.requests();
     assert!(
         requests[0]
             .to_lowercase()

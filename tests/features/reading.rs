@@ -1,5 +1,4 @@
-//! What people point a probe at is read as they mean it: answers byte for byte as servers send
-//! them, and TLS as it is found.
+//! Reading of answers as people mean it: byte for byte as servers send them, and TLS as it is found.
 
 use extrack_tests::certificates::Identity;
 use extrack_tests::{Scripted, TargetServer, TestRuntime};
@@ -144,7 +143,7 @@ async fn bytes_of_a_redirect_reach_the_server_as_they_came() {
     assert_eq!(found["status"], "healthy", "{found}");
 }
 
-/// Of `fixtures/certificates`.
+/// Returns the text of a file in `fixtures/certificates`.
 fn identity(name: &str) -> Identity {
     let read = |kind: &str| {
         let path = format!(

@@ -9,7 +9,7 @@ use axum::routing::get;
 use extrack_plugin::fake::Host;
 use extrack_tests::runtime::text;
 use extrack_tests::{
-    Api, Inbox, Mood, PATIENCE, Said, Silent, TestRuntime, Vendor, components, wait_for,
+    Api, HangingServer, Inbox, Mood, PATIENCE, Said, TestRuntime, Vendor, components, wait_for,
 };
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
@@ -19,7 +19,7 @@ use crate::secrets::files_with;
 const KEY: &str = "s3cret-k3y-of-the-shop";
 const TOKEN: &str = "t0ken-0f-the-pr0be";
 
-/// Says the state `ok`, and whatever it was sent.
+/// Answers the state `ok`, and the request as it came.
 struct Echo {
     url: String,
     _server: AbortOnDropHandle<()>,
@@ -290,7 +290,7 @@ services:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_way_to_fail_replays_to_the_same() {
     let (silent, vendor, mut inbox) = (
-        Silent::start().await,
+        HangingServer::start().await,
         Vendor::start().await,
         Inbox::start().await,
     );

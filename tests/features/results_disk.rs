@@ -149,7 +149,7 @@ async fn told(inbox: &Inbox, service: &str, since: Instant) -> f64 {
     since.elapsed().as_secs_f64()
 }
 
-/// Messages that say that this service fires.
+/// Messages about this service that fires.
 fn firing(inbox: &Inbox, service: &str) -> usize {
     let fires =
         |alert: &Value| alert["status"] == "firing" && alert["labels"]["service"] == service;

@@ -220,7 +220,7 @@ async fn a_kill_at_each_step_of_a_message_loses_and_reorders_nothing() {
         wait_for_alerts(&runtime.api(), state, 1).await;
         runtime.kill().await;
 
-        // The message is committed, and nobody takes it.
+        // The message is committed, and no one takes it.
         runtime.start().await;
         let tried = wait_for("an attempt that failed", PATIENCE, async || {
             let waiting = runtime
@@ -245,7 +245,7 @@ async fn a_kill_at_each_step_of_a_message_loses_and_reorders_nothing() {
         wait_for_messages(&inbox, before + 1).await;
         runtime.kill().await;
 
-        // The other side has answered, and perhaps nobody has written that down.
+        // The other side has answered, and perhaps that is not stored.
         inbox.set_mood(Mood::Up).await;
         runtime.start().await;
         wait_for_messages(&inbox, before + 2).await;
@@ -431,7 +431,7 @@ async fn a_kill_between_transition_and_message_and_between_message_and_delivery_
         }
     })
     .await;
-    // One of the two may be well before the other is, and a group may tell of that in between.
+    // One of the two may be well before the other is, and a group may notify that in between.
     assert!(messages.len() <= 3, "{messages:?}");
     assert!(
         messages[1..]

@@ -217,7 +217,7 @@ alerts:
         summary(&silent).ends_with("or longer, wanted every 3s"),
         "{silent}"
     );
-    // Heard at last.
+    // Data at last.
     assert_eq!(api.check("quiet").await["status"], "healthy");
     let heard = wait_for_alert(&api, "Silent", "resolved").await;
     assert_eq!(heard["id"], silent["id"]);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use extrack_tests::{PATIENCE, Silent, TestRuntime, Vendor, wait_for};
+use extrack_tests::{HangingServer, PATIENCE, TestRuntime, Vendor, wait_for};
 use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_that_overlap_the_one_before_are_one_missed_row() {
-    let (silent, vendor) = (Silent::start().await, Vendor::start().await);
+    let (silent, vendor) = (HangingServer::start().await, Vendor::start().await);
     let yaml = format!(
         r#"
 services:

@@ -1,11 +1,11 @@
-//! Credentials reach the service they belong to, and nobody else ever sees them.
+//! Credentials reach the service they belong to, and are visible to no one else.
 
 use std::path::Path;
 
 use extrack_tests::{Inbox, PATIENCE, TargetServer, TestRuntime, Vendor, wait_for};
 use serde_json::json;
 
-/// What nginx wants to hear at `/locked`.
+/// Authorization that nginx wants at `/locked`.
 const API_KEY: &str = "s3cret-k3y";
 const HOOK_SECRET: &str = "T0PS3CR3T-hook-path";
 const ENCRYPTION_KEY: &str = "an encryption key that is long enough";
@@ -196,7 +196,7 @@ async fn without_an_encryption_key_one_is_made_that_only_the_owner_can_read() {
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(files_with(&runtime.data(), API_KEY), Vec::<String>::new());
 
-    // With another key the data is of no use, and the program says so instead of forgetting the
+    // With another key the data is of no use, and the program reports that instead of forgetting the
     // secrets.
     runtime.stop().await;
     let (config, data) = (runtime.config(), runtime.data());

@@ -312,7 +312,7 @@ async fn lists_come_in_pages() {
     }
 }
 
-/// A certificate nobody trusts, over the API: the service may be asked for, the answer is what it
+/// A certificate that is not trusted, over the API: the service may be asked for, the answer is what it
 /// is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_nobody_trusts_is_found_when_the_service_is_checked() {

@@ -1,5 +1,5 @@
-//! A candidate runs beside the active version of its plugin: it is compared, nobody acts on it, and
-//! it harms nobody.
+//! A candidate runs beside the active version of its plugin: it is compared, it alerts no one, and
+//! it does no harm.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn shadow(api: &Api, name: &str) -> Value {
         .expect(200)
 }
 
-/// Until the comparison looks so.
+/// Waits until the comparison looks so.
 async fn wait_for_shadow(
     api: &Api,
     name: &str,
@@ -54,7 +54,7 @@ async fn wait_for_shadow(
     .await
 }
 
-/// Until the active version has run so often again.
+/// Waits until the active version has run so often again.
 async fn wait_for_runs(vendor: &Vendor, more: u64) {
     let before = vendor.hits("/health");
     wait_for(
@@ -68,7 +68,8 @@ async fn wait_for_runs(vendor: &Vendor, more: u64) {
     .await;
 }
 
-/// No run of the active version was bad, late or left out, and nobody was told of anything.
+/// Checks that no run of the active version was bad, late or left out, and that no message was
+/// sent.
 async fn check_unharmed(api: &Api, inbox: &Inbox, since_ms: i64) {
     let bad = api
         .sql(

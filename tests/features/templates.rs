@@ -1,10 +1,10 @@
-//! Plugins in other languages: the templates are built as their README says, from the package
+//! Plugins in other languages: the templates are built by the commands of their README, from the package
 //! registries, and do their work; all of WASI is there and next to nothing of it is granted.
 
 use std::time::Duration;
 
 use extrack_tests::{
-    Api, Inbox, PATIENCE, Project, Silent, TargetServer, TestRuntime, Vendor, components,
+    Api, HangingServer, Inbox, PATIENCE, Project, TargetServer, TestRuntime, Vendor, components,
     refusing_address, wait_for,
 };
 use reqwest::Method;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::webhooks::sender;
 
-/// What nginx wants to hear at `/locked/status`.
+/// Authorization that nginx wants at `/locked/status`.
 const API_KEY: &str = "s3cret-k3y";
 
 fn fetch(name: &'static str) -> Project {
@@ -59,7 +59,7 @@ async fn runs(api: &Api, plugin: &str, count: usize, columns: &str) -> Vec<Vec<V
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn probes_in_javascript_and_python_see_what_is_there() {
-    let (nginx, silent) = (TargetServer::start().await, Silent::start().await);
+    let (nginx, silent) = (TargetServer::start().await, HangingServer::start().await);
     let probes = ["js-probe", "js-fetch", "py-probe"];
     let mut builder = TestRuntime::builder()
         .services(format!(

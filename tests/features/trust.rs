@@ -9,7 +9,7 @@ use extrack_tests::{
 };
 use serde_json::{Value, json};
 
-/// What a service may be checked with: a plugin named `swapped`, as two versions.
+/// Plugin that a service may be checked with: `swapped`, as two versions.
 fn versions() -> (Vec<u8>, Vec<u8>) {
     (
         components::guest("swapped-one"),

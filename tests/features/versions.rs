@@ -234,7 +234,7 @@ async fn a_plugin_is_removed_with_all_its_versions_once_nothing_uses_it() {
     api.delete("/api/v1/plugins/swapped")
         .await
         .expect_problem(404);
-    // Whoever brings it again gets it again.
+    // A version that is installed again is there again.
     assert_eq!(
         api.plugin_put("swapped", &components::guest("swapped-one"))
             .await
@@ -470,8 +470,8 @@ async fn audited(api: &Api) -> Vec<Value> {
     api.list("/api/v1/audit?subject=plugin:swapped").await
 }
 
-/// What runs is what the log says, everything it calls kept is there and whole, and nothing else
-/// is.
+/// Checks that the log names what runs, that everything it keeps is there and whole, and nothing
+/// else.
 async fn check_consistency(api: &Api, runtime: &TestRuntime, acknowledged: usize) {
     let audit = audited(api).await;
     assert!(

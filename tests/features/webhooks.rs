@@ -1,5 +1,5 @@
-//! What services tell us: signed by the vendors' rules, kept before it is confirmed, and of no use
-//! to strangers.
+//! Webhooks of services: signed by the vendors' rules, kept before they are confirmed, and of no
+//! harm when they are forged. It is one file: all stories share the vendors' senders above them.
 
 mod durable;
 pub(crate) mod sender;
@@ -46,7 +46,7 @@ async fn started(webhooks: &str, alerts: &str) -> (TestRuntime, Vendor) {
     (builder.start().await, vendor)
 }
 
-/// As a sender that knows no token.
+/// Sends as a sender without a token.
 async fn post(
     api: &Api,
     path: &str,
@@ -149,7 +149,7 @@ async fn signed_deliveries_become_events_and_strangers_are_turned_away() {
         );
     }
 
-    // Signed, and not what it should be; too much; nobody there.
+    // Signed, and not what it should be; too much; no such webhook.
     let path = "/webhooks/shop/github";
     post(
         &api,
@@ -363,7 +363,7 @@ async fn without_a_proof_the_operator_has_to_say_so() {
         "{answered}"
     );
 
-    // A broken plugin is asked again later, with all that the sender has to say.
+    // A broken plugin is asked again later, with all that the sender sent.
     for (body, outcome) in [
         ("trap", "trap"),
         ("too many", "limit"),
@@ -457,7 +457,7 @@ alerts:
     )
     .await;
 
-    // What we measure ourselves does not take back what the vendor says.
+    // What we measure ourselves does not take back what the vendor reports.
     assert_eq!(api.check("shop").await["status"], "healthy");
     assert_eq!(api.service("shop").await["status"], "unhealthy");
 
@@ -518,7 +518,7 @@ async fn webhooks_come_and_go_over_the_api() {
             .expect(200),
         kept(1, 0)
     );
-    // Faults are told in their place.
+    // Faults are reported in their place.
     spec["webhooks"][0]["settings"] = json!({"secrets": 1});
     let problem = api
         .put("/api/v1/services/made", &spec)

@@ -18,7 +18,7 @@ pub struct Api {
     http: reqwest::Client,
 }
 
-/// What came back.
+/// Reply of the server.
 #[derive(Debug)]
 pub struct Reply {
     pub request: String,
@@ -99,7 +99,7 @@ impl Api {
         .await
     }
 
-    /// With the text of its `.minisig` file.
+    /// Sends a component, with the text of its `.minisig` file.
     pub async fn plugin_put_signed(&self, name: &str, component: &[u8], signature: &str) -> Reply {
         let request = self.request(Method::PUT, &format!("/api/v1/plugins/{name}"));
         let signature = STANDARD.encode(signature);
@@ -245,7 +245,8 @@ impl Reply {
         self.text
     }
 
-    /// RFC 9457: the status, the content type, and a body that says the same.
+    /// Checks that it is a problem (RFC 9457): the status, the content type, and a body with the
+    /// same status.
     #[track_caller]
     pub fn expect_problem(self, status: u16) -> Value {
         assert_eq!(

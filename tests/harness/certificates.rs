@@ -30,12 +30,13 @@ impl Authority {
         }
     }
 
-    /// What those who trust it need, as PEM.
+    /// Returns the certificate of the authority, as PEM.
     pub fn certificate(&self) -> &str {
         &self.certificate
     }
 
-    /// For these names and addresses, from `from_days` to `until_days` from now, at midnight UTC.
+    /// Makes a certificate for these names and addresses, from `from_days` to `until_days` from
+    /// now, at midnight UTC.
     pub fn sign(&self, names: &[&str], from_days: i64, until_days: i64) -> Identity {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("the names are good");

@@ -75,7 +75,7 @@ impl ChatApis {
         format!("http://{}{path}", self.address)
     }
 
-    /// What one API took so far.
+    /// Messages that one API took so far.
     pub fn taken(&self, api: &str) -> Vec<Value> {
         self.shared
             .lock()
@@ -86,7 +86,7 @@ impl ChatApis {
             .collect()
     }
 
-    /// What was refused, and why.
+    /// Requests that were rejected, and why.
     pub fn refused(&self) -> Vec<String> {
         self.shared.lock().1.clone()
     }
@@ -107,7 +107,7 @@ impl Shared {
     }
 }
 
-/// As most of them count: UTF-16 code units. What is no text is too long.
+/// Counts as most of them do: UTF-16 code units. What is no text is too long.
 fn characters(value: &Value) -> usize {
     value
         .as_str()

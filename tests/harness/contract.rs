@@ -33,7 +33,8 @@ pub fn read(folder: &Path) -> String {
     text
 }
 
-/// What a plugin built for `old` misses in `new`, or finds changed; empty if it runs as before.
+/// Returns what a plugin built for `old` misses in `new`, or finds changed; empty if it runs as
+/// before.
 pub fn breaks(old: &str, new: &str) -> Vec<String> {
     let (old, new) = (Contract::parse(old), Contract::parse(new));
     let mut breaks = Vec::new();
@@ -127,7 +128,7 @@ impl Contract {
     }
 }
 
-/// Without the version, whose last number may rise.
+/// Returns the name without the version, whose last number may rise.
 fn key_name(resolve: &Resolve, key: &WorldKey) -> String {
     match key {
         WorldKey::Interface(id) => interface_name(resolve, *id),
@@ -139,7 +140,8 @@ fn interface_name(resolve: &Resolve, id: InterfaceId) -> String {
     resolve.interfaces[id].name.clone().unwrap_or_default()
 }
 
-/// What stands behind a name, one level deep: the names in it have definitions of their own.
+/// Returns the definition behind a name, one level deep: the names in it have definitions of their
+/// own.
 fn definition(resolve: &Resolve, id: TypeId) -> String {
     let of = |kind: &Type| shape(resolve, kind);
     match &resolve.types[id].kind {

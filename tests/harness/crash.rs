@@ -1,5 +1,5 @@
-//! `kill -9` at random moments: what was committed is kept, and everyone who had to be told has
-//! been told, in order. The test does it often, the benchmark very often.
+//! `kill -9` at random moments: what was committed is kept, and every notification that was due has
+//! been sent, in order. The test does it often, the benchmark very often.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::wait::wait_for;
 
 const SERVICES: [&str; 3] = ["/a", "/b", "/c"];
 
-/// After the last start a message may still have to wait for its next attempt, whose distance
-/// doubles with each failure.
+/// Time after the last start: a message may still have to wait for its next attempt, whose distance
+/// grows.
 const DELIVERY: Duration = Duration::from_secs(600);
 
 /// `EXTRACK_TEST_SEED` repeats a run; how far the program comes between two kills is the machine's
@@ -160,7 +160,7 @@ pub async fn kill_often(most: usize, within: Duration) {
         started.elapsed().as_secs()
     );
 
-    // Each transition that somebody has to hear of has its messages, one for each channel.
+    // Each transition that is notified has its messages, one for each channel.
     let mut transitions = 0;
     for alert in api.list("/api/v1/alerts").await {
         let detail = api
@@ -271,7 +271,7 @@ fn first_arrivals(messages: &[Received]) -> BTreeMap<String, usize> {
     first
 }
 
-/// Of one group on one channel, what was decided on first arrived first.
+/// Checks that of one group on one channel, what was decided on first arrived first.
 fn assert_in_order(notifications: &[Value], first: &BTreeMap<String, usize>) {
     let mut lines: BTreeMap<(String, String), Vec<(i64, usize)>> = BTreeMap::new();
     for notification in notifications {

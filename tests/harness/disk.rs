@@ -12,7 +12,7 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Over an empty folder.
+    /// Mounts a small disk over an empty folder.
     pub fn mount(folder: &Path, megabytes: u32) -> Self {
         let options = format!("size={megabytes}m,mode=0755");
         let mounted = Command::new("mount")
@@ -31,7 +31,7 @@ impl SmallDisk {
         }
     }
 
-    /// Until nothing more fits, not even one byte.
+    /// Fills the disk until nothing more fits, not even one byte.
     pub fn fill(&self) {
         let mut filler = File::options()
             .create(true)

@@ -78,7 +78,7 @@ impl Guarded {
         self.counts.smuggled.load(Ordering::SeqCst)
     }
 
-    /// From now on the last token is as good as any other text.
+    /// Makes the last token as good as any other text.
     pub fn forget_tokens(&self) {
         self.counts.tokens.fetch_add(1, Ordering::SeqCst);
     }

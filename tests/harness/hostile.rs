@@ -23,7 +23,7 @@ pub struct Hostile {
     /// `(func (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result
     /// i32)`
     pub realloc: &'static str,
-    /// After an answer was read.
+    /// Pause after an answer was read.
     pub post_return: &'static str,
 }
 

@@ -19,7 +19,7 @@ pub enum Mood {
     Up,
     /// Answers 503 to everything.
     Failing,
-    /// Nothing listens.
+    /// No server listens.
     Refusing,
     /// Takes what comes, and never answers.
     Silent,
@@ -31,7 +31,7 @@ pub struct Received {
     pub path: String,
     pub headers: HeaderMap,
     pub body: Value,
-    /// As it came, for signatures.
+    /// Body as it came, for signatures.
     pub raw: Bytes,
 }
 
@@ -96,7 +96,7 @@ impl Inbox {
         self.server = Some(AbortOnDropHandle::new(server));
     }
 
-    /// Everything accepted at this path so far.
+    /// Returns what was accepted at this path so far.
     pub fn received(&self, path: &str) -> Vec<Received> {
         lock(&self.shared)
             .received

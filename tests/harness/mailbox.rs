@@ -118,7 +118,7 @@ fn mail(bytes: &[u8]) -> Mail {
 }
 
 impl Mail {
-    /// Of a header; folded lines are joined.
+    /// Returns the value of a header; folded lines are joined.
     pub fn header(&self, name: &str) -> Option<String> {
         let head = self
             .data

@@ -1,5 +1,5 @@
-//! A name server for the program's own look-ups. It answers differently each time, if it was told
-//! to, and about some names not at all.
+//! A name server for the program's own look-ups. It can answer differently each time, and
+//! some names not at all.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,7 +23,7 @@ struct Name {
     /// One a query, the last one for good.
     addresses: Vec<Ipv4Addr>,
     queries: usize,
-    /// Of a zone: names below it are not answered.
+    /// Zone: names below it are not answered.
     is_dead: bool,
 }
 

@@ -45,19 +45,19 @@ impl TargetServer {
         Self::start_with("", false, |_| ()).await
     }
 
-    /// Over TLS, with that certificate.
+    /// Starts it over TLS, with that certificate.
     pub async fn start_tls(identity: &Identity) -> Self {
         Self::start_tls_with(identity, "").await
     }
 
-    /// Over TLS, with that certificate and further settings of nginx.
+    /// Starts it over TLS, with that certificate and further settings of nginx.
     pub async fn start_tls_with(identity: &Identity, settings: &str) -> Self {
         let settings =
             format!("ssl_certificate certificate.pem; ssl_certificate_key key.pem; {settings}");
         Self::start_with(&settings, true, |folder| fill_identity(folder, identity)).await
     }
 
-    /// Over TLS, for those who show a certificate of that authority.
+    /// Starts it over TLS, for clients that show a certificate of that authority.
     pub async fn start_mutual(identity: &Identity, authority: &str) -> Self {
         let settings = "ssl_certificate certificate.pem; ssl_certificate_key key.pem; \
                         ssl_client_certificate authority.pem; ssl_verify_client on;";
@@ -117,14 +117,14 @@ impl TargetServer {
         )
     }
 
-    /// From now on its port refuses connections.
+    /// Stops it: from now on its port refuses connections.
     pub async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process::terminate(&mut process, STOP).await;
         }
     }
 
-    /// On the same port as before.
+    /// Starts it again on the same port as before.
     pub async fn restart(&mut self) {
         self.stop().await;
         let log = std::fs::OpenOptions::new()

@@ -10,7 +10,7 @@ const RANGE: std::ops::Range<u16> = 12_000..32_000;
 
 pub const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// Nothing listens there now, over TCP or UDP.
+/// Returns a port on which no program listens now, over TCP or UDP.
 pub fn free_port() -> u16 {
     let mut random = rand::rng();
     for _ in 0..1_000 {

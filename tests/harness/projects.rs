@@ -1,4 +1,4 @@
-//! Plugin projects made by `extrack plugin new` and built as their README says. What was built is
+//! Plugin projects made by `extrack plugin new` and built by the commands of their README. What was built is
 //! kept beside the tests, by what it was built from, so that only the first run waits for package
 //! registries.
 
@@ -19,7 +19,7 @@ pub struct Project {
     language: &'static str,
     kind: &'static str,
     name: &'static str,
-    /// Which of the README's blocks of commands are run.
+    /// Index of the README's blocks of commands that are run.
     blocks: Vec<usize>,
     /// Files that take the place of the template's.
     files: Vec<(&'static str, &'static str)>,

@@ -79,7 +79,7 @@ impl OciRegistry {
         }
     }
 
-    /// As it stands in `trust.registries`.
+    /// Returns its name as in `trust.registries`.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
@@ -93,7 +93,7 @@ impl OciRegistry {
         format!("oci://{}/{repository}{joint}{version}", self.address)
     }
 
-    /// Under that tag, with its signature; the digest of the manifest.
+    /// Pushes a component under that tag, with its signature; returns the digest of the manifest.
     pub async fn push(
         &self,
         repository: &str,
@@ -137,7 +137,7 @@ impl OciRegistry {
         digest.to_owned()
     }
 
-    /// Its descriptor.
+    /// Returns its descriptor.
     async fn blob(&self, repository: &str, kind: &str, bytes: &[u8]) -> Value {
         let begun = self
             .request(Method::POST, &format!("/v2/{repository}/blobs/uploads/"))

@@ -25,7 +25,7 @@ const START: Duration = Duration::from_secs(300);
 /// Longer than the program's own grace period.
 const STOP: Duration = Duration::from_secs(30);
 
-/// What a command printed and how it ended.
+/// Output of a command, and how it ended.
 #[derive(Debug)]
 pub struct Said {
     pub code: Option<i32>,
@@ -70,7 +70,7 @@ impl Builder {
         self
     }
 
-    /// Without `EXTRACK_ADMIN_TOKEN`: the program makes one.
+    /// Starts without `EXTRACK_ADMIN_TOKEN`: the program makes a token.
     pub fn without_token(mut self) -> Self {
         self.has_no_token = true;
         self
@@ -105,7 +105,7 @@ impl Builder {
         self
     }
 
-    /// Everything in its place, nothing started.
+    /// Prepares everything and starts nothing.
     pub fn prepare(self) -> TestRuntime {
         let folder = tempfile::Builder::new()
             .prefix("extrack-test-")
@@ -162,7 +162,7 @@ impl Builder {
         runtime
     }
 
-    /// Up and ready.
+    /// Starts the program and waits until it is ready.
     pub async fn start(self) -> TestRuntime {
         let mut runtime = self.prepare();
         runtime.start().await;
@@ -177,7 +177,7 @@ pub struct TestRuntime {
     process: Option<Child>,
     url: String,
     printed: Arc<Mutex<Vec<String>>>,
-    /// Before the folder, so that it is unmounted first.
+    /// Disk; before the folder, so that it is unmounted first.
     disk: Option<SmallDisk>,
     folder: TempDir,
 }
@@ -214,12 +214,12 @@ impl TestRuntime {
         self.folder.path().join("log")
     }
 
-    /// Of the running program; another after each start.
+    /// Address of the running program; another after each start.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// With the admin token.
+    /// Returns a client with the admin token.
     pub fn api(&self) -> Api {
         Api::new(&self.url, Some(TOKEN))
     }
@@ -231,12 +231,12 @@ impl TestRuntime {
             .expect("the program is running")
     }
 
-    /// What it wrote to standard error, over all starts.
+    /// Returns its standard error, over all starts.
     pub fn logs(&self) -> String {
         std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
-    /// What it wrote to standard output, over all starts.
+    /// Returns its standard output, over all starts.
     pub fn printed(&self) -> Vec<String> {
         self.printed
             .lock()
@@ -244,7 +244,7 @@ impl TestRuntime {
             .clone()
     }
 
-    /// Returns when it says that it is ready.
+    /// Waits until it reports that it is ready.
     pub async fn start(&mut self) {
         self.start_with(&[]).await;
     }
@@ -282,7 +282,7 @@ impl TestRuntime {
                 )
             }
         }
-        // Nobody may wait because the pipe is full.
+        // The program must not wait because the pipe is full.
         let printed = self.printed.clone();
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
@@ -291,7 +291,7 @@ impl TestRuntime {
         });
     }
 
-    /// Without waiting for it to be ready.
+    /// Starts it without waiting for it to be ready.
     pub fn start_unready(&mut self) {
         self.process = Some(self.spawn(&[]));
     }
@@ -325,8 +325,7 @@ impl TestRuntime {
         command.spawn().expect("the program can be started")
     }
 
-    /// A clean environment: what the test says, and nothing of the caller's that could mean
-    /// something.
+    /// Sets a clean environment: the test's variables, and none of the caller's.
     fn command(&self) -> Command {
         self.command_of(Command::new(program()))
     }
@@ -355,7 +354,7 @@ impl TestRuntime {
         process::terminate(&mut process, STOP).await
     }
 
-    /// `SIGKILL`: no chance to say good-bye.
+    /// Sends `SIGKILL`: the program can clean up nothing.
     pub async fn kill(&mut self) {
         let mut process = self.process.take().expect("the program is running");
         process.kill().await.expect("the process is ours to kill");

@@ -19,7 +19,7 @@ impl Signer {
         signer
     }
 
-    /// As it stands in `trust.keys`.
+    /// Returns the key as in `trust.keys`.
     pub fn public_key(&self) -> String {
         let text =
             std::fs::read_to_string(self.folder.path().join("key.pub")).expect("minisign wrote it");

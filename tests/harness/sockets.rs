@@ -14,13 +14,13 @@ pub fn refusing_address() -> SocketAddr {
     free_address()
 }
 
-/// Accepts, and never says a word.
-pub struct Silent {
+/// Accepts connections, and never sends a byte.
+pub struct HangingServer {
     address: SocketAddr,
     _listener: AbortOnDropHandle<()>,
 }
 
-impl Silent {
+impl HangingServer {
     pub async fn start() -> Self {
         let listener = TcpListener::bind((LOOPBACK, 0))
             .await

@@ -14,14 +14,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::ports::LOOPBACK;
 
-/// Every path answers 200 at once until told otherwise.
+/// Server whose paths answer 200 at once until a test changes that.
 pub struct Vendor {
     address: SocketAddr,
-    moods: Moods,
+    behaviour: Behaviour,
     _server: AbortOnDropHandle<()>,
 }
 
-type Moods = Arc<Mutex<HashMap<String, Path>>>;
+type Behaviour = Arc<Mutex<HashMap<String, Path>>>;
 
 #[derive(Debug, Clone)]
 struct Path {
@@ -44,12 +44,12 @@ impl Default for Path {
 
 impl Vendor {
     pub async fn start() -> Self {
-        let moods = Moods::default();
+        let behaviour = Behaviour::default();
         let listener = TcpListener::bind((LOOPBACK, 0))
             .await
             .expect("a port can be opened");
         let address = listener.local_addr().expect("an open port has an address");
-        let router = Router::new().fallback(answer).with_state(moods.clone());
+        let router = Router::new().fallback(answer).with_state(behaviour.clone());
         let server = tokio::spawn(async move {
             axum::serve(listener, router)
                 .await
@@ -57,7 +57,7 @@ impl Vendor {
         });
         Self {
             address,
-            moods,
+            behaviour,
             _server: AbortOnDropHandle::new(server),
         }
     }
@@ -89,17 +89,20 @@ impl Vendor {
     }
 
     fn with<T>(&self, path: &str, change: impl FnOnce(&mut Path) -> T) -> T {
-        change(lock(&self.moods).entry(path.to_owned()).or_default())
+        change(lock(&self.behaviour).entry(path.to_owned()).or_default())
     }
 }
 
-async fn answer(State(moods): State<Moods>, uri: Uri) -> impl IntoResponse {
-    let mood = lock(&moods)
+async fn answer(State(behaviour): State<Behaviour>, uri: Uri) -> impl IntoResponse {
+    let mood = lock(&behaviour)
         .entry(uri.path().to_owned())
         .or_default()
         .clone();
     tokio::time::sleep(mood.delay).await;
-    lock(&moods).entry(uri.path().to_owned()).or_default().hits += 1;
+    lock(&behaviour)
+        .entry(uri.path().to_owned())
+        .or_default()
+        .hits += 1;
     let headers: HeaderMap = mood
         .headers
         .iter()
@@ -117,6 +120,6 @@ async fn answer(State(moods): State<Moods>, uri: Uri) -> impl IntoResponse {
     )
 }
 
-fn lock(moods: &Moods) -> std::sync::MutexGuard<'_, HashMap<String, Path>> {
-    moods.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(behaviour: &Behaviour) -> std::sync::MutexGuard<'_, HashMap<String, Path>> {
+    behaviour.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,16 +1,17 @@
-//! Waiting for a thing, not for a time: looks again until it is there, and says what was seen last
-//! if it never comes.
+//! Waiting for a thing, not for a time: looks again until it is there, and shows what was there
+//! instead.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// For anything that is to happen within seconds, on a machine that is busy with other tests.
+/// Time limit for anything that is to happen within seconds, on a machine that is busy with other
+/// tests.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks until the answer is `Ok`; `Err` says what was seen instead.
+/// Looks until the answer is `Ok`; `Err` names what was seen instead.
 #[track_caller]
 pub fn wait_for<T>(
     what: &str,

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::program::program;
 
-/// Beside the tests, one folder for each build of the program; those of earlier builds go.
+/// Cache beside the tests, one folder for each build of the program; those of earlier builds go.
 fn folder() -> Option<PathBuf> {
     let all = std::env::current_exe()
         .ok()?
@@ -48,7 +48,7 @@ pub fn keep(data: &Path) {
     }
 }
 
-/// What can't be copied is compiled again.
+/// Copies compiled components; what can't be copied is compiled again.
 fn copy(from: &Path, to: &Path) {
     let Ok(entries) = fs::read_dir(from) else {
         return;

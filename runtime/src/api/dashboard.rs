@@ -1,11 +1,11 @@
 //! The pages: rendered here, readable without JavaScript, kept fresh by server-sent fragments. A
-//! room is one file beside `overview`; what several rooms show is a fragment; `layout` is the
-//! house.
+//! page is one file beside `overview`; what several pages show is a fragment; `layout` is the
+//! frame.
 
-pub(super) mod assets;
-pub(super) mod live;
-pub(super) mod login;
-pub(super) mod overview;
+mod assets;
+mod live;
+mod login;
+mod overview;
 
 mod changes;
 mod fragments;
@@ -16,11 +16,30 @@ mod wording;
 
 pub use changes::Changes;
 pub use live::Live;
-pub(super) use login::login_url;
 
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use maud::{Markup, html};
 
-pub(super) fn not_found_page() -> Markup {
+use super::http::endpoint::ANYONE;
+use super::http::error::ApiError;
+use super::http::negotiation::wants_html;
+use super::http::route_builder::Routes;
+use crate::api_types::scope::Scope::Read;
+
+/// Adds the pages to the routes.
+pub(super) fn pages(routes: Routes) -> Routes {
+    routes
+        .page(ANYONE, "/login", get(login::page).post(login::submit))
+        .page(ANYONE, "/assets/{file}", get(assets::get))
+        .page(Read, "/", get(overview::page))
+        .page(Read, "/events", get(live::events::stream))
+        .page(Read, "/logout", post(login::logout))
+}
+
+fn not_found_page() -> Markup {
     layout::bare(
         "Not found",
         html! {
@@ -29,4 +48,12 @@ pub(super) fn not_found_page() -> Markup {
             p { a.button href="/" { "To the services" } }
         },
     )
+}
+
+/// Answers requests for unknown paths: with a page for a browser, else with a problem.
+pub(super) async fn not_found(request: Request) -> Response {
+    if wants_html(request.headers()) && !request.uri().path().starts_with("/api/") {
+        return (StatusCode::NOT_FOUND, not_found_page()).into_response();
+    }
+    ApiError::path_not_found(request.uri().path()).into_response()
 }

@@ -1,129 +1,69 @@
-//! Builds the router so that a route is closed unless it is put among the open ones by name.
+//! Every route, as one flat list of resources and pages, and the layers around them.
 
-use std::time::Duration;
-
-use aide::axum::ApiRouter;
-use aide::axum::routing::ApiMethodRouter;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
-use axum::routing::MethodRouter;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
+use tower_http::catch_panic::CatchPanicLayer;
 
-use super::auth::{self, Scope};
-use super::bodies::BodyLimit;
-use super::guard;
-use super::openapi;
-use super::state::ApiState;
+use super::dashboard;
+use super::http::route_builder::Routes;
+use super::http::state::ApiState;
+use super::http::{auth, guard, openapi};
+use super::resources::{
+    alert_routes, alerts, audit, backtest, channels, configuration, events, health, maintenance,
+    metrics, notifications, observations, plugins, recordings, rules, services, silences, sql,
+    tokens, webhooks,
+};
 
-/// The list of routes, and what the tests walk over.
-pub(super) struct Routes {
-    pub(super) open: ApiRouter<ApiState>,
-    pub(super) closed: ApiRouter<ApiState>,
-    pub(super) paths: Vec<(&'static str, Option<Scope>)>,
+pub(super) fn routes() -> Routes {
+    dashboard::pages(Routes::new())
+        .resource("program", health::endpoints())
+        .resource("webhooks", webhooks::endpoints())
+        .resource("program", metrics::endpoints())
+        .resource("program", openapi::endpoints())
+        .resource("program", audit::endpoints())
+        .resource("program", tokens::endpoints())
+        .resource("program", configuration::endpoints())
+        .resource("services", services::endpoints())
+        .resource("services", services::change::endpoints())
+        .resource("services", observations::endpoints())
+        .resource("webhooks", events::endpoints())
+        .resource("alerts", alerts::endpoints())
+        .resource("alerts", alerts::act::endpoints())
+        .resource("rules", rules::endpoints())
+        .resource("alerts", notifications::endpoints())
+        .resource("alerts", backtest::endpoints())
+        .resource("channels", channels::endpoints())
+        .resource("alerts", alert_routes::endpoints())
+        .resource("silences", silences::endpoints())
+        .resource("silences", maintenance::endpoints())
+        .resource("plugins", plugins::endpoints())
+        .resource("plugins", plugins::pull::endpoints())
+        .resource("plugins", plugins::grants::endpoints())
+        .resource("plugins", plugins::check::endpoints())
+        .resource("plugins", plugins::versions::endpoints())
+        .resource("plugins", plugins::shadow::endpoints())
+        .resource("plugins", recordings::endpoints())
+        .resource("sql", sql::endpoints())
 }
 
-impl Routes {
-    pub(super) fn new() -> Self {
-        Self {
-            open: ApiRouter::new(),
-            closed: ApiRouter::new(),
-            paths: Vec::new(),
-        }
-    }
-
-    /// For anyone. Its handlers read bodies by themselves, if they take any.
-    pub(super) fn open(mut self, path: &'static str, methods: ApiMethodRouter<ApiState>) -> Self {
-        self.paths.push((path, None));
-        self.open = self.open.api_route(path, within(guard::PATIENCE, methods));
-        self
-    }
-
-    /// For anyone, and no part of the API's description.
-    pub(super) fn open_page(mut self, path: &'static str, methods: MethodRouter<ApiState>) -> Self {
-        self.paths.push((path, None));
-        self.open = self
-            .open
-            .route(path, within(guard::PATIENCE, methods.into()));
-        self
-    }
-
-    /// For anyone: a page with a form.
-    pub(super) fn open_form(self, path: &'static str, methods: MethodRouter<ApiState>) -> Self {
-        self.open_page(path, with_body(guard::FORM, methods.into()).into())
-    }
-
-    pub(super) fn closed(
-        self,
-        scope: Scope,
-        path: &'static str,
-        methods: ApiMethodRouter<ApiState>,
-    ) -> Self {
-        self.closed_within(guard::PATIENCE, guard::JSON, scope, path, methods)
-    }
-
-    /// For work that takes its time.
-    pub(super) fn closed_slow(
-        self,
-        scope: Scope,
-        path: &'static str,
-        methods: ApiMethodRouter<ApiState>,
-    ) -> Self {
-        self.closed_within(guard::LONG_PATIENCE, guard::JSON, scope, path, methods)
-    }
-
-    /// Takes a component as its body.
-    pub(super) fn closed_upload(
-        self,
-        scope: Scope,
-        path: &'static str,
-        methods: ApiMethodRouter<ApiState>,
-    ) -> Self {
-        let methods = methods.layer(DefaultBodyLimit::max(guard::MAX_COMPONENT_BYTES));
-        self.closed_within(guard::LONG_PATIENCE, guard::COMPONENT, scope, path, methods)
-    }
-
-    pub(super) fn closed_page(
-        mut self,
-        scope: Scope,
-        path: &'static str,
-        methods: MethodRouter<ApiState>,
-    ) -> Self {
-        self.paths.push((path, Some(scope)));
-        let methods = with_body(guard::FORM, within(guard::PATIENCE, methods.into()));
-        self.closed = self.closed.route(path, scoped(methods, scope));
-        self
-    }
-
-    fn closed_within(
-        mut self,
-        patience: Duration,
-        body: BodyLimit,
-        scope: Scope,
-        path: &'static str,
-        methods: ApiMethodRouter<ApiState>,
-    ) -> Self {
-        self.paths.push((path, Some(scope)));
-        let methods = scoped(with_body(body, within(patience, methods)), scope);
-        self.closed = self.closed.api_route_with(path, methods, |item| {
-            item.security_requirement_scopes(openapi::TOKEN, [scope.as_str()])
-        });
-        self
-    }
-}
-
-fn within(patience: Duration, methods: ApiMethodRouter<ApiState>) -> ApiMethodRouter<ApiState> {
-    methods.layer(from_fn(move |request, next| {
-        guard::give_up_after(patience, request, next)
-    }))
-}
-
-fn with_body(limit: BodyLimit, methods: ApiMethodRouter<ApiState>) -> ApiMethodRouter<ApiState> {
-    methods.layer(from_fn(move |request, next| {
-        guard::read_body(limit, request, next)
-    }))
-}
-
-fn scoped(methods: ApiMethodRouter<ApiState>, scope: Scope) -> ApiMethodRouter<ApiState> {
-    methods.layer(from_fn(move |request, next| {
-        auth::require(scope, request, next)
-    }))
+/// The whole face. Requests carry `ConnectInfo<SocketAddr>`, so that limits are counted by client.
+pub fn router(state: ApiState) -> Router {
+    let mut api = openapi::start();
+    let Routes { open, closed, .. } = routes();
+    let router = closed
+        .fallback(dashboard::not_found)
+        .layer(from_fn_with_state(state.clone(), auth::authenticate))
+        .merge(open)
+        .finish_api_with(&mut api, openapi::finish);
+    router
+        .layer(Extension(openapi::Document::new(&api)))
+        .layer(DefaultBodyLimit::max(guard::MAX_BODY_BYTES))
+        .layer(from_fn_with_state(state.clone(), guard::bound_in_flight))
+        .layer(CatchPanicLayer::custom(guard::on_panic))
+        .layer(from_fn(guard::one_error_shape))
+        .layer(from_fn(guard::measure))
+        .layer(from_fn_with_state(state.clone(), guard::security_headers))
+        .layer(from_fn_with_state(state.clone(), auth::identify))
+        .with_state(state)
 }

@@ -19,7 +19,7 @@ use crate::alerts::backtest::{
 use crate::alerts::lifecycle::no_data_after;
 use crate::alerts::ports::{PortError, PortResult};
 use crate::alerts::{EngineSettings, mutes_of};
-use crate::api::parts::Backtests;
+use crate::api::Backtests;
 use crate::domain::{
     AlertRule, Catalog, Fault, History, PluginInfo, PluginKind, UnixMillis, Verdict,
 };

@@ -15,7 +15,7 @@ use super::status::RunningProgram;
 use super::tasks::{Stage, Tasks};
 use super::{Core, Options, Started, descriptors};
 use crate::alerts::{AlertActions, AlertChange, SystemClock};
-use crate::api::{self, ApiSettings, ApiState, Live, Parts};
+use crate::api::{self, ApiDeps, ApiSettings, ApiState, Live};
 use crate::config::Settings;
 use crate::monitoring::{BoardChange, Monitoring};
 use crate::plugin_sources::PluginFolder;
@@ -91,8 +91,8 @@ fn api_deps(
     monitoring: Monitoring,
     configuration: ConfigHandle,
     program: RunningProgram,
-) -> Parts {
-    Parts {
+) -> ApiDeps {
+    ApiDeps {
         configuration: Arc::new(configuration),
         services: Arc::new(core.registry.clone()),
         monitor: Arc::new(monitoring.clone()),
@@ -122,7 +122,7 @@ fn api_deps(
 /// Serves the API and the dashboard until the faces stop.
 fn start_http(
     tasks: &mut Tasks,
-    deps: Parts,
+    deps: ApiDeps,
     live: Live,
     listener: TcpListener,
     settings: &Settings,

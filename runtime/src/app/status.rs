@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::api::parts::Program;
+use crate::api::ProgramStatus;
 use crate::domain::{CurrentStatus, UnixMillis};
 use crate::monitoring::StatusBoard;
 use crate::reload::ConfigHandle;
@@ -21,7 +21,7 @@ pub(super) struct RunningProgram {
     pub(super) configuration: ConfigHandle,
 }
 
-impl Program for RunningProgram {
+impl ProgramStatus for RunningProgram {
     fn unready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         reasons.extend(results_not_committed(&self.core.results));

@@ -1,11 +1,17 @@
-//! `extrack alerts …`
+//! `extrack alerts list|show|ack|unack|resolve`
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::client::{Client, Server};
+use super::client::{Answer, Client, Server, query};
+use super::outcome::Outcome;
 use super::print::{cell, json as print_json, line, table};
+use crate::api_types::alerts::{
+    AcknowledgeBody, AlertBody, AlertDetailBody, AlertEventBody, NoteBody,
+};
 use crate::domain::AlertState;
 
 #[derive(Debug, Subcommand)]
@@ -31,7 +37,7 @@ pub(super) enum Alerts {
         #[arg(long)]
         json: bool,
     },
-    /// Say that you are on it: nobody is told again, and its escalation waits.
+    /// Acknowledge an alert: it is not notified again, and its escalation waits.
     ///
     /// Example: extrack alerts ack 7 --for 2h --note "the vendor knows"
     Ack {
@@ -42,7 +48,7 @@ pub(super) enum Alerts {
         #[command(flatten)]
         note: Note,
     },
-    /// Say that nobody is on it any more: it fires again.
+    /// Take an acknowledgement back: the alert fires again.
     ///
     /// Example: extrack alerts unack 7
     Unack {
@@ -62,7 +68,7 @@ pub(super) enum Alerts {
 
 #[derive(Debug, Args)]
 pub(super) struct Note {
-    /// What others should know.
+    /// Note for other people.
     #[arg(long, default_value = "")]
     note: String,
     /// JSON instead of text.
@@ -71,161 +77,141 @@ pub(super) struct Note {
 }
 
 impl Alerts {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let client = server.connect()?;
         match self {
             Alerts::List { state, json } => list(&client, state.as_deref(), json).await,
             Alerts::Show { id, json } => show(&client, id, json).await,
             Alerts::Ack { id, duration, note } => {
-                let mut body = json!({"note": note.note});
-                if let Some(duration) = duration {
-                    body["for"] = duration.into();
-                }
+                let body = AcknowledgeBody {
+                    duration,
+                    until: None,
+                    note: note.note,
+                };
                 act(&client, id, "acknowledge", &body, note.json).await
             }
             Alerts::Unack { id, note } => {
-                act(
-                    &client,
-                    id,
-                    "unacknowledge",
-                    &json!({"note": note.note}),
-                    note.json,
-                )
-                .await
+                let body = NoteBody { note: note.note };
+                act(&client, id, "unacknowledge", &body, note.json).await
             }
             Alerts::Resolve { id, note } => {
-                act(
-                    &client,
-                    id,
-                    "resolve",
-                    &json!({"note": note.note}),
-                    note.json,
-                )
-                .await
+                let body = NoteBody { note: note.note };
+                act(&client, id, "resolve", &body, note.json).await
             }
         }
     }
 }
 
-async fn list(client: &Client, state: Option<&str>, json: bool) -> Result<()> {
-    let items = match state {
-        Some(state) => client.list(&format!("/alerts?state={state}")).await?,
+async fn list(client: &Client, state: Option<&str>, json: bool) -> Outcome {
+    let states = match state {
+        Some(state) => vec![state],
         None => {
-            let mut open = Vec::new();
-            for state in AlertState::ALL.into_iter().filter(|state| state.is_open()) {
-                open.extend(
-                    client
-                        .list(&format!("/alerts?state={}", state.as_str()))
-                        .await?,
-                );
-            }
-            open
+            let open = AlertState::ALL.into_iter().filter(|state| state.is_open());
+            open.map(AlertState::as_str).collect()
         }
     };
-    if json {
-        print_json(&Value::from(items));
-        return Ok(());
+    let mut items: Vec<Value> = Vec::new();
+    for state in states {
+        let path = format!("/alerts{}", query(&[("state", Some(state))]));
+        items.extend(client.list(&path).await?.read::<Vec<Value>>()?);
     }
-    let row = |item: &Value| {
+    let answer = Answer::from(items);
+    if json {
+        print_json(&answer);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |alert: AlertBody| {
         vec![
-            cell(&item["id"]),
-            state_cell(item),
-            cell(&item["severity"]),
-            cell(&item["service"]),
-            cell(&item["name"]),
-            cell(&item["summary"]),
+            cell(&alert.id),
+            state_cell(&alert),
+            cell(&alert.severity),
+            cell(&alert.service),
+            cell(&alert.name),
+            cell(&alert.summary),
         ]
     };
-    let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+    let alerts: Vec<AlertBody> = answer.read()?;
+    let rows: Vec<Vec<String>> = alerts.into_iter().map(row).collect();
     table(
         &["ID", "STATE", "SEVERITY", "SERVICE", "ALERT", "SUMMARY"],
         &rows,
     );
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn show(client: &Client, id: i64, json: bool) -> Result<()> {
-    let alert = client.get(&format!("/alerts/{id}")).await?;
+async fn show(client: &Client, id: i64, json: bool) -> Outcome {
+    let answer = client.get(&format!("/alerts/{id}")).await?;
     if json {
-        print_json(&alert);
-        return Ok(());
+        print_json(&answer);
+        return Ok(ExitCode::SUCCESS);
     }
+    let AlertDetailBody {
+        alert,
+        events,
+        escalation,
+        ..
+    } = answer.read()?;
     line(&format!(
         "{} ({}) of {}",
-        cell(&alert["name"]),
-        cell(&alert["severity"]),
-        cell(&alert["service"])
+        cell(&alert.name),
+        cell(&alert.severity),
+        cell(&alert.service)
     ));
-    line(&format!(
-        "{}: {}",
-        state_cell(&alert),
-        cell(&alert["summary"])
-    ));
-    if let Value::Object(_) = &alert["acknowledged"] {
-        let acknowledged = &alert["acknowledged"];
-        let verb = if alert["state"] == "acknowledged" {
+    line(&format!("{}: {}", state_cell(&alert), cell(&alert.summary)));
+    if let Some(acknowledged) = &alert.acknowledged {
+        let verb = if alert.state == AlertState::Acknowledged {
             "acknowledged"
         } else {
             "was acknowledged"
         };
-        let until = match &acknowledged["until"] {
-            Value::Null => "until it ends".to_owned(),
-            until => format!("until {}", cell(until)),
+        let until = match &acknowledged.until {
+            None => "until it ends".to_owned(),
+            Some(until) => format!("until {}", cell(until)),
         };
-        line(
-            format!(
-                "{verb} by {} {until} {}",
-                cell(&acknowledged["by"]),
-                cell(&acknowledged["note"])
-            )
-            .trim_end(),
-        );
+        let (by, note) = (cell(&acknowledged.by), cell(&acknowledged.note));
+        line(format!("{verb} by {by} {until} {note}").trim_end());
     }
-    if let Value::Object(_) = &alert["escalation"] {
-        let escalation = &alert["escalation"];
-        let next = match &escalation["dueAt"] {
-            Value::Null => "waits or has come to its end".to_owned(),
-            due => format!("step {} at {}", cell(&escalation["step"]), cell(due)),
+    if let Some(escalation) = escalation {
+        let next = match &escalation.due_at {
+            None => "waits or has come to its end".to_owned(),
+            Some(due) => format!("step {} at {}", escalation.step, cell(due)),
         };
-        line(&format!(
-            "escalation {}: {next}",
-            cell(&escalation["policy"])
-        ));
+        line(&format!("escalation {}: {next}", cell(&escalation.policy)));
     }
     line("");
-    let events = alert["events"].as_array().into_iter().flatten();
-    let rows: Vec<Vec<String>> = events
-        .map(|event| {
-            vec![
-                cell(&event["ts"]),
-                cell(&event["to"]),
-                cell(&event["actor"]),
-                cell(&event["reason"]),
-            ]
-        })
-        .collect();
+    let row = |event: AlertEventBody| {
+        vec![
+            cell(&event.ts),
+            cell(&event.to),
+            cell(&event.actor),
+            cell(&event.reason),
+        ]
+    };
+    let rows: Vec<Vec<String>> = events.into_iter().map(row).collect();
     table(&["WHEN", "STATE", "WHO", "WHY"], &rows);
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn act(client: &Client, id: i64, action: &str, body: &Value, json: bool) -> Result<()> {
-    let alert = client.post(&format!("/alerts/{id}/{action}"), body).await?;
-    match json {
-        true => print_json(&alert),
-        false => line(&format!(
-            "alert {id} ({} of {}) is {}",
-            cell(&alert["name"]),
-            cell(&alert["service"]),
-            state_cell(&alert)
-        )),
+async fn act(client: &Client, id: i64, action: &str, body: &impl Serialize, json: bool) -> Outcome {
+    let answer = client.post(&format!("/alerts/{id}/{action}"), body).await?;
+    if json {
+        print_json(&answer);
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(())
+    let alert: AlertBody = answer.read()?;
+    line(&format!(
+        "alert {id} ({} of {}) is {}",
+        cell(&alert.name),
+        cell(&alert.service),
+        state_cell(&alert)
+    ));
+    Ok(ExitCode::SUCCESS)
 }
 
-fn state_cell(alert: &Value) -> String {
-    let mut state = cell(&alert["state"]);
-    for (key, word) in [("flapping", "flapping"), ("noData", "no data")] {
-        if alert[key] == true {
+fn state_cell(alert: &AlertBody) -> String {
+    let mut state = cell(&alert.state);
+    for (holds, word) in [(alert.flapping, "flapping"), (alert.no_data, "no data")] {
+        if holds {
             state.push_str(&format!(", {word}"));
         }
     }

@@ -1,11 +1,16 @@
 //! `extrack channels list|preview|test`
 
-use anyhow::Result;
-use clap::Subcommand;
-use serde_json::{Map, Value, json};
+use std::process::ExitCode;
+use std::time::Duration;
 
-use super::client::Server;
-use super::print::{cell, json as print_json, line, table};
+use clap::Subcommand;
+
+use super::client::{Client, Server, segment};
+use super::outcome::Outcome;
+use super::print::{cell, json as print_json, line, plain, table};
+use crate::api_types::channels::{ChannelBody, PreviewBody, PreviewRequest, TestBody, TestRequest};
+use crate::domain::NotificationStatus;
+use crate::domain::duration::format_duration;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Channels {
@@ -17,7 +22,7 @@ pub(super) enum Channels {
         #[arg(long)]
         json: bool,
     },
-    /// What a message to a channel would say; nothing is sent.
+    /// Shows the message that a channel would get; nothing is sent.
     ///
     /// Example: extrack channels preview ops-slack --firing 2 --resolved 1
     Preview {
@@ -42,7 +47,7 @@ pub(super) enum Channels {
     Test {
         /// Name or id.
         channel: String,
-        /// That all is well again, in place of a message that fires.
+        /// Send a resolved message in place of one that fires.
         #[arg(long)]
         resolved: bool,
         /// JSON instead of text.
@@ -52,41 +57,17 @@ pub(super) enum Channels {
 }
 
 impl Channels {
-    /// The exit code.
-    pub(super) async fn run(self, server: &Server) -> Result<u8> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let client = server.connect()?;
         match self {
             Channels::List { json } => {
-                let items = client.list("/channels").await?;
+                let answer = client.list("/channels").await?;
                 if json {
-                    print_json(&Value::from(items));
-                    return Ok(0);
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
                 }
-                let row = |item: &Value| {
-                    let limit = match &item["rateLimit"] {
-                        Value::Null => Value::Null,
-                        limit => {
-                            let per = std::time::Duration::from_millis(
-                                limit["perMs"].as_u64().unwrap_or_default(),
-                            );
-                            let per = crate::domain::duration::format_duration(per);
-                            Value::from(format!("{} per {per}", limit["messages"]))
-                        }
-                    };
-                    let values = [
-                        &item["name"],
-                        &item["plugin"],
-                        &item["template"],
-                        &limit,
-                        &item["fallback"]["channel"],
-                    ];
-                    values
-                        .into_iter()
-                        .chain([&item["id"]])
-                        .map(cell)
-                        .collect::<Vec<String>>()
-                };
-                let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+                let channels: Vec<ChannelBody> = answer.read()?;
+                let rows: Vec<Vec<String>> = channels.iter().map(row).collect();
                 table(
                     &["CHANNEL", "NOTIFIER", "TEMPLATE", "LIMIT", "FALLBACK", "ID"],
                     &rows,
@@ -99,31 +80,18 @@ impl Channels {
                 alert,
                 json,
             } => {
-                let mut body = Map::new();
-                for (key, value) in [("firing", firing), ("resolved", resolved)] {
-                    value.map(|value| body.insert(key.to_owned(), value.into()));
-                }
-                alert.map(|alert| body.insert("alert".to_owned(), alert.into()));
-                let found = client
-                    .post(
-                        &format!("/channels/{}/preview", escape(&channel)),
-                        &Value::from(body),
-                    )
-                    .await?;
+                let body = PreviewRequest {
+                    firing,
+                    resolved,
+                    alert,
+                    template: None,
+                };
+                let path = format!("/channels/{}/preview", segment(&channel));
+                let answer = client.post(&path, &body).await?;
                 if json {
-                    print_json(&found);
-                    return Ok(0);
-                }
-                line(&cell(&found["title"]));
-                for (name, text) in [("text", &found["text"]), ("html", &found["html"])] {
-                    if let Some(text) = text.as_str() {
-                        line(&format!("\n--- {name}"));
-                        text.lines()
-                            .for_each(|text| line(&cell(&Value::from(text))));
-                    }
-                }
-                if found["template"].is_null() {
-                    line("\nThe channel has no template: its notifier writes the rest itself.");
+                    print_json(&answer);
+                } else {
+                    print_preview(&answer.read()?);
                 }
             }
             Channels::Test {
@@ -131,31 +99,67 @@ impl Channels {
                 resolved,
                 json,
             } => {
-                let status = if resolved { "resolved" } else { "firing" };
-                let path = format!("/channels/{}/test", escape(&channel));
-                let found = client.post(&path, &json!({"status": status})).await?;
-                let delivered = found["delivered"] == true;
-                if json {
-                    print_json(&found);
+                let status = if resolved {
+                    NotificationStatus::Resolved
                 } else {
-                    let outcome = if delivered {
-                        "delivered"
-                    } else {
-                        "not delivered"
-                    };
-                    line(&format!(
-                        "{outcome} in {} ms: {}",
-                        found["durationMs"],
-                        cell(&found["answer"])
-                    ));
-                }
-                return Ok(if delivered { 0 } else { 1 });
+                    NotificationStatus::Firing
+                };
+                return test(&client, &channel, status, json).await;
             }
         }
-        Ok(0)
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-fn escape(name: &str) -> String {
-    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+async fn test(client: &Client, channel: &str, status: NotificationStatus, json: bool) -> Outcome {
+    let body = TestRequest {
+        status: Some(status),
+    };
+    let path = format!("/channels/{}/test", segment(channel));
+    let answer = client.post(&path, &body).await?;
+    let test: TestBody = answer.read()?;
+    if json {
+        print_json(&answer);
+    } else {
+        let outcome = if test.delivered {
+            "delivered"
+        } else {
+            "not delivered"
+        };
+        let (ms, answer) = (test.duration_ms, cell(&test.answer));
+        line(&format!("{outcome} in {ms} ms: {answer}"));
+    }
+    if !test.delivered {
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(channel: &ChannelBody) -> Vec<String> {
+    let limit = channel.rate_limit.as_ref().map(|limit| {
+        let per = format_duration(Duration::from_millis(limit.per_ms));
+        format!("{} per {per}", limit.messages)
+    });
+    let fallback = channel.fallback.as_ref().map(|other| &other.channel);
+    vec![
+        cell(&channel.name),
+        cell(&channel.plugin),
+        cell(&channel.template),
+        cell(&limit),
+        cell(&fallback),
+        cell(&channel.id),
+    ]
+}
+
+fn print_preview(preview: &PreviewBody) {
+    line(&cell(&preview.title));
+    for (name, text) in [("text", &preview.text), ("html", &preview.html)] {
+        if let Some(text) = text {
+            line(&format!("\n--- {name}"));
+            text.lines().for_each(|text| line(&plain(text)));
+        }
+    }
+    if preview.template.is_none() {
+        line("\nThe channel has no template: its notifier writes the rest itself.");
+    }
 }

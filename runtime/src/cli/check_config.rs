@@ -6,8 +6,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::client::Server;
+use super::outcome::Outcome;
 use super::print::{line, note};
 use super::serve::faults_to_exit_code;
+use crate::api_types::plugins::PluginBody;
 use crate::config::Faults;
 use crate::{local, telemetry};
 
@@ -28,14 +30,13 @@ pub(super) struct CheckConfig {
     /// folder.
     #[arg(long, env = "EXTRACK_PLUGINS")]
     plugins: Option<PathBuf>,
-    /// Knows the plugins that are active on the server too; `--server` and `--token` say where and
-    /// who.
+    /// Also use the plugins that are active on the server; `--server` and `--token` name it.
     #[arg(long)]
     installed: bool,
 }
 
 impl CheckConfig {
-    pub(super) async fn run(self, server: &Server) -> Result<u8> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         telemetry::start_logs("error");
         let own = self.plugins.unwrap_or_else(|| self.config.join("plugins"));
         let scratch = tempfile::tempdir().context("making a temporary folder")?;
@@ -65,7 +66,6 @@ impl CheckConfig {
                 loaded.files.service_count(),
                 loaded.warnings.len()
             ));
-            0
         }));
         if misses_a_plugin && !self.installed {
             note(
@@ -79,16 +79,15 @@ impl CheckConfig {
 /// Writes the active version of each plugin that did not come with the program as `NAME.wasm`.
 async fn fetch_installed(server: &Server, folder: &Path) -> Result<()> {
     let client = server.connect()?;
-    for plugin in client
-        .list("/plugins")
-        .await
+    let answer = client.list("/plugins").await;
+    let plugins: Vec<PluginBody> = answer
         .context("asking the server for its plugins")?
-    {
-        let text = |key: &str| plugin[key].as_str().unwrap_or_default();
-        if text("installedBy") == "bundled" {
+        .read()?;
+    for plugin in plugins {
+        if plugin.installed_by == "bundled" {
             continue;
         }
-        let (name, digest) = (text("name"), text("digest"));
+        let (name, digest) = (plugin.name, plugin.digest);
         let component = client
             .get_bytes(&format!("/plugins/{name}/versions/{digest}/component"))
             .await?;

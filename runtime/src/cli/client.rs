@@ -8,14 +8,19 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use reqwest::{Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::api_types::page::Page;
+use crate::api_types::problem::Problem;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than the server works on anything before it gives up by itself.
 const TIMEOUT: Duration = Duration::from_secs(200);
 /// The largest components over a poor line, and their compilation.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
-/// Between two bytes of an answer; a backtest says nothing for a while when it reads a long
+/// Time between two bytes of an answer; a backtest is silent for a while when it reads a long
 /// history.
 const READ_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -38,7 +43,52 @@ pub(super) struct Client {
     http: reqwest::Client,
 }
 
-/// Nobody is there.
+/// JSON that the server answered, for programs as it is, and for tables as a type of `api_types`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Answer(Value);
+
+impl From<Vec<Value>> for Answer {
+    fn from(items: Vec<Value>) -> Self {
+        Self(items.into())
+    }
+}
+
+impl Answer {
+    /// Returns the answer that a server would give.
+    pub(super) fn new(body: &impl Serialize) -> Result<Self> {
+        Ok(Self(serde_json::to_value(body)?))
+    }
+
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        T::deserialize(&self.0).context("this version of `extrack` can't read the server's answer")
+    }
+}
+
+/// Body of a request that has nothing to add to its path.
+#[derive(Debug, Serialize)]
+pub(super) struct NoBody {}
+
+/// Returns `?name=value&…` with the values that are given.
+pub(super) fn query(parameters: &[(&str, Option<&str>)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    match query.finish() {
+        query if query.is_empty() => query,
+        query => format!("?{query}"),
+    }
+}
+
+/// Returns a name as one segment of a path.
+pub(super) fn segment(name: &str) -> String {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Error of a server that does not answer.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no answer from `{server}`; is the server running? `--server` or `EXTRACK_SERVER` names another"
@@ -74,77 +124,74 @@ impl Server {
 }
 
 fn with_scheme(server: &str) -> Result<&str> {
-    match ["http://", "https://"]
-        .iter()
-        .any(|scheme| server.starts_with(scheme))
-    {
-        true => Ok(server),
-        false => bail!("`--server {server}` has no scheme; write `http://{server}`"),
+    let schemes = ["http://", "https://"];
+    if !schemes.iter().any(|scheme| server.starts_with(scheme)) {
+        bail!("`--server {server}` has no scheme; write `http://{server}`");
     }
+    Ok(server)
 }
 
 impl Client {
-    pub(super) async fn get(&self, path: &str) -> Result<Value> {
+    pub(super) async fn get(&self, path: &str) -> Result<Answer> {
         self.json(self.request(Method::GET, path)).await
     }
 
-    /// A file.
+    /// Fetches a file.
     pub(super) async fn get_bytes(&self, path: &str) -> Result<Vec<u8>> {
         Ok(self
-            .answer(self.request(Method::GET, path))
+            .send(self.request(Method::GET, path))
             .await?
             .bytes()
             .await?
             .to_vec())
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+    pub(super) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer> {
         self.json(self.request(Method::POST, path).json(body)).await
     }
 
     /// Hands over each line of JSON as it comes.
-    pub(super) async fn post_lines(
+    pub(super) async fn post_lines<T: DeserializeOwned>(
         &self,
         path: &str,
-        body: &Value,
-        mut take: impl FnMut(Value) -> Result<()>,
+        body: &impl Serialize,
+        mut take: impl FnMut(T) -> Result<()>,
     ) -> Result<()> {
         /// A report of a thousand services with all their alerts.
-        const MOST_BYTES: usize = 256 * 1024 * 1024;
+        const MAX_BYTES: usize = 256 * 1024 * 1024;
         let request = self
             .endless(Method::POST, path)
             .header("accept", "application/x-ndjson")
             .json(body);
-        let mut response = self.answer(request).await?;
+        let mut response = self.send(request).await?;
         let mut lines = Lines::default();
         while let Some(chunk) = response.chunk().await.context("the server broke off")? {
             lines.push(&chunk, |line| {
-                take(
-                    serde_json::from_slice(line)
-                        .context("the server sent a line that is no JSON")?,
-                )
+                take(serde_json::from_slice(line).context(
+                    "this version of `extrack` can't read a line of the server's answer",
+                )?)
             })?;
-            if lines.waiting.len() > MOST_BYTES {
+            if lines.waiting.len() > MAX_BYTES {
                 bail!("the server sent a line that has no end");
             }
         }
         Ok(())
     }
 
-    pub(super) async fn post_text(&self, path: &str, body: &Value) -> Result<String> {
+    pub(super) async fn post_text(&self, path: &str, body: &impl Serialize) -> Result<String> {
         let response = self
-            .answer(self.request(Method::POST, path).json(body))
+            .send(self.request(Method::POST, path).json(body))
             .await?;
         Ok(response.text().await?)
     }
 
-    /// With the text of its `.minisig` file.
+    /// Sends a component, with the text of its `.minisig` file.
     pub(super) async fn put_component(
         &self,
         path: &str,
         bytes: Vec<u8>,
         signature: Option<String>,
-    ) -> Result<Value> {
+    ) -> Result<Answer> {
         self.send_component(Method::PUT, path, bytes, signature)
             .await
     }
@@ -155,7 +202,7 @@ impl Client {
         path: &str,
         bytes: Vec<u8>,
         signature: Option<String>,
-    ) -> Result<Value> {
+    ) -> Result<Answer> {
         let request = self.request(method, path).timeout(UPLOAD_TIMEOUT);
         let mut request = request
             .header("content-type", "application/wasm")
@@ -171,52 +218,49 @@ impl Client {
         path: &str,
         bytes: Vec<u8>,
         signature: Option<String>,
-    ) -> Result<Value> {
+    ) -> Result<Answer> {
         self.send_component(Method::POST, path, bytes, signature)
             .await
     }
 
-    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+    pub(super) async fn put(&self, path: &str, body: &impl Serialize) -> Result<Answer> {
         self.json(self.request(Method::PUT, path).json(body)).await
     }
 
-    pub(super) async fn delete(&self, path: &str) -> Result<Value> {
+    pub(super) async fn delete(&self, path: &str) -> Result<Answer> {
         self.json(self.request(Method::DELETE, path)).await
     }
 
-    /// Where there is nothing to answer.
+    /// Deletes something, where there is nothing to answer.
     pub(super) async fn delete_quietly(&self, path: &str) -> Result<()> {
-        self.answer(self.request(Method::DELETE, path))
+        self.send(self.request(Method::DELETE, path))
             .await
             .map(drop)
     }
 
-    /// All pages of a list.
-    pub(super) async fn list(&self, path: &str) -> Result<Vec<Value>> {
-        const MOST_PAGES: usize = 10_000;
+    /// Returns the items of all pages of a list.
+    pub(super) async fn list(&self, path: &str) -> Result<Answer> {
+        const MAX_PAGES: usize = 10_000;
         let mut items = Vec::new();
         let mut cursor = String::new();
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let joint = if path.contains('?') { '&' } else { '?' };
-            let page = self.get(&format!("{path}{joint}limit=200{cursor}")).await?;
-            items.extend(page["items"].as_array().cloned().unwrap_or_default());
-            match &page["next"] {
-                Value::String(next) => {
-                    let next: String =
-                        url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-                    cursor = format!("&cursor={next}");
-                }
-                _ => break,
+            let answer = self.get(&format!("{path}{joint}limit=200{cursor}")).await?;
+            let page: Page<Value> = answer.read()?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) => cursor = query(&[("cursor", Some(next.as_str()))]).replace('?', "&"),
+                None => break,
             }
         }
-        Ok(items)
+        Ok(Answer(items.into()))
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.endless(method, path).timeout(TIMEOUT)
     }
 
-    /// For an answer that comes bit by bit.
+    /// Prepares a request whose answer comes bit by bit.
     fn endless(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self
             .http
@@ -227,11 +271,11 @@ impl Client {
         }
     }
 
-    async fn json(&self, request: RequestBuilder) -> Result<Value> {
-        Ok(self.answer(request).await?.json().await?)
+    async fn json(&self, request: RequestBuilder) -> Result<Answer> {
+        Ok(self.send(request).await?.json().await?)
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Response> {
+    async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.with_context(|| NoAnswer {
             server: self.base.clone(),
         })?;
@@ -242,22 +286,16 @@ impl Client {
         if status == reqwest::StatusCode::UNAUTHORIZED {
             bail!("the server wants a token that it knows: set `EXTRACK_TOKEN`, or pass `--token`");
         }
-        let problem: Value = response.json().await.unwrap_or_default();
-        let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
-        let mut message = match text("detail") {
-            detail if detail.is_empty() => {
-                format!("the server answered {status} {}", text("title"))
-            }
-            detail => detail,
+        let problem: Problem = response.json().await.unwrap_or_default();
+        let mut message = if problem.detail.is_empty() {
+            format!("the server answered {status} {}", problem.title)
+        } else {
+            problem.detail
         };
-        for fault in problem["faults"].as_array().into_iter().flatten() {
-            let (pointer, text) = (
-                fault["pointer"].as_str().unwrap_or_default(),
-                fault["message"].as_str(),
-            );
+        for fault in problem.faults {
             // The detail of a single fault is that fault.
-            if let Some(text) = text.filter(|text| !message.contains(text)) {
-                message.push_str(&format!("\n  {pointer}: {text}"));
+            if !message.contains(&fault.message) {
+                message.push_str(&format!("\n  {}: {}", fault.pointer, fault.message));
             }
         }
         bail!(message)

@@ -1,11 +1,14 @@
 //! `extrack config show|accept`
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::Subcommand;
-use serde_json::{Value, json};
 
-use super::client::Server;
-use super::print::{cell, json as print_json, line};
+use super::client::{Answer, NoBody, Server, query};
+use super::outcome::Outcome;
+use super::print::{cell, json as print_json, line, plain};
+use crate::api_types::configuration::ConfigurationBody;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
@@ -22,8 +25,8 @@ pub(super) enum Config {
     ///
     /// Example: extrack config accept
     Accept {
-        /// Of the files that are meant, as `show` prints it; others are refused. Default: as they
-        /// are now.
+        /// Digest of the files that are meant, as `show` prints it; others are rejected. Default:
+        /// as they are now.
         #[arg(long)]
         digest: Option<String>,
         /// JSON instead of text.
@@ -33,57 +36,51 @@ pub(super) enum Config {
 }
 
 impl Config {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let client = server.connect()?;
         match self {
-            Config::Show { json } => show(&client.get("/config").await?, json),
+            Config::Show { json } => show(&client.get("/config").await?, json)?,
             Config::Accept { digest, json } => {
-                let before = client.get("/config").await?;
-                let is_held = before["status"] == "held";
+                let before: ConfigurationBody = client.get("/config").await?.read()?;
+                let is_held = before.status == HELD;
                 if is_held && !json {
-                    reasons(&before).for_each(|reason| line(&format!("confirmed: {reason}")));
+                    for reason in &before.reasons {
+                        line(&format!("confirmed: {}", plain(reason)));
+                    }
                 }
                 // What is shown is what is confirmed.
-                let digest = digest.or_else(|| is_held.then(|| cell(&before["digest"])));
-                let encoded = digest.map(|digest| {
-                    url::form_urlencoded::byte_serialize(digest.as_bytes()).collect()
-                });
-                let query =
-                    encoded.map_or(String::new(), |digest: String| format!("?digest={digest}"));
-                show(
-                    &client
-                        .post(&format!("/config/accept{query}"), &json!({}))
-                        .await?,
-                    json,
-                );
+                let digest = digest.or_else(|| is_held.then_some(before.digest));
+                let query = query(&[("digest", digest.as_deref())]);
+                let path = format!("/config/accept{query}");
+                show(&client.post(&path, &NoBody {}).await?, json)?;
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-fn reasons(configuration: &Value) -> impl Iterator<Item = &str> {
-    configuration["reasons"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-}
+/// Status of files that wait for a confirmation.
+const HELD: &str = "held";
 
-fn show(configuration: &Value, json: bool) {
+fn show(answer: &Answer, json: bool) -> Result<()> {
     if json {
-        return print_json(configuration);
+        print_json(answer);
+        return Ok(());
     }
+    let configuration: ConfigurationBody = answer.read()?;
     line(&format!(
         "the configuration files are {}, since {}",
-        cell(&configuration["status"]),
-        cell(&configuration["since"])
+        cell(&configuration.status),
+        cell(&configuration.since)
     ));
-    reasons(configuration).for_each(|reason| line(&format!("  {reason}")));
-    line(&format!("  digest {}", cell(&configuration["digest"])));
-    if configuration["status"] == "held" {
+    for reason in &configuration.reasons {
+        line(&format!("  {}", plain(reason)));
+    }
+    line(&format!("  digest {}", cell(&configuration.digest)));
+    if configuration.status == HELD {
         line(
             "what was in use before stays; `extrack config accept` takes over the files as they are",
         );
     }
+    Ok(())
 }

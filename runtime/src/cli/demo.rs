@@ -4,10 +4,12 @@ mod vendor;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, bail};
 use clap::Args;
 
+use super::outcome::Outcome;
 use super::print::line;
 use super::serve::stop_signal;
 use crate::app::{self, Options, Started};
@@ -31,7 +33,7 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(super) async fn run(self) -> Outcome {
         telemetry::start_logs("warn,extrack::demo=info");
         let scratch = tempfile::tempdir()?;
         let folder = self.data.unwrap_or_else(|| scratch.path().to_owned());
@@ -65,12 +67,13 @@ impl Demo {
             let token = token(&folder, started.new_token.as_deref());
             introduce(&started, &config, token.as_deref());
         })
-        .await
+        .await?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-/// What an earlier demo left in the folder: its files are edited by people, and name the vendor's
-/// addresses.
+/// Files that an earlier demo left in the folder: people may have edited them, and they name the
+/// vendor's ports.
 struct KeptConfig {
     vendor: Vendor,
 }
@@ -78,7 +81,7 @@ struct KeptConfig {
 impl KeptConfig {
     const FILE: &str = "vendor";
 
-    /// None: there was none, or its files are gone.
+    /// Reads them; none when there was no demo, or its files are gone.
     fn read(folder: &Path) -> Option<Self> {
         let text = std::fs::read_to_string(folder.join(Self::FILE)).ok()?;
         let (http, tls) = text.trim().split_once(' ')?;
@@ -99,8 +102,7 @@ impl KeptConfig {
         )
     }
 
-    /// Where the vendor had to move, the files say so; everything else in them stays as it was
-    /// edited.
+    /// Updates the files where the vendor had to move; everything else in them stays as it was.
     fn follow(&self, config: &Path, vendor: &Vendor) -> std::io::Result<()> {
         let moves = [
             (self.vendor.http.to_string(), vendor.http.to_string()),
@@ -148,7 +150,7 @@ fn token(folder: &Path, new: Option<&str>) -> Option<String> {
     };
     let mut options = std::fs::OpenOptions::new();
     std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create(true).truncate(true), 0o600);
-    // Without it the next start can only say where it was shown.
+    // Without it the next start can only name the place where it was shown.
     let _ = options
         .open(path)
         .and_then(|mut file| std::io::Write::write_all(&mut file, new.as_bytes()));
@@ -189,7 +191,8 @@ fn introduce(started: &Started, config: &Path, token: Option<&str>) {
     ));
 }
 
-/// What has to be put before the PATH so that `extrack` is this program. None: it is already.
+/// Returns what has to be put before the PATH so that `extrack` is this program; none when it is
+/// already.
 fn path_line() -> Option<String> {
     let program = std::env::current_exe().ok()?;
     let is_it = |folder: &Path| {

@@ -1,12 +1,14 @@
 //! `extrack maintenance list|add|remove`
 
-use anyhow::Result;
-use clap::Subcommand;
-use serde_json::{Value, json};
+use std::process::ExitCode;
 
-use super::client::Server;
-use super::print::{cell, json as print_json, line, table};
-use super::silences::words;
+use clap::Subcommand;
+
+use super::client::{Server, segment};
+use super::outcome::Outcome;
+use super::print::{cell, json as print_json, line, list_cell, plain, table};
+use crate::api_types::maintenance::MaintenanceBody;
+use crate::api_types::{DurationSpec, MaintenanceSpec, Texts};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Maintenance {
@@ -39,52 +41,30 @@ pub(super) enum Maintenance {
         /// How long it lasts with `--cron`, e.g. `2h`.
         #[arg(long = "for", requires = "cron")]
         duration: Option<String>,
-        /// Whose clocks `--cron` means, e.g. `Europe/Berlin`; UTC if not given.
+        /// Time zone of `--cron`, e.g. `Europe/Berlin`; UTC if not given.
         #[arg(long, requires = "cron")]
         timezone: Option<String>,
         #[arg(long)]
         comment: Option<String>,
     },
-    /// Takes a window of the API away; what it muted is heard again.
+    /// Takes a window of the API away; what it muted is notified again.
     ///
     /// Example: extrack maintenance remove weekly
     Remove { name: String },
 }
 
 impl Maintenance {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let client = server.connect()?;
         match self {
             Maintenance::List { json } => {
-                let items = Value::from(client.list("/maintenance").await?);
+                let answer = client.list("/maintenance").await?;
                 if json {
-                    print_json(&items);
-                    return Ok(());
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
                 }
-                let row = |item: &Value| {
-                    let when = match item["cron"].as_str() {
-                        Some(cron) => format!(
-                            "{cron} for {} ({})",
-                            cell(&item["duration"]),
-                            cell(&item["timezone"])
-                        ),
-                        None => format!("{} to {}", cell(&item["start"]), cell(&item["end"])),
-                    };
-                    let open = if item["isOpen"] == true {
-                        "open"
-                    } else {
-                        "closed"
-                    };
-                    vec![
-                        cell(&item["name"]),
-                        open.to_owned(),
-                        cell(&item["origin"]),
-                        when,
-                        words(&item["match"]),
-                    ]
-                };
-                let rows: Vec<Vec<String>> =
-                    items.as_array().into_iter().flatten().map(row).collect();
+                let windows: Vec<MaintenanceBody> = answer.read()?;
+                let rows: Vec<Vec<String>> = windows.iter().map(row).collect();
                 table(&["NAME", "NOW", "ORIGIN", "WHEN", "MATCH"], &rows);
             }
             Maintenance::Add {
@@ -97,40 +77,51 @@ impl Maintenance {
                 timezone,
                 comment,
             } => {
-                let mut spec = json!({ "name": name });
-                if !matchers.is_empty() {
-                    spec["match"] = matchers.into();
-                }
-                let more = [
-                    ("start", from),
-                    ("end", until),
-                    ("cron", cron),
-                    ("duration", duration),
-                    ("timezone", timezone),
-                    ("comment", comment),
-                ];
-                for (key, value) in more {
-                    if let Some(value) = value {
-                        spec[key] = value.into();
-                    }
-                }
-                let window = client.post("/maintenance", &spec).await?;
-                let next = if window["isOpen"] == true {
-                    format!("is open until {}", cell(&window["closesAt"]))
-                } else {
-                    format!("opens at {}", cell(&window["opensAt"]))
+                let spec = MaintenanceSpec {
+                    name,
+                    matchers: (!matchers.is_empty()).then_some(Texts::Many(matchers)),
+                    start: from,
+                    end: until,
+                    cron,
+                    duration: duration.map(DurationSpec::Text),
+                    timezone,
+                    comment,
                 };
-                line(&format!("maintenance `{name}` {next}"));
+                let window: MaintenanceBody = client.post("/maintenance", &spec).await?.read()?;
+                let next = if window.is_open {
+                    format!("is open until {}", cell(&window.closes_at))
+                } else {
+                    format!("opens at {}", cell(&window.opens_at))
+                };
+                line(&format!("maintenance `{}` {next}", spec.name));
             }
             Maintenance::Remove { name } => {
-                let segment: String =
-                    url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
                 client
-                    .delete_quietly(&format!("/maintenance/{}", segment.replace('+', "%20")))
+                    .delete_quietly(&format!("/maintenance/{}", segment(&name)))
                     .await?;
                 line(&format!("maintenance `{name}` is gone"));
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
+}
+
+fn row(window: &MaintenanceBody) -> Vec<String> {
+    let when = match &window.cron {
+        Some(cron) => format!(
+            "{} for {} ({})",
+            plain(cron),
+            cell(&window.duration),
+            cell(&window.timezone)
+        ),
+        None => format!("{} to {}", cell(&window.start), cell(&window.end)),
+    };
+    let now = if window.is_open { "open" } else { "closed" };
+    vec![
+        cell(&window.name),
+        now.to_owned(),
+        cell(&window.origin),
+        when,
+        list_cell(&window.matchers),
+    ]
 }

@@ -1,11 +1,13 @@
 //! `extrack notifications list|show|resend`
 
-use anyhow::Result;
-use clap::Subcommand;
-use serde_json::{Value, json};
+use std::process::ExitCode;
 
-use super::client::Server;
+use clap::Subcommand;
+
+use super::client::{NoBody, Server, query};
+use super::outcome::Outcome;
 use super::print::{cell, json as print_json, line, table};
+use crate::api_types::notifications::{AttemptBody, NotificationBody, NotifiedAlertBody};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Notifications {
@@ -16,7 +18,7 @@ pub(super) enum Notifications {
         /// `waiting`, `delivered`, `dead` or `digested`; all if not given.
         #[arg(long)]
         state: Option<String>,
-        /// Those about one service, by its slug.
+        /// Slug of a service: only messages about it.
         #[arg(long)]
         service: Option<String>,
         /// JSON instead of a table.
@@ -39,7 +41,7 @@ pub(super) enum Notifications {
 }
 
 impl Notifications {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let client = server.connect()?;
         match self {
             Notifications::List {
@@ -47,24 +49,14 @@ impl Notifications {
                 service,
                 json,
             } => {
-                let encode = |text: &str| {
-                    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
-                };
-                let filters: Vec<String> = [("state", state), ("service", service)]
-                    .into_iter()
-                    .filter_map(|(key, value)| {
-                        value.map(|value| format!("{key}={}", encode(&value)))
-                    })
-                    .collect();
-                let question = if filters.is_empty() { "" } else { "?" };
-                let items = client
-                    .list(&format!("/notifications{question}{}", filters.join("&")))
-                    .await?;
+                let filter = query(&[("state", state.as_deref()), ("service", service.as_deref())]);
+                let answer = client.list(&format!("/notifications{filter}")).await?;
                 if json {
-                    print_json(&Value::from(items));
-                    return Ok(());
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
                 }
-                let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+                let notifications: Vec<NotificationBody> = answer.read()?;
+                let rows: Vec<Vec<String>> = notifications.iter().map(row).collect();
                 table(
                     &[
                         "ID", "STATE", "STATUS", "REASON", "CHANNEL", "ATTEMPTS", "CREATED",
@@ -74,97 +66,94 @@ impl Notifications {
                 );
             }
             Notifications::Show { id, json } => {
-                let found = client.get(&format!("/notifications/{id}")).await?;
+                let answer = client.get(&format!("/notifications/{id}")).await?;
                 if json {
-                    print_json(&found);
+                    print_json(&answer);
                 } else {
-                    show(&found);
+                    show(&answer.read()?);
                 }
             }
             Notifications::Resend { id } => {
-                let found = client
-                    .post(&format!("/notifications/{id}/resend"), &json!({}))
-                    .await?;
+                let path = format!("/notifications/{id}/resend");
+                let found: NotificationBody = client.post(&path, &NoBody {}).await?.read()?;
                 line(&format!(
                     "notification {id} is {} again, for channel {}",
-                    cell(&found["state"]),
-                    cell(&found["channel"])
+                    cell(&found.state),
+                    cell(&found.channel)
                 ));
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-fn row(item: &Value) -> Vec<String> {
-    let attempts = item["attempts"].as_array().map_or(0, Vec::len).to_string();
-    let mut row: Vec<String> = ["id", "state", "status", "reason", "channel"]
-        .into_iter()
-        .map(|key| cell(&item[key]))
-        .collect();
-    row.extend([attempts, cell(&item["createdAt"]), about(item)]);
-    row
+fn row(notification: &NotificationBody) -> Vec<String> {
+    vec![
+        cell(&notification.id),
+        cell(&notification.state),
+        cell(&notification.status),
+        cell(&notification.reason),
+        cell(&notification.channel),
+        notification.attempts.len().to_string(),
+        cell(&notification.created_at),
+        about(notification),
+    ]
 }
 
-fn about(item: &Value) -> String {
-    match item["alerts"].as_array().map_or(&[][..], Vec::as_slice) {
+fn about(notification: &NotificationBody) -> String {
+    match notification.alerts.as_slice() {
         [] => "-".to_owned(),
-        [alert] => format!("{}: {}", cell(&alert["service"]), cell(&alert["name"])),
+        [alert] => format!("{}: {}", cell(&alert.service), cell(&alert.name)),
         [first, others @ ..] => {
-            format!(
-                "{}: {} and {} more",
-                cell(&first["service"]),
-                cell(&first["name"]),
-                others.len()
-            )
+            let (service, name) = (cell(&first.service), cell(&first.name));
+            format!("{service}: {name} and {} more", others.len())
         }
     }
 }
 
-fn show(found: &Value) {
-    let keys = [
-        "id",
-        "state",
-        "status",
-        "reason",
-        "channel",
-        "groupKey",
-        "idempotencyKey",
-        "createdAt",
-        "nextAttemptAt",
-        "deliveredAt",
-        "reference",
-        "resentAt",
-        "digest",
-        "lastError",
+fn show(found: &NotificationBody) {
+    let rows = [
+        ("id", cell(&found.id)),
+        ("state", cell(&found.state)),
+        ("status", cell(&found.status)),
+        ("reason", cell(&found.reason)),
+        ("channel", cell(&found.channel)),
+        ("groupKey", cell(&found.group_key)),
+        ("idempotencyKey", cell(&found.idempotency_key)),
+        ("createdAt", cell(&found.created_at)),
+        ("nextAttemptAt", cell(&found.next_attempt_at)),
+        ("deliveredAt", cell(&found.delivered_at)),
+        ("reference", cell(&found.reference)),
+        ("resentAt", cell(&found.resent_at)),
+        ("digest", cell(&found.digest)),
+        ("lastError", cell(&found.last_error)),
     ];
-    let known = keys.into_iter().filter(|key| !found[*key].is_null());
-    table(
-        &["", ""],
-        &known
-            .map(|key| vec![key.to_owned(), cell(&found[key])])
-            .collect::<Vec<_>>(),
-    );
-    let alerts = found["alerts"].as_array().into_iter().flatten();
-    let alerts: Vec<Vec<String>> = alerts
-        .map(|alert| {
-            ["id", "state", "service", "name", "summary"]
-                .into_iter()
-                .map(|key| cell(&alert[key]))
-                .collect()
-        })
+    let known = rows.into_iter().filter(|(_, value)| value != "-");
+    let rows: Vec<Vec<String>> = known
+        .map(|(name, value)| vec![name.to_owned(), value])
         .collect();
+    table(&["", ""], &rows);
+    let alert_row = |alert: &NotifiedAlertBody| {
+        vec![
+            cell(&alert.id),
+            cell(&alert.state),
+            cell(&alert.service),
+            cell(&alert.name),
+            cell(&alert.summary),
+        ]
+    };
+    let alerts: Vec<Vec<String>> = found.alerts.iter().map(alert_row).collect();
     line("");
     table(&["ALERT", "STATE", "SERVICE", "NAME", "SUMMARY"], &alerts);
-    let attempts = found["attempts"].as_array().into_iter().flatten();
-    let attempts: Vec<Vec<String>> = attempts
-        .map(|attempt| {
-            ["startedAt", "durationMs", "outcome", "answer"]
-                .into_iter()
-                .map(|key| cell(&attempt[key]))
-                .collect()
-        })
-        .collect();
+    let attempt_row = |attempt: &AttemptBody| {
+        vec![
+            cell(&attempt.started_at),
+            cell(&attempt.duration_ms),
+            cell(&attempt.outcome),
+            cell(&attempt.answer),
+        ]
+    };
+    let attempts: Vec<Vec<String>> = found.attempts.iter().map(attempt_row).collect();
     line("");
     table(&["ATTEMPT", "MS", "OUTCOME", "ANSWER"], &attempts);
 }

@@ -23,10 +23,10 @@ mod units;
 mod upgrade;
 mod versions;
 
-use anyhow::Result;
 use clap::Subcommand;
 
 use super::client::Server;
+use super::outcome::Outcome;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Plugin {
@@ -53,17 +53,16 @@ pub(super) enum Plugin {
 }
 
 impl Plugin {
-    /// The exit code.
-    pub(super) async fn run(self, server: &Server) -> Result<u8> {
-        let done = match self {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
+        match self {
             Plugin::New(command) => command.run().await,
             Plugin::Upgrade(command) => command.run().await,
             Plugin::Build(command) => command.run().await,
             Plugin::Test(command) => command.run().await,
-            Plugin::Run(command) => return command.run().await,
+            Plugin::Run(command) => command.run().await,
             Plugin::Bench(command) => command.run().await,
             Plugin::Inspect(command) => command.run().await,
-            Plugin::Check(command) => return command.run(server).await,
+            Plugin::Check(command) => command.run(server).await,
             Plugin::List(command) => command.run(server).await,
             Plugin::Install(command) => command.run(server).await,
             Plugin::Versions(command) => command.run(server).await,
@@ -75,8 +74,7 @@ impl Plugin {
             Plugin::Discard(command) => command.run(server).await,
             Plugin::Grants(command) => command.run(server).await,
             Plugin::Recordings(command) => command.run(server).await,
-            Plugin::Replay(command) => return command.run(server).await,
-        };
-        done.map(|()| 0)
+            Plugin::Replay(command) => command.run(server).await,
+        }
     }
 }

@@ -1,15 +1,17 @@
-//! What subcommands print: tables for people, JSON for programs. The only place besides `demo` and
-//! `serve` that writes to standard output.
+//! The output of subcommands: tables for people, JSON for programs. The only place besides `demo`
+//! and `serve` that writes to standard output.
 #![expect(clippy::print_stderr, reason = "printing is what this module is for")]
 
 use std::io::{ErrorKind, Write};
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// `EX_IOERR`: what was asked for can't be written, e.g. because the disk is full.
 const EXIT_IO: i32 = 74;
 
-/// Whoever reads may have seen enough, as `head` does: the command goes on without saying more.
+/// Prints a line. A reader may close the output early, as `head` does: the command goes on in
+/// silence.
 pub(super) fn line(text: &str) {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -25,8 +27,8 @@ pub(super) fn note(text: &str) {
     eprintln!("{text}");
 }
 
-pub(super) fn json(value: &Value) {
-    line(&serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()));
+pub(super) fn json(value: &impl Serialize) {
+    line(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
 /// Columns as wide as their widest cell; the last one is not padded.
@@ -53,20 +55,33 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// A cell for any JSON value; `-` for none. Control characters, which could move the cursor, are
-/// shown as `?`.
-pub(super) fn cell(value: &Value) -> String {
-    let text = match value {
+/// Returns the cell for a value as JSON has it; `-` for none. Control characters, which could move
+/// the cursor, are shown as `?`.
+pub(super) fn cell<T: Serialize + ?Sized>(value: &T) -> String {
+    let text = match serde_json::to_value(value).unwrap_or_default() {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => text,
         other => other.to_string(),
     };
+    plain(&text)
+}
+
+/// Returns a text without control characters.
+pub(super) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '?' } else { c })
         .collect()
 }
 
+/// Returns several values in one cell; `-` for none.
+pub(super) fn list_cell<T: Serialize>(values: &[T]) -> String {
+    if values.is_empty() {
+        return "-".to_owned();
+    }
+    values.iter().map(cell).collect::<Vec<_>>().join(", ")
+}
+
 /// Enough of a digest to name a version by.
-pub(super) fn short_digest(digest: &Value) -> String {
-    cell(digest).chars().take(12).collect()
+pub(super) fn short_digest(digest: &str) -> String {
+    plain(digest).chars().take(12).collect()
 }

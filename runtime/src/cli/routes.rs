@@ -1,12 +1,17 @@
 //! `extrack routes show|preview`
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
 use clap::Subcommand;
-use serde_json::{Map, Value, json};
 
 use super::client::Server;
-use super::print::{cell, json as print_json, line, table};
-use super::silences::words;
+use super::outcome::Outcome;
+use super::print::{cell, json as print_json, line, list_cell, table};
+use crate::api_types::Texts;
+use crate::api_types::alert_routes::{
+    DestinationBody, RouteBody, RoutePreviewBody, RoutePreviewSpec, RoutesBody,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Routes {
@@ -18,8 +23,8 @@ pub(super) enum Routes {
         #[arg(long)]
         json: bool,
     },
-    /// Which channels would be told of an alert, in which group, and what mutes it now; tells
-    /// nobody.
+    /// Shows the channels that an alert would go to, in which group, and what mutes it now; sends
+    /// nothing.
     ///
     /// Examples: extrack routes preview --alert 'Service Down' --service shop-api
     ///           extrack routes preview --label severity=critical --label tag=eu
@@ -45,17 +50,21 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 impl Routes {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let client = server.connect()?;
         match self {
             Routes::Show { json } => {
-                let tree = client.get("/routes").await?;
-                match (json, &tree["route"]) {
-                    (true, _) => print_json(&tree),
-                    (false, Value::Null) => line(
-                        "there is neither a routing tree nor `notifications` at the top of alerts.yaml: alerts go to the channels of their own rule alone",
+                let answer = client.get("/routes").await?;
+                if json {
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
+                }
+                match answer.read::<RoutesBody>()?.route {
+                    Some(route) => show(&route, 0),
+                    None => line(
+                        "there is neither a routing tree nor `notifications` at the top of \
+                         alerts.yaml: alerts go to the channels of their own rule alone",
                     ),
-                    (false, route) => show(route, 0),
                 }
             }
             Routes::Preview {
@@ -64,34 +73,18 @@ impl Routes {
                 labels,
                 json,
             } => {
-                let spec = match alert {
-                    Some(alert) => json!({ "alert": alert, "service": service }),
-                    None => json!({ "labels": gathered(labels) }),
+                let spec = RoutePreviewSpec {
+                    alert,
+                    service,
+                    labels: gathered(labels),
                 };
-                let found = client.post("/routes/preview", &spec).await?;
+                let answer = client.post("/routes/preview", &spec).await?;
                 if json {
-                    print_json(&found);
-                    return Ok(());
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
                 }
-                let row = |place: &Value| {
-                    let channels = place["channels"].as_array().into_iter().flatten();
-                    let names: Vec<String> =
-                        channels.map(|channel| cell(&channel["name"])).collect();
-                    vec![
-                        names.join(", "),
-                        cell(&place["groupKey"]),
-                        cell(&place["groupWait"]),
-                        cell(&place["groupInterval"]),
-                        cell(&place["repeatInterval"]),
-                        cell(&place["quietBy"]),
-                    ]
-                };
-                let rows: Vec<Vec<String>> = found["destinations"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .map(row)
-                    .collect();
+                let preview: RoutePreviewBody = answer.read()?;
+                let rows: Vec<Vec<String>> = preview.destinations.iter().map(row).collect();
                 table(
                     &[
                         "CHANNELS",
@@ -103,49 +96,58 @@ impl Routes {
                     ],
                     &rows,
                 );
-                line(&format!("muted now by: {}", cell(&found["mutedBy"])));
+                line(&format!("muted now by: {}", cell(&preview.muted_by)));
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-fn gathered(labels: Vec<(String, String)>) -> Value {
-    let mut all: Map<String, Value> = Map::new();
+fn row(destination: &DestinationBody) -> Vec<String> {
+    let names = destination.channels.iter().map(|channel| &channel.name);
+    vec![
+        names.map(cell).collect::<Vec<_>>().join(", "),
+        cell(&destination.group_key),
+        cell(&destination.group_wait),
+        cell(&destination.group_interval),
+        cell(&destination.repeat_interval),
+        cell(&destination.quiet_by),
+    ]
+}
+
+fn gathered(labels: Vec<(String, String)>) -> BTreeMap<String, Texts> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in labels {
-        if let Some(values) = all.entry(name).or_insert_with(|| json!([])).as_array_mut() {
-            values.push(value.into());
-        }
+        all.entry(name).or_default().push(value);
     }
-    Value::Object(all)
+    all.into_iter()
+        .map(|(name, values)| (name, Texts::Many(values)))
+        .collect()
 }
 
-fn show(route: &Value, depth: usize) {
+fn show(route: &RouteBody, depth: usize) {
     let matchers = if depth == 0 {
         "everything".to_owned()
     } else {
-        words(&route["match"])
+        list_cell(&route.matchers)
     };
     let mut text = format!(
         "{}{matchers} -> {} | by {} | wait {}, interval {}, repeat {}",
         "  ".repeat(depth),
-        words(&route["receivers"]),
-        words(&route["groupBy"]),
-        cell(&route["groupWait"]),
-        cell(&route["groupInterval"]),
-        cell(&route["repeatInterval"]),
+        list_cell(&route.receivers),
+        list_cell(&route.group_by),
+        cell(&route.group_wait),
+        cell(&route.group_interval),
+        cell(&route.repeat_interval),
     );
-    if route["muteTimes"]
-        .as_array()
-        .is_some_and(|times| !times.is_empty())
-    {
-        text.push_str(&format!(" | quiet during {}", words(&route["muteTimes"])));
+    if !route.mute_times.is_empty() {
+        text.push_str(&format!(" | quiet during {}", list_cell(&route.mute_times)));
     }
-    if route["continue"] == true {
+    if route.continues {
         text.push_str(" | continue");
     }
     line(&text);
-    for below in route["routes"].as_array().into_iter().flatten() {
+    for below in &route.routes {
         show(below, depth + 1);
     }
 }

@@ -2,30 +2,32 @@
 
 mod backtest;
 
-use anyhow::Result;
-use clap::Subcommand;
-use serde_json::Value;
+use std::process::ExitCode;
 
-use super::client::Server;
+use clap::Subcommand;
+
+use super::client::{Server, query};
+use super::outcome::Outcome;
 use super::print::{cell, json as print_json, table};
+use crate::api_types::rules::{EscalationBody, EscalationStepBody, RuleBody};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Rule {
-    /// Rules in force, and what each said last.
+    /// Rules in force, each with its last verdict.
     ///
     /// Example: extrack rule list --service shop-api
     List {
         /// Only rules for the service with that slug.
         #[arg(long)]
         service: Option<String>,
-        /// Only rules that have said nothing for long.
+        /// Only rules that have had no verdict for long.
         #[arg(long)]
         no_data: bool,
         /// JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// Who is told when nobody comes.
+    /// Escalations: the channels that are notified while an alert is not acknowledged.
     ///
     /// Example: extrack rule escalations
     Escalations {
@@ -37,7 +39,7 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         match self {
             Rule::Backtest(backtest) => return backtest.run(server).await,
             Rule::List {
@@ -45,23 +47,15 @@ impl Rule {
                 no_data,
                 json,
             } => {
-                let service = service.map(|slug| {
-                    let slug: String =
-                        url::form_urlencoded::byte_serialize(slug.as_bytes()).collect();
-                    format!("&service={slug}")
-                });
-                let items = server
-                    .connect()?
-                    .list(&format!(
-                        "/rules?noData={no_data}{}",
-                        service.unwrap_or_default()
-                    ))
-                    .await?;
+                let no_data = no_data.then_some("true");
+                let filter = query(&[("noData", no_data), ("service", service.as_deref())]);
+                let answer = server.connect()?.list(&format!("/rules{filter}")).await?;
                 if json {
-                    print_json(&Value::from(items));
-                    return Ok(());
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
                 }
-                let rows: Vec<Vec<String>> = items.iter().map(rule_row).collect();
+                let rules: Vec<RuleBody> = answer.read()?;
+                let rows: Vec<Vec<String>> = rules.iter().map(rule_row).collect();
                 table(
                     &[
                         "RULE",
@@ -75,11 +69,12 @@ impl Rule {
                 );
             }
             Rule::Escalations { json } => {
-                let escalations = server.connect()?.list("/escalations").await?;
+                let answer = server.connect()?.list("/escalations").await?;
                 if json {
-                    print_json(&Value::from(escalations));
-                    return Ok(());
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
                 }
+                let escalations: Vec<EscalationBody> = answer.read()?;
                 let rows: Vec<Vec<String>> = escalations.iter().flat_map(step_rows).collect();
                 table(
                     &["ESCALATION", "STEP", "WAIT", "REPEAT", "HOURS", "NOTIFY"],
@@ -87,73 +82,51 @@ impl Rule {
                 );
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-fn rule_row(item: &Value) -> Vec<String> {
-    let standing = &item["standing"];
-    let mut verdict = cell(&standing["verdict"]);
-    for (key, word) in [
-        ("flapping", "flapping"),
-        ("held", "held"),
-        ("retrying", "retrying"),
+fn rule_row(rule: &RuleBody) -> Vec<String> {
+    let standing = &rule.standing;
+    let mut verdict = cell(&standing.verdict);
+    for (holds, word) in [
+        (standing.flapping, "flapping"),
+        (standing.held, "held"),
+        (standing.retrying, "retrying"),
     ] {
-        if standing[key] == true {
+        if holds {
             verdict.push_str(&format!(", {word}"));
         }
     }
     vec![
-        cell(&item["key"]),
-        cell(&item["plugin"]),
-        cell(&item["severity"]),
+        cell(&rule.key),
+        cell(&rule.plugin),
+        cell(&rule.severity),
         verdict,
-        cell(&standing["noDataSince"]),
-        cell(&standing["text"]),
+        cell(&standing.no_data_since),
+        cell(&standing.text),
     ]
 }
 
-fn step_rows(escalation: &Value) -> Vec<Vec<String>> {
-    let steps = escalation["steps"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .enumerate();
-    let row = |(index, step): (usize, &Value)| {
-        let repeat = match (&step["repeat"]["every"], &step["repeat"]["times"]) {
-            (Value::Null, _) => "-".to_owned(),
-            (every, Value::Null) => format!("every {}", cell(every)),
-            (every, times) => format!("{} times every {}", cell(times), cell(every)),
-        };
-        let clock = |minutes: &Value| {
-            let minutes = minutes.as_u64().unwrap_or_default();
-            format!("{:02}:{:02}", minutes / 60, minutes % 60)
-        };
-        let hours = match &step["hours"] {
-            Value::Null => "any".to_owned(),
-            hours => format!(
-                "{}-{} {}",
-                clock(&hours["from"]),
-                clock(&hours["to"]),
-                cell(&hours["timezone"])
-            ),
-        };
-        let notify = step["notify"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(cell)
-            .collect::<Vec<_>>()
-            .join(", ");
-        let wait = cell(&step["wait"]);
+fn step_rows(escalation: &EscalationBody) -> Vec<Vec<String>> {
+    let row = |(index, step): (usize, &EscalationStepBody)| {
+        let repeat = step.repeat.as_ref().map(|repeat| match repeat.times {
+            None => format!("every {}", cell(&repeat.every)),
+            Some(times) => format!("{times} times every {}", cell(&repeat.every)),
+        });
+        let clock = |minutes: u32| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+        let hours = step.hours.as_ref().map_or("any".to_owned(), |hours| {
+            let (from, to) = (clock(hours.from), clock(hours.to));
+            format!("{from}-{to} {}", cell(&hours.timezone))
+        });
         vec![
-            cell(&escalation["name"]),
+            cell(&escalation.name),
             (index + 1).to_string(),
-            wait,
-            repeat,
+            cell(&step.wait),
+            cell(&repeat),
             hours,
-            notify,
+            step.notify.iter().map(cell).collect::<Vec<_>>().join(", "),
         ]
     };
-    steps.map(row).collect()
+    escalation.steps.iter().enumerate().map(row).collect()
 }

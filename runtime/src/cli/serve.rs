@@ -2,18 +2,19 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::EXIT_USAGE;
+use super::outcome::{EXIT_USAGE, Outcome};
 use super::print::line;
 use crate::app::{self, Options};
 use crate::config::Faults;
 use crate::telemetry;
 
-/// Watches the configured services until it is told to stop (Ctrl-C, SIGTERM).
+/// Watches the configured services until it is stopped (Ctrl-C, SIGTERM).
 ///
 /// Examples:
 ///   extrack serve
@@ -41,8 +42,8 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    /// The exit code: 64 when the configuration has faults, which are all told.
-    pub(super) async fn run(self) -> Result<u8> {
+    /// Runs until the stop signal. Exit code 64: the configuration has faults, which are all printed.
+    pub(super) async fn run(self) -> Outcome {
         telemetry::start_logs("info");
         let plugins = self.plugins.unwrap_or_else(|| self.config.join("plugins"));
         let options = Options {
@@ -59,7 +60,7 @@ impl Serve {
             }
         })
         .await;
-        faults_to_exit_code(ended.map(|()| 0))
+        faults_to_exit_code(ended)
     }
 }
 
@@ -68,16 +69,16 @@ impl Serve {
     clippy::print_stderr,
     reason = "faults are for people and scripts, not log lines"
 )]
-pub(super) fn faults_to_exit_code(ended: Result<u8>) -> Result<u8> {
+pub(super) fn faults_to_exit_code(ended: Result<()>) -> Outcome {
     match ended {
         Err(error) => match error.downcast_ref::<Faults>() {
             Some(faults) => {
                 eprintln!("{faults}");
-                Ok(EXIT_USAGE)
+                Ok(ExitCode::from(EXIT_USAGE))
             }
             None => Err(error),
         },
-        ended => ended,
+        Ok(()) => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -85,7 +86,7 @@ pub(super) fn faults_to_exit_code(ended: Result<u8>) -> Result<u8> {
 pub(super) fn stop_signal() -> Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let stop = CancellationToken::new();
-    let told = stop.clone();
+    let stopped = stop.clone();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
@@ -97,7 +98,7 @@ pub(super) fn stop_signal() -> Result<CancellationToken> {
             if attempt > 0 {
                 std::process::exit(130);
             }
-            told.cancel();
+            stopped.cancel();
         }
     });
     Ok(stop)

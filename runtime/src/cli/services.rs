@@ -1,11 +1,14 @@
 //! `extrack services list|show|check`
 
-use anyhow::Result;
-use clap::Subcommand;
-use serde_json::{Value, json};
+use std::process::ExitCode;
 
-use super::client::Server;
-use super::print::{cell, json as print_json, table};
+use clap::Subcommand;
+
+use super::client::{NoBody, Server, query, segment};
+use super::outcome::Outcome;
+use super::print::{cell, json as print_json, plain, table};
+use crate::api_types::observations::ObservationBody;
+use crate::api_types::services::ServiceBody;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Services {
@@ -27,7 +30,7 @@ pub(super) enum Services {
     /// Example: extrack services check shop-api --probe http
     Check {
         slug: String,
-        /// Which probe; the first one if not given.
+        /// Name of a probe; the first one if not given.
         #[arg(long)]
         probe: Option<String>,
         /// JSON instead of text.
@@ -37,87 +40,79 @@ pub(super) enum Services {
 }
 
 impl Services {
-    /// The exit code.
-    pub(super) async fn run(self, server: &Server) -> Result<u8> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let client = server.connect()?;
         match self {
             Services::List { json } => {
-                let items = client.list("/services").await?;
+                let answer = client.list("/services").await?;
                 if json {
-                    print_json(&Value::from(items));
-                    return Ok(0);
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
                 }
-                let rows: Vec<Vec<String>> = items
-                    .iter()
-                    .map(|item| {
-                        vec![
-                            cell(&item["slug"]),
-                            cell(&item["status"]),
-                            cell(&item["type"]),
-                            cell(&item["baseUrl"]),
-                        ]
-                    })
-                    .collect();
+                let services: Vec<ServiceBody> = answer.read()?;
+                let rows: Vec<Vec<String>> = services.iter().map(row).collect();
                 table(&["SERVICE", "STATUS", "TYPE", "BASE URL"], &rows);
             }
-            Services::Show { slug } => print_json(&client.get(&format!("/services/{slug}")).await?),
+            Services::Show { slug } => {
+                let path = format!("/services/{}", segment(&slug));
+                print_json(&client.get(&path).await?);
+            }
             Services::Check { slug, probe, json } => {
-                let probe: String = match probe {
-                    Some(probe) => {
-                        format!(
-                            "?probe={}",
-                            url::form_urlencoded::byte_serialize(probe.as_bytes())
-                                .collect::<String>()
-                        )
-                    }
-                    None => String::new(),
-                };
-                let observation = client
-                    .post(&format!("/services/{slug}/check{probe}"), &json!({}))
-                    .await?;
+                let probe = query(&[("probe", probe.as_deref())]);
+                let path = format!("/services/{}/check{probe}", segment(&slug));
+                let answer = client.post(&path, &NoBody {}).await?;
+                let observation: ObservationBody = answer.read()?;
                 if json {
-                    print_json(&observation);
+                    print_json(&answer);
                 } else {
                     print_observation(&observation);
                 }
-                let available =
-                    matches!(observation["status"].as_str(), Some("healthy" | "degraded"));
-                return Ok(if available { 0 } else { 1 });
+                if !observation.status.is_available() {
+                    return Ok(ExitCode::FAILURE);
+                }
             }
         }
-        Ok(0)
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-fn print_observation(observation: &Value) {
-    let ms = |value: &Value| {
-        value.as_u64().map_or("-".to_owned(), |us| {
-            format!("{:.1} ms", us as f64 / 1_000.0)
-        })
-    };
-    let phases = &observation["phases"];
+fn row(service: &ServiceBody) -> Vec<String> {
+    // The rest of a service is its description, as it was written.
+    let described = |key: &str| cell(&service.spec.get(key));
+    vec![
+        cell(&service.slug),
+        cell(&service.status),
+        described("type"),
+        described("baseUrl"),
+    ]
+}
+
+fn print_observation(observation: &ObservationBody) {
+    let ms = |us: u64| format!("{:.1} ms", us as f64 / 1_000.0);
+    let phases = &observation.phases;
+    let latency = observation.latency_us.map_or("-".to_owned(), ms);
     let mut rows = vec![
-        vec!["status".to_owned(), cell(&observation["status"])],
-        vec!["latency".to_owned(), ms(&observation["latencyUs"])],
+        vec!["status".to_owned(), cell(&observation.status)],
+        vec!["latency".to_owned(), latency],
     ];
-    for (name, key) in [
-        ("dns", "dnsUs"),
-        ("connect", "connectUs"),
-        ("tls", "tlsUs"),
-        ("first byte", "firstByteUs"),
-        ("body", "bodyUs"),
+    for (name, phase) in [
+        ("dns", phases.dns_us),
+        ("connect", phases.connect_us),
+        ("tls", phases.tls_us),
+        ("first byte", phases.first_byte_us),
+        ("body", phases.body_us),
     ] {
-        if phases[key].is_u64() {
-            rows.push(vec![format!("  {name}"), ms(&phases[key])]);
+        if let Some(us) = phase {
+            rows.push(vec![format!("  {name}"), ms(us)]);
         }
     }
     rows.push(vec![
         "http status".to_owned(),
-        cell(&observation["httpStatus"]),
+        cell(&observation.http_status),
     ]);
-    rows.push(vec!["error".to_owned(), cell(&observation["error"])]);
-    for metric in observation["metrics"].as_object().into_iter().flatten() {
-        rows.push(vec![metric.0.clone(), cell(metric.1)]);
+    rows.push(vec!["error".to_owned(), cell(&observation.error)]);
+    for (name, value) in &observation.metrics {
+        rows.push(vec![plain(name), cell(value)]);
     }
     table(&["", ""], &rows);
 }

@@ -1,11 +1,18 @@
 //! `extrack silences list|add|expire|preview`
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::Subcommand;
-use serde_json::{Value, json};
 
-use super::client::Server;
-use super::print::{cell, json as print_json, line, table};
+use super::client::{Client, Server};
+use super::outcome::Outcome;
+use super::print::{cell, json as print_json, line, list_cell, table};
+use crate::api_types::alerts::AlertBody;
+use crate::api_types::silences::{
+    SilenceBody, SilencePreviewBody, SilencePreviewSpec, SilenceSpec,
+};
+use crate::api_types::{DurationSpec, Texts};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Silences {
@@ -20,7 +27,7 @@ pub(super) enum Silences {
         #[arg(long)]
         json: bool,
     },
-    /// Mutes alerts for a while. Checks go on; what still fires at the end is told of then.
+    /// Mutes alerts for a while. Checks go on; what still fires at the end is notified then.
     ///
     /// Example: extrack silences add --match 'service="shop-api"' --for 2h --comment "moving the
     /// database"
@@ -35,10 +42,10 @@ pub(super) enum Silences {
             conflicts_with = "until"
         )]
         duration: Option<String>,
-        /// Until when, e.g. `2026-11-23T22:00:00Z`.
+        /// End, e.g. `2026-11-23T22:00:00Z`.
         #[arg(long)]
         until: Option<String>,
-        /// From when on, e.g. `2026-11-23T20:00:00Z`; now if not given.
+        /// Begin, e.g. `2026-11-23T20:00:00Z`; now if not given.
         #[arg(long)]
         from: Option<String>,
         /// Why. Shown with every alert it mutes.
@@ -52,11 +59,11 @@ pub(super) enum Silences {
     ///
     /// Example: extrack silences expire 3
     Expire { id: i64 },
-    /// What a silence would mute now; makes none.
+    /// Shows what a silence would mute now; makes none.
     ///
     /// Example: extrack silences preview --match 'tag="eu"'
     Preview {
-        /// As of `add`.
+        /// Matchers as of `add`.
         #[arg(long = "match", required = true)]
         matchers: Vec<String>,
         /// JSON instead of a table.
@@ -66,27 +73,17 @@ pub(super) enum Silences {
 }
 
 impl Silences {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let client = server.connect()?;
         match self {
             Silences::List { ended, json } => {
-                let items = Value::from(client.list(&format!("/silences?ended={ended}")).await?);
+                let answer = client.list(&format!("/silences?ended={ended}")).await?;
                 if json {
-                    print_json(&items);
-                    return Ok(());
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
                 }
-                let row = |item: &Value| {
-                    vec![
-                        cell(&item["id"]),
-                        cell(&item["state"]),
-                        cell(&item["endsAt"]),
-                        cell(&item["author"]),
-                        words(&item["matchers"]),
-                        cell(&item["comment"]),
-                    ]
-                };
-                let rows: Vec<Vec<String>> =
-                    items.as_array().into_iter().flatten().map(row).collect();
+                let silences: Vec<SilenceBody> = answer.read()?;
+                let rows: Vec<Vec<String>> = silences.iter().map(row).collect();
                 table(
                     &["ID", "STATE", "ENDS", "AUTHOR", "MATCH", "COMMENT"],
                     &rows,
@@ -100,70 +97,71 @@ impl Silences {
                 comment,
                 json,
             } => {
-                let mut spec = json!({ "matchers": matchers, "comment": comment });
-                for (key, value) in [
-                    ("duration", duration),
-                    ("endsAt", until),
-                    ("startsAt", from),
-                ] {
-                    if let Some(value) = value {
-                        spec[key] = value.into();
-                    }
+                let spec = SilenceSpec {
+                    matchers: Texts::Many(matchers),
+                    starts_at: from,
+                    ends_at: until,
+                    duration: duration.map(DurationSpec::Text),
+                    comment,
+                };
+                let answer = client.post("/silences", &spec).await?;
+                if json {
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
                 }
-                let silence = client.post("/silences", &spec).await?;
-                match json {
-                    true => print_json(&silence),
-                    false => line(&format!(
-                        "silence {} holds until {}; `extrack silences expire {}` ends it",
-                        silence["id"],
-                        cell(&silence["endsAt"]),
-                        silence["id"]
-                    )),
-                }
+                let silence: SilenceBody = answer.read()?;
+                line(&format!(
+                    "silence {} holds until {}; `extrack silences expire {}` ends it",
+                    silence.id,
+                    cell(&silence.ends_at),
+                    silence.id
+                ));
             }
             Silences::Expire { id } => {
-                let silence = client.delete(&format!("/silences/{id}")).await?;
-                line(&format!(
-                    "silence {id} ended at {}",
-                    cell(&silence["endsAt"])
-                ));
+                let answer = client.delete(&format!("/silences/{id}")).await?;
+                let silence: SilenceBody = answer.read()?;
+                line(&format!("silence {id} ended at {}", cell(&silence.ends_at)));
             }
             Silences::Preview { matchers, json } => {
-                let found = client
-                    .post("/silences/preview", &json!({ "matchers": matchers }))
-                    .await?;
-                if json {
-                    print_json(&found);
-                    return Ok(());
-                }
-                let row = |alert: &Value| {
-                    ["id", "state", "service", "name"]
-                        .map(|key| cell(&alert[key]))
-                        .to_vec()
-                };
-                let rows: Vec<Vec<String>> = found["alerts"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .map(row)
-                    .collect();
-                table(&["ID", "STATE", "SERVICE", "ALERT"], &rows);
-                line(&format!(
-                    "services it is about: {}",
-                    words(&found["services"])
-                ));
+                preview(&client, matchers, json).await?;
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-/// A list of texts in one cell; `-` for none.
-pub(super) fn words(list: &Value) -> String {
-    let words: Vec<String> = list.as_array().into_iter().flatten().map(cell).collect();
-    if words.is_empty() {
-        "-".to_owned()
-    } else {
-        words.join(", ")
+async fn preview(client: &Client, matchers: Vec<String>, json: bool) -> Result<()> {
+    let spec = SilencePreviewSpec {
+        matchers: Texts::Many(matchers),
+    };
+    let answer = client.post("/silences/preview", &spec).await?;
+    if json {
+        print_json(&answer);
+        return Ok(());
     }
+    let SilencePreviewBody { alerts, services } = answer.read()?;
+    let rows: Vec<Vec<String>> = alerts.iter().map(alert_row).collect();
+    table(&["ID", "STATE", "SERVICE", "ALERT"], &rows);
+    line(&format!("services it is about: {}", list_cell(&services)));
+    Ok(())
+}
+
+fn row(silence: &SilenceBody) -> Vec<String> {
+    vec![
+        cell(&silence.id),
+        cell(&silence.state),
+        cell(&silence.ends_at),
+        cell(&silence.author),
+        list_cell(&silence.matchers),
+        cell(&silence.comment),
+    ]
+}
+
+fn alert_row(alert: &AlertBody) -> Vec<String> {
+    vec![
+        cell(&alert.id),
+        cell(&alert.state),
+        cell(&alert.service),
+        cell(&alert.name),
+    ]
 }

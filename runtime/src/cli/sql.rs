@@ -1,13 +1,15 @@
 //! `extrack sql`
 
 use std::io::Read;
+use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::bail;
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::client::Server;
+use super::outcome::Outcome;
 use super::print::{cell, json as print_json, line, table};
+use crate::api_types::sql::{SqlAnswer, SqlFormat, SqlRequest};
 
 /// Asks the history in SQL (DuckDB's dialect, SELECT only).
 ///
@@ -29,7 +31,7 @@ pub(super) struct Sql {
 }
 
 impl Sql {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let mut query = self.query;
         if query == "-" {
             query.clear();
@@ -40,35 +42,37 @@ impl Sql {
                 "the statement is empty; try `extrack sql \"SELECT * FROM observations LIMIT 5\"`"
             );
         }
+        let format = if self.csv {
+            SqlFormat::Csv
+        } else {
+            SqlFormat::Json
+        };
         let client = server.connect()?;
+        let request = SqlRequest { query, format };
         if self.csv {
-            let text = client
-                .post_text("/sql", &json!({ "query": query, "format": "csv" }))
-                .await?;
+            let text = client.post_text("/sql", &request).await?;
             line(text.trim_end());
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
-        let answer = client.post("/sql", &json!({ "query": query })).await?;
+        let answer = client.post("/sql", &request).await?;
         if self.json {
             print_json(&answer);
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
-        let names: Vec<String> = answer["columns"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|column| cell(&column["name"]))
-            .collect();
-        let rows: Vec<Vec<String>> = answer["rows"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|row| row.as_array().into_iter().flatten().map(cell).collect())
+        let SqlAnswer {
+            columns,
+            rows,
+            truncated,
+        } = answer.read()?;
+        let names: Vec<String> = columns.iter().map(|column| cell(&column.name)).collect();
+        let rows: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| row.iter().map(cell).collect())
             .collect();
         table(&names.iter().map(String::as_str).collect::<Vec<_>>(), &rows);
-        if answer["truncated"] == Value::Bool(true) {
+        if truncated {
             line("… cut off: there are more rows; add LIMIT or a narrower WHERE");
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }

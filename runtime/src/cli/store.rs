@@ -1,10 +1,11 @@
 //! `extrack store`
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::Subcommand;
 
+use super::outcome::Outcome;
 use super::print::line;
 use crate::{app, telemetry};
 
@@ -31,7 +32,7 @@ pub(super) enum Store {
 }
 
 impl Store {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(super) async fn run(self) -> Outcome {
         telemetry::start_logs("warn");
         let Store::Accept { data, config } = self;
         app::accept_store(&data, &config).await?;
@@ -39,6 +40,6 @@ impl Store {
             "the control store in `{}` is accepted as it is",
             data.display()
         ));
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }

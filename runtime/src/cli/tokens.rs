@@ -1,12 +1,14 @@
 //! `extrack token create|list|revoke`
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use serde_json::{Value, json};
 
-use super::client::Server;
-use super::print::{cell, json as print_json, line, note, table};
-use super::silences::words;
+use super::client::{Client, Server};
+use super::outcome::Outcome;
+use super::print::{cell, json as print_json, line, list_cell, note, table};
+use crate::api_types::tokens::{NewTokenBody, TokenBody, TokenSpec};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Tokens {
@@ -40,14 +42,14 @@ pub(super) enum Tokens {
     /// Example: extrack token revoke ci
     Revoke {
         // Not called `token`, which is the global option.
-        /// Its name, or its id.
+        /// Name of the token, or its id.
         #[arg(value_name = "NAME")]
         name_or_id: String,
     },
 }
 
 impl Tokens {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let client = server.connect()?;
         match self {
             Tokens::Create {
@@ -56,70 +58,79 @@ impl Tokens {
                 expires,
                 json,
             } => {
-                let mut spec = json!({ "name": name, "scopes": scopes });
-                if let Some(expires) = expires {
-                    spec["expiresIn"] = expires.into();
-                }
-                let made = client.post("/tokens", &spec).await?;
-                if json {
-                    print_json(&made);
-                    return Ok(());
-                }
-                let until = match made["expiresAt"].as_str() {
-                    Some(until) => format!("good until {until}"),
-                    None => "good until it is revoked".to_owned(),
+                let spec = TokenSpec {
+                    name,
+                    scopes,
+                    expires_in: expires,
+                    expires_at: None,
                 };
-                note(&format!(
-                    "token `{name}` with {}, {until}; it is shown only now:",
-                    words(&made["scopes"])
-                ));
-                line(&cell(&made["token"]));
+                create(&client, &spec, json).await?;
             }
             Tokens::List { json } => {
-                let items = client.list("/tokens").await?;
+                let answer = client.list("/tokens").await?;
                 if json {
-                    print_json(&Value::from(items));
-                    return Ok(());
+                    print_json(&answer);
+                    return Ok(ExitCode::SUCCESS);
                 }
-                let row = |item: &Value| {
-                    let expires = match item["isExpired"] == true {
-                        true => "expired".to_owned(),
-                        false => cell(&item["expiresAt"]),
-                    };
-                    vec![
-                        cell(&item["id"]),
-                        cell(&item["name"]),
-                        words(&item["scopes"]),
-                        cell(&item["origin"]),
-                        expires,
-                        cell(&item["lastUsedAt"]),
-                    ]
-                };
-                let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+                let tokens: Vec<TokenBody> = answer.read()?;
+                let rows: Vec<Vec<String>> = tokens.iter().map(row).collect();
                 table(
                     &["ID", "NAME", "SCOPES", "ORIGIN", "EXPIRES", "LAST USED"],
                     &rows,
                 );
             }
             Tokens::Revoke { name_or_id } => {
-                let items = client.list("/tokens").await?;
-                let named = items
-                    .iter()
-                    .find(|item| item["name"] == name_or_id.as_str());
-                let found = named.or_else(|| {
-                    items
-                        .iter()
-                        .find(|item| name_or_id.parse::<i64>().is_ok_and(|id| item["id"] == id))
-                });
-                let Some(found) = found else {
+                let tokens: Vec<TokenBody> = client.list("/tokens").await?.read()?;
+                let named = tokens.iter().find(|token| token.name == name_or_id);
+                let numbered = || {
+                    let id: i64 = name_or_id.parse().ok()?;
+                    tokens.iter().find(|token| token.id == id)
+                };
+                let Some(found) = named.or_else(numbered) else {
                     bail!("there is no token `{name_or_id}`; `extrack token list` lists them")
                 };
                 client
-                    .delete_quietly(&format!("/tokens/{}", found["id"]))
+                    .delete_quietly(&format!("/tokens/{}", found.id))
                     .await?;
-                line(&format!("token `{}` is revoked", cell(&found["name"])));
+                line(&format!("token `{}` is revoked", cell(&found.name)));
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn create(client: &Client, spec: &TokenSpec, json: bool) -> Result<()> {
+    let answer = client.post("/tokens", spec).await?;
+    if json {
+        print_json(&answer);
+        return Ok(());
+    }
+    let NewTokenBody { token, body } = answer.read()?;
+    let until = match body.expires_at {
+        Some(until) => format!("good until {until}"),
+        None => "good until it is revoked".to_owned(),
+    };
+    note(&format!(
+        "token `{}` with {}, {until}; it is shown only now:",
+        spec.name,
+        list_cell(&body.scopes)
+    ));
+    line(&cell(&token));
+    Ok(())
+}
+
+fn row(token: &TokenBody) -> Vec<String> {
+    let expires = if token.is_expired {
+        "expired".to_owned()
+    } else {
+        cell(&token.expires_at)
+    };
+    vec![
+        cell(&token.id),
+        cell(&token.name),
+        list_cell(&token.scopes),
+        cell(&token.origin),
+        expires,
+        cell(&token.last_used_at),
+    ]
 }

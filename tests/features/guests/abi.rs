@@ -291,7 +291,7 @@ async fn a_guest_that_breaks_the_rules_costs_its_own_run_only() {
         .collect();
     for (guest, ..) in &all {
         let installed = api.plugin_put(guest.name, &guest.component()).await;
-        // Good settings need memory too; one that can't give any is in use by nobody.
+        // Good settings need memory too; one that can't give any is in no use.
         assert!(
             [200, 422].contains(&installed.status),
             "{}: {}",

@@ -1,9 +1,10 @@
-//! What a guest hands over, says, takes and waits for has bounds, and is called by its name.
+//! Bounds on what a guest hands over, logs, takes and waits for; each is called by its name.
 
 use std::time::Duration;
 
 use extrack_tests::{
-    Dribble, Inbox, PATIENCE, Silent, TargetServer, TestRuntime, Vendor, components, wait_for,
+    Dribble, HangingServer, Inbox, PATIENCE, TargetServer, TestRuntime, Vendor, components,
+    wait_for,
 };
 use serde_json::{Value, json};
 
@@ -131,7 +132,7 @@ async fn five_hundred_large_guests_at_a_vendor_that_hangs_take_no_more_memory_th
  {
     const GUESTS: usize = 500;
     const LIMIT_MB: u64 = 256;
-    let (nginx, silent) = (TargetServer::start().await, Silent::start().await);
+    let (nginx, silent) = (TargetServer::start().await, HangingServer::start().await);
     let heavy = |index: usize| {
         format!(
             "\n  - {{name: \"heavy {index}\", type: own, baseUrl: \"{}\", \

@@ -1,5 +1,5 @@
 //! Bytes that are no good component: each is answered, none is a crash, and compiled code comes
-//! from nobody but ourselves.
+//! only from ourselves.
 
 use std::path::PathBuf;
 
@@ -94,7 +94,7 @@ fn compiled(runtime: &TestRuntime) -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compiled_code_is_taken_from_our_own_folder_only_and_only_whole() {
-    /// Of the digest that each file begins with.
+    /// Length of the digest that each file begins with.
     const DIGEST: usize = 32;
     let nginx = TargetServer::start().await;
     let mut runtime = TestRuntime::builder().start().await;

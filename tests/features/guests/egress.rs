@@ -1,7 +1,7 @@
 //! Guests that reach for what they may not: by every spelling of an address, by name, by redirect,
 //! by a name that changes its mind, and by what they write into a request.
 
-use extrack_tests::{Api, Names, Tap, TestRuntime, components};
+use extrack_tests::{Api, Names, RecordingServer, TestRuntime, components};
 use serde_json::{Value, json};
 
 const GUEST: &str = "probe-attempts";
@@ -55,8 +55,8 @@ async fn create(api: &Api, name: &str, url: &str, attempts: &[Value]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_spelling_of_an_address_gets_a_guest_there() {
-    let tap = Tap::start().await;
-    let port = tap.address().port();
+    let server = RecordingServer::start().await;
+    let port = server.address().port();
     let runtime = TestRuntime::builder().start().await;
     let api = runtime.api();
     api.plugin_put(GUEST, &components::guest(GUEST))
@@ -96,8 +96,8 @@ async fn no_spelling_of_an_address_gets_a_guest_there() {
     ] {
         elsewhere.push(json!({ "url": scheme }));
     }
-    elsewhere.push(json!({ "url": tap.url() }));
-    create(&api, "Elsewhere", &tap.url(), &elsewhere).await;
+    elsewhere.push(json!({ "url": server.url() }));
+    create(&api, "Elsewhere", &server.url(), &elsewhere).await;
     let mut ended = attempts(&api, "elsewhere").await;
     assert_eq!(
         ended.pop().as_deref(),
@@ -108,9 +108,9 @@ async fn no_spelling_of_an_address_gets_a_guest_there() {
         let refused = ended.starts_with("denied: ") || ended.starts_with("protocol: ");
         assert!(refused, "{attempt} ended as {ended}");
     }
-    assert_eq!(tap.requests().len(), 1, "{:?}", tap.requests());
+    assert_eq!(server.requests().len(), 1, "{:?}", server.requests());
 
-    // At the address of its own service, which is one nobody may reach: the rule on addresses, even
+    // At the address of its own service, which is one that no plugin may reach: the rule on addresses, even
     // for private services. A base URL takes no password at all.
     for (index, url) in METADATA
         .iter()
@@ -131,14 +131,14 @@ async fn no_spelling_of_an_address_gets_a_guest_there() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redirects_are_judged_like_any_other_address() {
-    let tap = Tap::start().await;
-    let port = tap.address().port();
+    let server = RecordingServer::start().await;
+    let port = server.address().port();
     let runtime = TestRuntime::builder().start().await;
     let api = runtime.api();
     api.plugin_put(GUEST, &components::guest(GUEST))
         .await
         .expect(200);
-    let to = |url: &str| json!({"url": format!("{}/to/{url}", tap.url()), "hops": 5});
+    let to = |url: &str| json!({"url": format!("{}/to/{url}", server.url()), "hops": 5});
     let targets = [
         "http://169.254.169.254/latest/meta-data/".to_owned(),
         "//169.254.169.254/".to_owned(),
@@ -150,7 +150,7 @@ async fn redirects_are_judged_like_any_other_address() {
     ];
     let mut tries: Vec<Value> = targets.iter().map(|target| to(target)).collect();
     tries.push(to(&format!("http://127.0.0.1:{port}/there")));
-    create(&api, "Shop", &tap.url(), &tries).await;
+    create(&api, "Shop", &server.url(), &tries).await;
     let mut ended = attempts(&api, "shop").await;
     assert_eq!(
         ended.pop().as_deref(),
@@ -160,7 +160,7 @@ async fn redirects_are_judged_like_any_other_address() {
     for (target, ended) in targets.iter().zip(&ended) {
         assert!(ended.starts_with("denied: "), "{target} ended as {ended}");
     }
-    let seen = tap.requests();
+    let seen = server.requests();
     assert_eq!(
         seen.len(),
         targets.len() + 1 + 2,
@@ -168,15 +168,15 @@ async fn redirects_are_judged_like_any_other_address() {
     );
 }
 
-/// What a name server answered is refused for now: the next answer may be another one.
+/// A name server's answer is rejected for now: the next one may be another.
 fn is_refused(ended: &str) -> bool {
     ended.starts_with("dns: ") && ended.contains("may not connect")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_changes_its_mind_is_judged_anew_each_time() {
-    let (tap, names) = (Tap::start().await, Names::start().await);
-    let port = tap.address().port();
+    let (server, names) = (RecordingServer::start().await, Names::start().await);
+    let port = server.address().port();
     names.set("metadata.test", &["169.254.169.254"]);
     names.set("inside.test", &["127.0.0.1"]);
     names.set("rebind.test", &["127.0.0.1", "169.254.169.254"]);
@@ -226,18 +226,18 @@ async fn a_name_that_changes_its_mind_is_judged_anew_each_time() {
     api.post("/api/v1/services", &service).await.expect(201);
     let found = attempts(&api, "inside").await;
     assert!(is_refused(&found[0]), "{found:?}");
-    assert_eq!(tap.requests().len(), 2, "{:?}", tap.requests());
+    assert_eq!(server.requests().len(), 2, "{:?}", server.requests());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_smuggled_into_a_request() {
-    let tap = Tap::start().await;
+    let server = RecordingServer::start().await;
     let runtime = TestRuntime::builder().start().await;
     let api = runtime.api();
     api.plugin_put(GUEST, &components::guest(GUEST))
         .await
         .expect(200);
-    let url = tap.url();
+    let url = server.url();
     let with = |name: &str, value: &str| json!({"url": url, "headers": [[name, value]]});
     let refused = [
         with("host", "evil.example"),
@@ -280,7 +280,7 @@ async fn nothing_is_smuggled_into_a_request() {
         );
     }
     assert_eq!(
-        tap.requests(),
+        server.requests(),
         Vec::<String>::new(),
         "nothing of them was sent"
     );
@@ -296,7 +296,7 @@ async fn nothing_is_smuggled_into_a_request() {
     for (attempt, ended) in sent.iter().zip(attempts(&api, "sent").await) {
         assert_eq!(ended, "200 ok", "{attempt}");
     }
-    let requests = tap.requests();
+    let requests = server.requests();
     assert_eq!(requests.len(), sent.len(), "{requests:?}");
     for (attempt, request) in sent.iter().zip(&requests) {
         let (head, body) = request
@@ -309,7 +309,7 @@ async fn nothing_is_smuggled_into_a_request() {
                 .all(|line| !line.starts_with("x-evil") && !line.contains(['\r', '\n'])),
             "{request:?}"
         );
-        let own = format!("host: {}", tap.address());
+        let own = format!("host: {}", server.address());
         assert_eq!(
             lines
                 .iter()

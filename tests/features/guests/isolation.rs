@@ -1,4 +1,4 @@
-//! What a run leaves in memory is there for nobody: not for the next run, not for another plugin.
+//! Memory of a run is invisible to others: to the next run, to another plugin, to another service.
 
 use extrack_tests::{TestRuntime, components};
 use serde_json::{Value, json};

@@ -22,7 +22,7 @@ async fn send(api: &Api, id: &str) -> bool {
     }
     match api.try_send(request.body(body)).await {
         Ok(reply) => reply.status == 200,
-        // The program went down: was it kept? Nobody said so.
+        // The program went down: was it kept? It was not confirmed.
         Err(_) => false,
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn url(name: &str) -> String {
     format!("/assets/{name}?v={}", DIGEST.as_str())
 }
 
-pub(in crate::api) async fn get(Path(file): Path<String>) -> Response {
+pub(crate) async fn get(Path(file): Path<String>) -> Response {
     match ASSETS.iter().find(|asset| asset.name == file) {
         Some(asset) => {
             let headers = [

@@ -1,12 +1,12 @@
-//! What changed since the dashboards were last told. A set, not a queue: it can't grow beyond what
-//! there is to show, and a service that changes ten times between two looks is shown once.
+//! Changes since the dashboards were last updated. A set, not a queue: it can't grow beyond what
+//! there is to show, and a service that changes ten times between two updates is shown once.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Where other parts say that something changed. Cheap to clone and to call.
+/// Sender of changes for other parts of the program. Cheap to clone and to call.
 #[derive(Clone, Default)]
 pub struct Changes(Arc<Inner>);
 
@@ -35,7 +35,7 @@ impl Changes {
         });
     }
 
-    /// Services were added, changed or removed, or nobody knows which of them have new
+    /// Services were added, changed or removed, or it is unknown which of them have new
     /// observations.
     pub fn services(&self) {
         self.add(|pending| pending.list = true);
@@ -49,7 +49,7 @@ impl Changes {
         self.add(|pending| pending.plugins = true);
     }
 
-    /// Everything since the last call; waits until there is something.
+    /// Returns everything since the last call; waits until there is something.
     pub(super) async fn next(&self) -> Pending {
         loop {
             let notified = self.0.notify.notified();

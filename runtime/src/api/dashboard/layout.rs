@@ -4,12 +4,12 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::assets;
 
-/// What a room of the dashboard hands to its frame.
+/// Content of a page of the dashboard, for its frame.
 pub(super) struct Room<'a> {
     pub(super) title: &'a str,
-    /// Path of the room in the navigation.
+    /// Path of the page in the navigation.
     pub(super) path: &'a str,
-    /// Where its live changes come from.
+    /// Address of its live changes.
     pub(super) events: Option<String>,
     pub(super) body: Markup,
 }

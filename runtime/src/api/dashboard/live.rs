@@ -1,17 +1,12 @@
 //! Live pages: what changed is rendered once a second at most, for all dashboards together, and
 //! sent as fragments.
 
+pub(crate) mod events;
 mod log;
 
-use std::collections::HashSet;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Query, State};
-use axum::http::HeaderMap;
-use axum::response::Sse;
-use axum::response::sse::{Event, KeepAlive};
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
@@ -19,11 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::changes::{Changes, Pending};
 use super::fragments;
-use super::overview::{View, ViewQuery};
-use crate::api::auth::ended;
-use crate::api::error::{ApiError, ApiResult};
-use crate::api::parts::Parts;
-use crate::api::state::ApiState;
+use crate::api::http::deps::ApiDeps;
 use log::{Log, Missed};
 
 /// A page that is busier than this reads like noise.
@@ -32,11 +23,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 const BATCHES: usize = 8;
 /// Rows rendered before other tasks get their turn.
 const ROWS_IN_A_ROW: usize = 64;
-/// So that proxies and browsers notice a dead connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Then the browser connects again, and its session is looked at again.
-const MAX_CONNECTION: Duration = Duration::from_secs(15 * 60);
-
 /// The source of live changes. Its task is [`Live::run`].
 #[derive(Clone)]
 pub struct Live(Arc<Inner>);
@@ -47,7 +33,7 @@ struct Inner {
     batches: broadcast::Sender<Arc<Batch>>,
 }
 
-/// What changed at one moment, rendered.
+/// Changes of one moment, rendered.
 #[derive(Debug, Default)]
 struct Batch {
     sequence: u64,
@@ -74,18 +60,18 @@ impl Live {
         }))
     }
 
-    /// Where other parts say what changed.
+    /// Returns the sender of changes for other parts of the program.
     pub fn changes(&self) -> &Changes {
         &self.0.changes
     }
 
-    /// Grows with each batch; a page says with it what it has seen.
+    /// Number of the last batch; a page carries the one that it has seen.
     pub(super) fn sequence(&self) -> u64 {
         self.log(|log| log.sequence())
     }
 
     /// Renders and sends changes until the shutdown.
-    pub async fn run(self, parts: Parts, shutdown: CancellationToken) {
+    pub async fn run(self, deps: ApiDeps, shutdown: CancellationToken) {
         loop {
             let pending = tokio::select! {
                 pending = self.0.changes.next() => pending,
@@ -93,7 +79,7 @@ impl Live {
             };
             let sequence = self.log(|log| log.note(&pending));
             if self.0.batches.receiver_count() > 0 {
-                let batch = render(&parts, sequence, pending).await;
+                let batch = render(&deps, sequence, pending).await;
                 let _nobody_left = self.0.batches.send(Arc::new(batch));
             }
             tokio::select! {
@@ -107,10 +93,10 @@ impl Live {
         look(&mut self.0.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What came after `since`, and everything from now on.
+    /// Returns what came after `since`, and everything from now on.
     async fn subscribe(
         &self,
-        parts: &Parts,
+        deps: &ApiDeps,
         since: Option<u64>,
     ) -> impl Stream<Item = Arc<Batch>> + use<> {
         let batches = BroadcastStream::new(self.0.batches.subscribe());
@@ -122,7 +108,7 @@ impl Live {
                 reload: true,
                 ..Batch::default()
             }),
-            Some(Missed::Some(sequence, pending)) => Some(render(parts, sequence, pending).await),
+            Some(Missed::Some(sequence, pending)) => Some(render(deps, sequence, pending).await),
         };
         let lagged = |_| {
             Arc::new(Batch {
@@ -135,16 +121,16 @@ impl Live {
     }
 }
 
-async fn render(parts: &Parts, sequence: u64, pending: Pending) -> Batch {
+async fn render(deps: &ApiDeps, sequence: u64, pending: Pending) -> Batch {
     let mut batch = Batch {
         sequence,
         reload: pending.list,
         ..Batch::default()
     };
-    let catalog = parts.services.catalog();
+    let catalog = deps.services.catalog();
     for (index, slug) in pending.services.into_iter().enumerate() {
         if let Some(service) = catalog.services.get(&slug) {
-            let row = fragments::service(service, parts.monitor.service_status(&slug).as_ref());
+            let row = fragments::service(service, deps.monitor.service_status(&slug).as_ref());
             batch.rows.push((slug, row.into_string()));
         }
         if index % ROWS_IN_A_ROW == ROWS_IN_A_ROW - 1 {
@@ -154,10 +140,10 @@ async fn render(parts: &Parts, sequence: u64, pending: Pending) -> Batch {
     if !batch.rows.is_empty() || pending.list {
         batch
             .sections
-            .push_str(&fragments::totals(&fragments::counts(parts)).into_string());
+            .push_str(&fragments::totals(&fragments::counts(deps)).into_string());
     }
     if pending.alerts {
-        match fragments::alerts(parts).await {
+        match fragments::alerts(deps).await {
             Ok(alerts) => batch.sections.push_str(&alerts.into_string()),
             Err(error) => {
                 tracing::error!(
@@ -170,66 +156,7 @@ async fn render(parts: &Parts, sequence: u64, pending: Pending) -> Batch {
     if pending.plugins {
         batch
             .sections
-            .push_str(&fragments::plugins(parts).into_string());
+            .push_str(&fragments::plugins(deps).into_string());
     }
     batch
-}
-
-/// `GET /events`, with the query of the page that listens.
-pub(in crate::api) async fn stream(
-    State(state): State<ApiState>,
-    headers: HeaderMap,
-    Query(query): Query<ViewQuery>,
-) -> ApiResult<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    let permit = state
-        .live_connections
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| ApiError::too_many_connections())?;
-    let again = headers
-        .get("last-event-id")
-        .and_then(|id| id.to_str().ok()?.parse().ok());
-    let batches = state
-        .live
-        .subscribe(&state.parts, again.or(query.since()))
-        .await;
-    let visible = View::new(query).visible(&state.parts);
-    let end = state.shutdown.clone();
-    let end = async move {
-        tokio::select! {
-            _ = tokio::time::timeout(MAX_CONNECTION, end.cancelled()) => {}
-            () = ended(&state, &headers) => {}
-        }
-    };
-    let events = batches.filter_map(move |batch| {
-        let _held_while_connected = &permit;
-        std::future::ready(event(&batch, visible.as_ref()).map(Ok))
-    });
-    // At once, so that the page knows it is connected.
-    let hello = stream::iter([Ok(Event::default().comment("live"))]);
-    Ok(Sse::new(hello.chain(events).take_until(end))
-        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
-}
-
-fn event(batch: &Batch, visible: Option<&HashSet<String>>) -> Option<Event> {
-    if batch.reload {
-        return Some(
-            Event::default()
-                .event("reload")
-                .id(batch.sequence.to_string())
-                .data(""),
-        );
-    }
-    let rows = batch
-        .rows
-        .iter()
-        .filter(|(slug, _)| visible.is_none_or(|visible| visible.contains(slug)));
-    let mut html: String = rows.map(|(_, row)| row.as_str()).collect();
-    html.push_str(&batch.sections);
-    (!html.is_empty()).then(|| {
-        Event::default()
-            .event("fragments")
-            .id(batch.sequence.to_string())
-            .data(html)
-    })
 }

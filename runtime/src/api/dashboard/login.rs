@@ -3,52 +3,38 @@
 use axum::Form;
 use axum::extract::{Query, State};
 use axum::http::header::{HOST, ORIGIN, RETRY_AFTER, SET_COOKIE};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout;
-use crate::api::auth::{
-    Caller, clear_cookie, close_session, is_same_origin, open_session, token_find,
+use crate::api::http::auth::{
+    clear_cookie, close_session, is_same_origin, open_session, token_find,
 };
-use crate::api::error::ApiError;
-use crate::api::state::ApiState;
+use crate::api::http::caller::Caller;
+use crate::api::http::error::ApiError;
+use crate::api::http::state::ApiState;
 
 /// Longer than any token; what is beyond it is not worth hashing.
 const MAX_TOKEN_BYTES: usize = 1024;
 
-/// Where to sign in, and to go on afterwards.
-pub(in crate::api) fn login_url(wanted: &Uri) -> String {
-    match wanted.path_and_query().map(|wanted| wanted.as_str()) {
-        None | Some("/") => "/login".to_owned(),
-        Some(wanted) => {
-            format!(
-                "/login?{}",
-                url::form_urlencoded::Serializer::new(String::new())
-                    .append_pair("next", wanted)
-                    .finish()
-            )
-        }
-    }
-}
-
 #[derive(Debug, Deserialize)]
-pub(in crate::api) struct LoginQuery {
+pub(crate) struct LoginQuery {
     next: Option<String>,
 }
 
-pub(in crate::api) async fn page(Query(LoginQuery { next }): Query<LoginQuery>) -> Markup {
+pub(crate) async fn page(Query(LoginQuery { next }): Query<LoginQuery>) -> Markup {
     form(next.as_deref(), None)
 }
 
 #[derive(Deserialize)]
-pub(in crate::api) struct LoginForm {
+pub(crate) struct LoginForm {
     token: String,
     next: Option<String>,
 }
 
-pub(in crate::api) async fn submit(
+pub(crate) async fn submit(
     State(state): State<ApiState>,
     caller: Caller,
     headers: HeaderMap,
@@ -58,6 +44,10 @@ pub(in crate::api) async fn submit(
         return ApiError::cross_origin().into_response();
     }
     let token = token.trim();
+    if token.is_empty() {
+        // Not a guess: it is not counted.
+        return rejected(next.as_deref(), "Enter a token.");
+    }
     let found = match token.len() {
         1..=MAX_TOKEN_BYTES => token_find(&state, token).await,
         _ => Err(ApiError::token_unknown()),
@@ -88,13 +78,16 @@ pub(in crate::api) async fn submit(
                     .into_response();
             }
             tracing::warn!("a sign-in to the dashboard failed");
-            let text = "This token is not known here.";
-            (StatusCode::UNAUTHORIZED, form(next.as_deref(), Some(text))).into_response()
+            rejected(next.as_deref(), "This token is not known here.")
         }
     }
 }
 
-pub(in crate::api) async fn logout(State(state): State<ApiState>, headers: HeaderMap) -> Response {
+fn rejected(next: Option<&str>, text: &str) -> Response {
+    (StatusCode::UNAUTHORIZED, form(next, Some(text))).into_response()
+}
+
+pub(crate) async fn logout(State(state): State<ApiState>, headers: HeaderMap) -> Response {
     match close_session(&state, &headers).await {
         Ok(()) => (
             AppendHeaders([(SET_COOKIE, clear_cookie(&state))]),
@@ -105,11 +98,11 @@ pub(in crate::api) async fn logout(State(state): State<ApiState>, headers: Heade
     }
 }
 
-/// A browser says that another site's page sent the form: nobody is signed in behind their back.
+/// Reports whether the page of another site sent the form, which would sign the user in unasked.
 fn from_elsewhere(headers: &HeaderMap) -> bool {
-    let told = headers.contains_key("sec-fetch-site")
+    let is_marked = headers.contains_key("sec-fetch-site")
         || (headers.contains_key(ORIGIN) && headers.contains_key(HOST));
-    told && !is_same_origin(headers)
+    is_marked && !is_same_origin(headers)
 }
 
 /// Only a path of ours.
@@ -160,14 +153,5 @@ mod tests {
         ] {
             assert_eq!(local(next), wanted, "{next:?}");
         }
-    }
-
-    #[test]
-    fn remembers_where_one_wanted_to_go() {
-        assert_eq!(login_url(&Uri::from_static("/")), "/login");
-        assert_eq!(
-            login_url(&Uri::from_static("/?q=a&b")),
-            "/login?next=%2F%3Fq%3Da%26b"
-        );
     }
 }

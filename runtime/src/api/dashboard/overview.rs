@@ -8,29 +8,29 @@ use maud::{Markup, html};
 use super::standing::Standing;
 use super::wording::{count, prose};
 use super::{fragments, layout};
-use crate::api::error::ApiResult;
-use crate::api::state::ApiState;
+use crate::api::http::error::ApiResult;
+use crate::api::http::state::ApiState;
 use crate::registry::ServiceRecord;
 pub(super) use view::{View, ViewQuery};
 
 /// More of them would hide what runs.
 const MAX_UNABLE: usize = 5;
 
-pub(in crate::api) async fn page(
+pub(crate) async fn page(
     State(state): State<ApiState>,
     Query(query): Query<ViewQuery>,
 ) -> ApiResult<Markup> {
     // Before anything is read: what changes from now on comes live.
     let sequence = state.live.sequence();
     let view = View::new(query);
-    let alerts = fragments::alerts(&state.parts).await?;
+    let alerts = fragments::alerts(&state.deps).await?;
     let body = html! {
         h1.hidden { "Services" }
-        section.summary aria-label="Summary" aria-live="polite" { (fragments::totals(&fragments::counts(&state.parts))) }
+        section.summary aria-label="Summary" aria-live="polite" { (fragments::totals(&fragments::counts(&state.deps))) }
         div.columns {
             section.card.services aria-labelledby="services-title" { (services(&state, &view)) }
             section.card.open-alerts aria-label="Open alerts" aria-live="polite" { (alerts) }
-            section.card.plugin-list aria-label="Plugins" { (fragments::plugins(&state.parts)) }
+            section.card.plugin-list aria-label="Plugins" { (fragments::plugins(&state.deps)) }
         }
     };
     Ok(layout::room(layout::Room {
@@ -42,7 +42,7 @@ pub(in crate::api) async fn page(
 }
 
 fn services(state: &ApiState, view: &View) -> Markup {
-    let page = view.page(&state.parts);
+    let page = view.page(&state.deps);
     html! {
         header {
             h2 #services-title { "Services" @if page.matching > 0 { " " span.count { (page.matching) } } }
@@ -83,7 +83,7 @@ fn services(state: &ApiState, view: &View) -> Markup {
 
 /// Services that were described over the API and can't run, e.g. because their plugin is gone.
 fn unable(state: &ApiState) -> impl Iterator<Item = ServiceRecord> {
-    let services = &state.parts.services;
+    let services = &state.deps.services;
     let running = services.catalog();
     let slugs = services
         .slugs()

@@ -1,5 +1,5 @@
 //! The strip of a probe's last runs: inline SVG, light enough for a thousand rows. Good runs share
-//! one path; each of the others is a bar of its own that says what happened.
+//! one path; each of the others is a bar of its own with a title.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::standing::Standing;
 use super::wording::latency;
-use crate::api::moment::clock;
+use crate::api::http::moment::clock;
 use crate::monitoring::{RECENT, RecentRun};
 
 /// Bars in a strip.
@@ -37,7 +37,7 @@ pub(super) fn strip(runs: &[RecentRun]) -> Markup {
     }
 }
 
-/// What the run says of the service, if anything.
+/// Returns the status that the run gives the service, if any.
 fn word(run: &RecentRun) -> &'static str {
     match run {
         _ if run.missed => "missed",

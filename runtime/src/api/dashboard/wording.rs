@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::api::moment::{clock, day_and_clock, rfc3339};
+use crate::api::http::moment::{clock, day_and_clock, rfc3339};
 use crate::domain::UnixMillis;
 
 /// `0.42 ms`, `84 ms`, `1.24 s`
@@ -25,7 +25,7 @@ pub(super) fn since(ms: UnixMillis) -> Markup {
     html! { time datetime=(rfc3339(ms)) data-for title=(day_and_clock(ms)) { "since " (day_and_clock(ms)) } }
 }
 
-/// What stands in backticks is set as code, as far as they come in pairs.
+/// Renders text in backticks as code, as far as they come in pairs.
 pub(super) fn prose(text: &str) -> Markup {
     let last = text.matches('`').count();
     let code = |index: usize| index % 2 == 1 && index < last;

@@ -1,4 +1,4 @@
-//! Backtests over HTTP: what is asked, what is refused, and how progress is told.
+//! Backtests over HTTP: requests, rejections, and progress.
 
 use serde_json::json;
 
@@ -119,7 +119,7 @@ async fn a_reader_that_stalls_or_leaves_does_not_keep_the_place_of_a_backtest() 
         .body(Body::from(json!({"rule": "Endless"}).to_string()))
         .unwrap();
     let answer = router.clone().oneshot(request).await.unwrap();
-    // The work goes on although nobody has read a line.
+    // The work goes on although no line has been read.
     running(1).await;
     drop(answer);
     running(0).await;

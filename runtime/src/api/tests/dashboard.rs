@@ -222,9 +222,9 @@ impl Events {
 
 fn live_router(world: &Arc<World>) -> (Router, Live) {
     let live = Live::new();
-    tokio::spawn(live.clone().run(world.parts(), CancellationToken::new()));
+    tokio::spawn(live.clone().run(world.deps(), CancellationToken::new()));
     (
-        super::super::router(world.state(ApiSettings::default(), live.clone())),
+        crate::api::router(world.state(ApiSettings::default(), live.clone())),
         live,
     )
 }
@@ -321,8 +321,8 @@ async fn live_connections_are_bounded_and_end_with_the_program() {
         ..ApiSettings::default()
     };
     let shutdown = CancellationToken::new();
-    let state = crate::api::ApiState::new(settings, world.parts(), Live::new(), shutdown.clone());
-    let router = super::super::router(state);
+    let state = crate::api::ApiState::new(settings, world.deps(), Live::new(), shutdown.clone());
+    let router = crate::api::router(state);
     let mut first = Events::open(&router, "/events").await;
     assert_eq!(
         get(&router, "/events").await.status,

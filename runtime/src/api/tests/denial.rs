@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::world::READER;
 use super::*;
-use crate::api::router::routes;
+use crate::api::routes::routes;
 use crate::api::{Scope, token_hash};
 use crate::store::control::{SilenceDraft, TokenOrigin};
 
@@ -50,6 +50,7 @@ fn only_these_are_open() {
         .map(|(path, _)| *path)
         .collect();
     open.sort_unstable();
+    open.dedup();
     assert_eq!(
         open,
         [
@@ -188,7 +189,7 @@ async fn a_reader_may_only_read() {
         let answer = send(&router, request.body(Body::empty()).unwrap()).await;
         match scope {
             Scope::Read => assert_eq!(answer.status, StatusCode::OK, "{method} {path}"),
-            // A path that does not take the method says so to those who may use the path.
+            // A path that does not take the method answers so to those who may use the path.
             _ => assert!(
                 matches!(
                     answer.status,
@@ -339,6 +340,28 @@ async fn failed_sign_ins_are_slowed_down() {
         answer.status,
         StatusCode::SEE_OTHER,
         "a right token is good, whoever guesses from the same address"
+    );
+}
+
+#[tokio::test]
+async fn requests_without_a_token_are_no_guesses_and_get_401_however_many_they_are() {
+    let router = router(&world().await);
+    for number in 0..30 {
+        let ask = from(request(Method::GET, "/api/v1/services"), [192, 0, 2, 1]);
+        let ask = match number % 3 {
+            0 => ask,
+            1 => ask.header("authorization", "Basic dXNlcjpwYXNz"),
+            _ => ask.header("authorization", "Bearer "),
+        };
+        let answer = send(&router, ask.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "request {number}");
+        let answer = sign_in(&router, "").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "form {number}");
+    }
+    assert_eq!(
+        sign_in(&router, "guess").await.status,
+        StatusCode::UNAUTHORIZED,
+        "a first guess is not one too many"
     );
 }
 

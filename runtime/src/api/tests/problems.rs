@@ -1,4 +1,4 @@
-//! Every error is a problem (RFC 9457), says how to mend it, and says nothing internal.
+//! Every error is a problem (RFC 9457), shows how to fix it, and nothing internal.
 
 use axum::http::header::CONTENT_TYPE;
 use serde_json::json;

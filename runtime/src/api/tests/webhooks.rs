@@ -192,7 +192,7 @@ async fn events_are_listed() {
             }],
         };
         world
-            .parts()
+            .deps()
             .results
             .event_append_durable(vec![event], Vec::new())
             .await

@@ -1,4 +1,4 @@
-//! A simulated vendor on loopback: real servers on real sockets, with the moods of real vendors.
+//! A simulated vendor on loopback: real servers on real sockets, with the behaviour of real vendors.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,16 +26,16 @@ pub(super) struct Vendor {
     pub tls: SocketAddr,
 }
 
-/// The certificate ends so soon that the `tls` probe says so.
+/// The certificate ends so soon that the `tls` probe warns.
 const CERTIFICATE_DAYS: i64 = 6;
 
 /// The failing API fails for this long, then works for as long again.
-const MOOD: Duration = Duration::from_secs(40);
+const PHASE: Duration = Duration::from_secs(40);
 
 /// Calls the limited API grants in a minute.
 const QUOTA: u32 = 60;
 
-struct Moods {
+struct Behaviour {
     started: Instant,
     calls: AtomicU32,
     window: AtomicU32,
@@ -44,7 +44,7 @@ struct Moods {
 impl Vendor {
     /// Serves until the shutdown, on the ports of `before` if they are free.
     pub(super) async fn start(before: Option<Self>, shutdown: CancellationToken) -> Result<Self> {
-        let moods = Arc::new(Moods {
+        let behaviour = Arc::new(Behaviour {
             started: Instant::now(),
             calls: AtomicU32::new(0),
             window: AtomicU32::new(0),
@@ -55,7 +55,7 @@ impl Vendor {
             .route("/payments/health", get(failing))
             .route("/geo/health", get(limited))
             .route("/inbox", post(inbox))
-            .with_state(moods);
+            .with_state(behaviour);
         let listener = bind(before.map(|before| before.http)).await?;
         let http = listener.local_addr()?;
         let stop = shutdown.clone();
@@ -143,23 +143,21 @@ async fn slow() -> Json<Value> {
     Json(json!({ "ok": true }))
 }
 
-async fn failing(State(moods): State<Arc<Moods>>) -> impl IntoResponse {
-    let bad = (moods.started.elapsed().as_secs() / MOOD.as_secs()) % 2 == 1;
-    match bad {
-        false => (StatusCode::OK, Json(json!({ "ok": true }))),
-        true => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({ "ok": false, "error": "the card network does not answer" })),
-        ),
+async fn failing(State(behaviour): State<Arc<Behaviour>>) -> impl IntoResponse {
+    let bad = (behaviour.started.elapsed().as_secs() / PHASE.as_secs()) % 2 == 1;
+    if bad {
+        let body = json!({ "ok": false, "error": "the card network does not answer" });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(body));
     }
+    (StatusCode::OK, Json(json!({ "ok": true })))
 }
 
-async fn limited(State(moods): State<Arc<Moods>>) -> impl IntoResponse {
-    let elapsed = moods.started.elapsed().as_secs() as u32;
-    if moods.window.swap(elapsed / 60, Ordering::Relaxed) != elapsed / 60 {
-        moods.calls.store(0, Ordering::Relaxed);
+async fn limited(State(behaviour): State<Arc<Behaviour>>) -> impl IntoResponse {
+    let elapsed = behaviour.started.elapsed().as_secs() as u32;
+    if behaviour.window.swap(elapsed / 60, Ordering::Relaxed) != elapsed / 60 {
+        behaviour.calls.store(0, Ordering::Relaxed);
     }
-    let used = moods.calls.fetch_add(1, Ordering::Relaxed) + 1;
+    let used = behaviour.calls.fetch_add(1, Ordering::Relaxed) + 1;
     let left = QUOTA.saturating_sub(used);
     let headers = [
         ("ratelimit-policy", format!("\"minute\";q={QUOTA};w=60")),
@@ -182,7 +180,7 @@ async fn limited(State(moods): State<Arc<Moods>>) -> impl IntoResponse {
     )
 }
 
-/// Receives the demo's alerts, so that there is somebody to tell.
+/// Receives the demo's alerts, in place of a person.
 async fn inbox(Json(message): Json<Value>) -> StatusCode {
     let alert = &message["alerts"][0];
     tracing::info!(

@@ -6,6 +6,7 @@ mod report;
 mod target;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 
 use super::call::{Call, Given, load};
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{json as print_json, note};
 use crate::domain::{PluginRun, RunOutcome};
 use crate::plugin_host::PluginHost;
@@ -32,7 +34,7 @@ use report::Report;
 ///   extrack plugin bench dist/error_share.wasm --history runs.json --json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Bench {
+pub(crate) struct Bench {
     /// The component.
     file: PathBuf,
     #[command(flatten)]
@@ -49,8 +51,8 @@ pub(in crate::cli) struct Bench {
 }
 
 impl Bench {
-    pub(super) async fn run(mut self) -> Result<()> {
-        // Log lines of thousands of runs help nobody.
+    pub(super) async fn run(mut self) -> Outcome {
+        // Log lines of thousands of runs are of no use.
         telemetry::start_logs("error,extrack::plugin=off");
         let plugin = load(&self.file).await?;
         let _target = target::stand_in(&plugin, &mut self.given).await?;
@@ -60,7 +62,7 @@ impl Bench {
         }
         let (host, entry, accounts) = plugin.into_parts();
         let call = Arc::new(call);
-        // The first call reads pages and warms caches; a plugin that is broken says so at once.
+        // The first call reads pages and warms caches; a plugin that is broken fails here at once.
         if !matches!(&*call, Call::Notifier { .. }) {
             call.make(&host, &entry.name).await;
         }
@@ -94,22 +96,28 @@ impl Bench {
         } else {
             report.print();
         }
-        if let Some(reason) = used.broken.first() {
-            bail!(
-                "{} of {} runs broke, the first one: {reason}",
-                used.broken_runs,
-                used.runs
-            );
-        }
-        match answers.all_failed() {
-            Some(failed) => bail!(
-                "all {} calls ended as {}: {}",
-                failed.calls,
-                failed.name,
-                failed.message
-            ),
-            None => Ok(()),
-        }
+        reject_failures(&used, &answers)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Returns an error when runs broke, or when no call went well.
+fn reject_failures(used: &UsedByAll, answers: &Answers) -> Result<()> {
+    if let Some(reason) = used.broken.first() {
+        bail!(
+            "{} of {} runs broke, the first one: {reason}",
+            used.broken_runs,
+            used.runs
+        );
+    }
+    match answers.all_failed() {
+        Some(failed) => bail!(
+            "all {} calls ended as {}: {}",
+            failed.calls,
+            failed.name,
+            failed.message
+        ),
+        None => Ok(()),
     }
 }
 
@@ -133,11 +141,11 @@ async fn work(
     }
 }
 
-/// What the runs used.
+/// Use of resources by the runs.
 #[derive(Default)]
 struct UsedByAll {
     runs: u64,
-    /// That trapped, hung or exceeded a limit.
+    /// Runs that trapped, hung or exceeded a limit.
     broken_runs: u64,
     /// Why; the first few.
     broken: Vec<String>,

@@ -1,6 +1,7 @@
 //! `extrack plugin build [DIR]`
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -9,32 +10,31 @@ use extrack_plugin_builder::Project;
 use super::call::load;
 use super::units::bytes;
 use super::upgrade::Copy;
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{line, note};
 use crate::local;
 use crate::plugin_host::PluginEntry;
 
-/// Builds a plugin project into components, `dist/NAME.wasm`, and shows what each says of itself.
-/// Rust, JavaScript and Python are told apart by the project's files; packages that are missing are
-/// fetched.
+/// Builds a plugin project into components, `dist/NAME.wasm`, and shows what each is.
 ///
 /// Examples:
 ///   extrack plugin build
 ///   extrack plugin build quota
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Build {
+pub(crate) struct Build {
     /// Folder of the project.
     #[arg(default_value = ".")]
     dir: PathBuf,
 }
 
 impl Build {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(super) async fn run(self) -> Outcome {
         let project = find(&self.dir)?;
         for component in build(project).await? {
             line(&told(&component, load(&component).await?.entry()));
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 

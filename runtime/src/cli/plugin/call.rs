@@ -27,7 +27,7 @@ use crate::plugin_host::{
     WebhookCall,
 };
 
-/// What the call is given.
+/// Arguments of the call.
 #[derive(Debug, Args)]
 pub(super) struct Given {
     /// Settings as JSON, or `@FILE` with them; `${VARIABLE}` in a text is replaced as in
@@ -99,7 +99,7 @@ pub(super) enum Answer {
 /// A component that takes longer than a blink to compile.
 const NOTED_BYTES: usize = 1 << 20;
 
-/// Says why nothing happens for a while.
+/// Notes why nothing happens for a while.
 pub(super) fn note_compiling(bytes: usize) {
     if bytes >= NOTED_BYTES {
         let mebibytes = bytes as f64 / f64::from(1 << 20);
@@ -332,8 +332,8 @@ impl Answer {
 }
 
 impl Answer {
-    /// What it is counted under, and an example of it in words. `is_failure`: nothing was measured
-    /// but a refusal.
+    /// Returns the kind it is counted under, and an example in words. `is_failure`: nothing was
+    /// measured.
     pub(super) fn outcome(&self) -> Outcome {
         let outcome = |name: String, is_failure, message: String| Outcome {
             name,
@@ -405,7 +405,7 @@ fn service(base_url: String) -> Service {
         owner: None,
         description: None,
         origin: Origin::File,
-        // Whoever typed the address means it.
+        // A typed address is meant.
         hosts: Vec::new(),
         private: crate::domain::PrivateReach::Open,
         credentials: Vec::new(),

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::call::note_compiling;
 use super::grants;
 use super::install::signature_of;
-use crate::cli::client::{NoAnswer, Server};
+use crate::api_types::plugin_check::{PluginCheckBody, PluginCheckStep};
+use crate::cli::client::{Answer, NoAnswer, Server};
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{cell, json as print_json, line, table};
 use crate::config::{self, Environment};
 use crate::local;
-use crate::plugin_host::{
-    self, COMPONENT_BYTES, ComponentCheck, PluginGrants, PolicyOrigin, StepOutcome,
-};
+use crate::plugin_host::COMPONENT_BYTES;
 
 /// Whether the server would accept a component, step by step, and what it would be granted. Changes
 /// nothing.
@@ -25,9 +25,9 @@ use crate::plugin_host::{
 ///
 /// Example: extrack plugin check dist/shop-probe.wasm
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Check {
+pub(crate) struct Check {
     file: PathBuf,
-    /// Its signature. Default: FILE.minisig, if it is there.
+    /// Signature of the component. Default: FILE.minisig, if it is there.
     #[arg(long)]
     signature: Option<PathBuf>,
     /// Ask no server, even if there is one.
@@ -43,8 +43,7 @@ pub(in crate::cli) struct Check {
 }
 
 impl Check {
-    /// The exit code.
-    pub(super) async fn run(self, server: &Server) -> Result<u8> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let bytes = std::fs::read(&self.file)
             .with_context(|| format!("reading `{}`", self.file.display()))?;
         if bytes.len() > COMPONENT_BYTES {
@@ -71,22 +70,26 @@ impl Check {
                 },
             }
         };
+        let body: PluginCheckBody = checked.read()?;
         if self.json {
             print_json(&checked);
         } else {
-            print(&checked, server_less.as_deref());
+            print(&body, server_less.as_deref());
         }
-        Ok(u8::from(checked["accepted"] != true))
+        Ok(if body.accepted {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 
-    async fn offline(&self, bytes: Vec<u8>) -> Result<Value> {
+    async fn offline(&self, bytes: Vec<u8>) -> Result<Answer> {
         let policies = match &self.config {
             Some(folder) => policies(folder).await?,
             None => BTreeMap::new(),
         };
-        Ok(shown(
-            local::check_plugin(bytes.into(), policies, note_compiling).await?,
-        ))
+        let checked = local::check_plugin(bytes.into(), policies, note_compiling).await?;
+        Answer::new(&PluginCheckBody::from(checked))
     }
 }
 
@@ -98,78 +101,23 @@ async fn policies(folder: &Path) -> Result<BTreeMap<String, crate::domain::Plugi
     Ok(draft.plugins().policies.clone())
 }
 
-/// In the shape of the API's answer.
-fn shown(check: ComponentCheck) -> Value {
-    let step = |step: &plugin_host::CheckedStep| match &step.outcome {
-        StepOutcome::Passed => json!({"step": step.step, "outcome": "passed", "reason": null}),
-        StepOutcome::Failed(reason) => {
-            json!({"step": step.step, "outcome": "failed", "reason": reason})
-        }
-        StepOutcome::NotReached => {
-            json!({"step": step.step, "outcome": "not-reached", "reason": null})
-        }
-    };
-    let plugin = check.plugin.as_ref().map(|plugin| {
-        json!({
-            "name": plugin.name, "kind": plugin.kind, "version": plugin.version, "digest": plugin.digest,
-            "size": plugin.size, "imports": plugin.imports, "summary": plugin.info.summary, "wants": plugin.info.wants,
-        })
-    });
-    json!({
-        "accepted": check.is_accepted(),
-        "steps": check.steps.iter().map(step).collect::<Vec<_>>(),
-        "plugin": plugin,
-        "grants": check.grants.as_ref().map(shown_grants),
-    })
-}
-
-fn shown_grants(grants: &PluginGrants) -> Value {
-    let origin = if grants.origin == PolicyOrigin::File {
-        "file"
-    } else {
-        "default"
-    };
-    let capabilities: Vec<&str> = grants.capabilities.iter().map(|one| one.as_str()).collect();
-    let missing =
-        |missing: &plugin_host::Missing| json!({"want": missing.want, "setting": missing.setting});
-    json!({
-        "plugin": grants.name, "kind": grants.kind, "origin": origin, "wants": grants.wants,
-        "effective": {
-            "hosts": grants.hosts, "credentials": grants.credentials, "methods": grants.methods,
-            "capabilities": capabilities,
-        },
-        "missing": grants.missing.iter().map(missing).collect::<Vec<_>>(),
-        "budget": grants.budget_shown(),
-    })
-}
-
-fn print(checked: &Value, server_less: Option<&str>) {
+fn print(checked: &PluginCheckBody, server_less: Option<&str>) {
     if let Some(reason) = server_less {
         line(&format!(
             "{reason}; checked without it, against the default grants and no settings in use"
         ));
     }
-    let steps = checked["steps"].as_array().into_iter().flatten();
-    let rows: Vec<Vec<String>> = steps
-        .map(|step| {
-            let reason = if step["reason"].is_null() {
-                String::new()
-            } else {
-                cell(&step["reason"])
-            };
-            vec![cell(&step["step"]), cell(&step["outcome"]), reason]
-        })
-        .collect();
+    let row = |step: &PluginCheckStep| {
+        let reason = step.reason.as_ref().map(cell).unwrap_or_default();
+        vec![cell(&step.step), cell(&step.outcome), reason]
+    };
+    let rows: Vec<Vec<String>> = checked.steps.iter().map(row).collect();
     table(&["STEP", "OUTCOME", ""], &rows);
-    let plugin = &checked["plugin"];
-    if plugin.is_object() {
+    if let (Some(plugin), Some(grants)) = (&checked.plugin, &checked.grants) {
         line("");
-        let (kind, name, version) = (
-            cell(&plugin["kind"]),
-            cell(&plugin["name"]),
-            cell(&plugin["version"]),
-        );
+        let (kind, name) = (cell(&plugin.kind), cell(&plugin.name));
+        let version = cell(&plugin.version);
         line(&format!("{kind} {name} {version} would be granted:"));
-        grants::print(&checked["grants"]);
+        grants::print(grants);
     }
 }

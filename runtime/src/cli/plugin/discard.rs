@@ -1,10 +1,12 @@
 //! `extrack plugin discard NAME`
 
-use anyhow::Result;
-use clap::Args;
-use serde_json::json;
+use std::process::ExitCode;
 
-use crate::cli::client::Server;
+use clap::Args;
+
+use crate::api_types::plugins::PluginBody;
+use crate::cli::client::{NoBody, Server};
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{cell, line};
 
 /// Ends the candidate of a plugin; the active version stays as it is, and what was compared stays
@@ -12,21 +14,19 @@ use crate::cli::print::{cell, line};
 ///
 /// Example: extrack plugin discard shop-probe
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Discard {
+pub(crate) struct Discard {
     name: String,
 }
 
 impl Discard {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let entry = server
-            .connect()?
-            .post(&format!("/plugins/{}/discard", self.name), &json!({}))
-            .await?;
+    pub(super) async fn run(self, server: &Server) -> Outcome {
+        let path = format!("/plugins/{}/discard", self.name);
+        let plugin: PluginBody = server.connect()?.post(&path, &NoBody {}).await?.read()?;
         line(&format!(
             "{} {} runs alone again",
-            cell(&entry["name"]),
-            cell(&entry["version"])
+            cell(&plugin.name),
+            cell(&plugin.version)
         ));
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,13 +1,20 @@
 //! `extrack plugin grants NAME`
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
+use crate::api_types::plugin_grants::PluginGrantsBody;
+use crate::api_types::{GrantsSpec, PolicySpec};
 use crate::cli::client::Server;
-use crate::cli::print::{cell, json as print_json, line, table};
+use crate::cli::outcome::Outcome;
+use crate::cli::print::{cell, json as print_json, line, plain, table};
+use crate::domain::Want;
 
-/// What a plugin wants, is granted and gets; with options, changes it.
+/// Shows what a plugin wants, is granted and gets; with options, changes it.
 ///
 /// Examples:
 ///   extrack plugin grants shop-probe
@@ -16,7 +23,7 @@ use crate::cli::print::{cell, json as print_json, line, table};
 ///   extrack plugin grants shop-probe --reset
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Grants {
+pub(crate) struct Grants {
     name: String,
     /// A host it may reach, if it wants it: `name`, `name:port`, `*.name`.
     #[arg(long, value_name = "HOST")]
@@ -36,39 +43,37 @@ pub(in crate::cli) struct Grants {
 }
 
 impl Grants {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         let client = server.connect()?;
         let path = format!("/plugins/{}/grants", self.name);
-        let grants = if self.reset {
+        let answer = if self.reset {
             client.delete(&path).await?
         } else {
-            let grants = client.get(&path).await?;
-            let mut policy = grants["policy"].clone();
-            match self.change(&mut policy)? {
-                true => client.put(&path, &policy).await?,
-                false => grants,
+            let answer = client.get(&path).await?;
+            let grants: PluginGrantsBody = answer.read()?;
+            match self.changed(grants.policy)? {
+                Some(policy) => client.put(&path, &policy).await?,
+                None => answer,
             }
         };
         if self.json {
-            print_json(&grants);
+            print_json(&answer);
         } else {
-            print(&grants);
+            print(&answer.read()?);
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 
-    /// Whether anything is to be changed.
-    fn change(&self, policy: &mut Value) -> Result<bool> {
-        if !policy["grants"]["hosts"].is_array() {
-            policy["grants"]["hosts"] = json!([]);
+    /// Returns the policy with what is to be changed, if anything is.
+    fn changed(&self, policy: PolicySpec) -> Result<Option<ChangedPolicy>> {
+        if self.allow_host.is_empty() && self.deny_host.is_empty() && self.budget.is_empty() {
+            return Ok(None);
         }
-        let Some(hosts) = policy["grants"]["hosts"].as_array_mut() else {
-            bail!("the server's answer has no hosts")
-        };
+        let mut grants = policy.grants;
         for host in &self.deny_host {
-            let before = hosts.len();
-            hosts.retain(|granted| granted != host);
-            if hosts.len() == before {
+            let before = grants.hosts.len();
+            grants.hosts.retain(|granted| granted != host);
+            if grants.hosts.len() == before {
                 bail!(
                     "`{host}` is not among the hosts that `{}` is granted",
                     self.name
@@ -76,21 +81,29 @@ impl Grants {
             }
         }
         for host in &self.allow_host {
-            if !hosts.iter().any(|granted| granted == host) {
-                hosts.push(json!(host));
+            if !grants.hosts.contains(host) {
+                grants.hosts.push(host.clone());
             }
         }
+        let mut budget = match serde_json::to_value(policy.budget)? {
+            Value::Object(budget) => budget,
+            _ => Map::new(),
+        };
         for line in &self.budget {
             let Some((key, value)) = line.split_once('=') else {
                 bail!("`{line}` is not KEY=VALUE, as in `memory=128MiB`");
             };
-            let Some(budget) = policy["budget"].as_object_mut() else {
-                bail!("the server's answer has no budget")
-            };
-            set(budget, key, value);
+            set(&mut budget, key, value);
         }
-        Ok(!self.allow_host.is_empty() || !self.deny_host.is_empty() || !self.budget.is_empty())
+        Ok(Some(ChangedPolicy { grants, budget }))
     }
+}
+
+/// A policy whose budget the server reads: it reports keys that it does not have.
+#[derive(Debug, Serialize)]
+struct ChangedPolicy {
+    grants: GrantsSpec,
+    budget: Map<String, Value>,
 }
 
 fn set(budget: &mut Map<String, Value>, key: &str, value: &str) {
@@ -99,60 +112,61 @@ fn set(budget: &mut Map<String, Value>, key: &str, value: &str) {
             budget.remove(key);
         }
         (_, Ok(number)) => {
-            budget.insert(key.to_owned(), json!(number));
+            budget.insert(key.to_owned(), number.into());
         }
         (text, Err(_)) => {
-            budget.insert(key.to_owned(), json!(text));
+            budget.insert(key.to_owned(), text.into());
         }
     }
 }
 
-/// Of the API's answer, or of what `check` made without one.
-pub(super) fn print(grants: &Value) {
-    let origin = match grants["origin"].as_str() {
-        Some("file") => "plugins.yaml",
-        Some("api") => "the API",
+pub(super) fn print(grants: &PluginGrantsBody) {
+    let origin = match grants.origin.as_str() {
+        "file" => "plugins.yaml",
+        "api" => "the API",
         _ => "defaults",
     };
-    let effective = &grants["effective"];
+    let effective = &grants.effective;
     let mut rows = vec![vec!["grants from".to_owned(), origin.to_owned()]];
     let mut row = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
+    let wants: Vec<String> = grants.wants.iter().map(want).collect();
+    row("wants", listed(&wants, "nothing beside its service"));
+    row("other hosts", listed(&effective.hosts, "none"));
     row(
-        "wants",
-        listed(&grants["wants"], "nothing beside its service"),
+        "credentials",
+        all_or_listed(effective.credentials.as_deref()),
     );
-    row("other hosts", listed(&effective["hosts"], "none"));
-    row("credentials", listed(&effective["credentials"], "none"));
-    row("methods", listed(&effective["methods"], "none"));
-    row("capabilities", listed(&effective["capabilities"], "none"));
-    for (key, value) in grants["budget"].as_object().into_iter().flatten() {
+    row("methods", all_or_listed(effective.methods.as_deref()));
+    row("capabilities", listed(&effective.capabilities, "none"));
+    for (key, value) in &grants.budget {
         row(&format!("budget {key}"), cell(value));
     }
     table(&["", ""], &rows);
-    for missing in grants["missing"].as_array().into_iter().flatten() {
+    for missing in &grants.missing {
         line(&format!(
             "not granted: {} (`{}` in plugins.yaml)",
-            want(&missing["want"]),
-            cell(&missing["setting"])
+            want(&missing.want),
+            cell(&missing.setting)
         ));
     }
 }
 
-fn listed(value: &Value, none: &str) -> String {
-    match value.as_array() {
-        None => "all".to_owned(),
-        Some(items) if items.is_empty() => none.to_owned(),
-        Some(items) => items.iter().map(want).collect::<Vec<_>>().join(", "),
-    }
+fn all_or_listed(items: Option<&[String]>) -> String {
+    items.map_or("all".to_owned(), |items| listed(items, "none"))
 }
 
-/// `{"host": "a.example"}` is `host a.example`.
-fn want(value: &Value) -> String {
-    match value.as_object() {
-        Some(want) => want
-            .iter()
-            .map(|(kind, name)| format!("{kind} {}", cell(name)))
-            .collect(),
-        None => cell(value),
+fn listed(items: &[String], none: &str) -> String {
+    if items.is_empty() {
+        return none.to_owned();
+    }
+    items.iter().map(cell).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns `host a.example` for that host.
+fn want(want: &Want) -> String {
+    match want {
+        Want::Host(host) => format!("host {}", plain(host)),
+        Want::Credential(name) => format!("credential {}", plain(name)),
+        Want::Capability(name) => format!("capability {}", plain(name)),
     }
 }

@@ -3,26 +3,27 @@
 mod schema;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
 use super::call::load;
 use super::units::bytes;
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{json as print_json, line, table};
 use crate::domain::Want;
 use crate::plugin_host::PluginEntry;
 
-/// What a component file says of itself: kind, version, digest, size, what it imports and wants,
-/// and its settings. Needs no server.
+/// Describes a component file: kind, version, digest, size, what it imports and wants, and its
+/// settings.
 ///
 /// Examples:
 ///   extrack plugin inspect dist/shop-probe.wasm
 ///   extrack plugin inspect dist/shop-probe.wasm --json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Inspect {
+pub(crate) struct Inspect {
     file: PathBuf,
     /// JSON instead of text.
     #[arg(long)]
@@ -30,7 +31,7 @@ pub(in crate::cli) struct Inspect {
 }
 
 impl Inspect {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(super) async fn run(self) -> Outcome {
         let plugin = load(&self.file).await?;
         let entry = plugin.entry();
         // As minisign names it.
@@ -53,7 +54,7 @@ impl Inspect {
         } else {
             print(entry, signature);
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -92,7 +93,7 @@ fn print(entry: &PluginEntry, signature: Option<PathBuf>) {
     );
 }
 
-/// Our own interfaces without the package they all share.
+/// Returns our own interfaces without the package they all share.
 fn short(import: &str) -> &str {
     match import.strip_prefix("external-tracking:plugin/") {
         Some(name) => name.split('@').next().unwrap_or(name),

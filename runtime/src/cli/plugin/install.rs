@@ -1,13 +1,15 @@
 //! `extrack plugin install FILE` and `extrack plugin install oci://…`
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::json;
 
 use super::call::load;
+use crate::api_types::plugins::{PluginBody, PullBody};
 use crate::cli::client::Server;
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{cell, line};
 
 /// Brings a component to the server: verified first, then active at once, without a missed run.
@@ -17,26 +19,27 @@ use crate::cli::print::{cell, line};
 /// Examples: extrack plugin install dist/shop-probe.wasm,
 /// extrack plugin install oci://ghcr.io/acme/shop-probe:1.2.0
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Install {
+pub(crate) struct Install {
     /// A component, or `oci://REGISTRY/REPOSITORY:TAG`.
     component: String,
-    /// Its signature. Default: FILE.minisig, if it is there.
+    /// Signature of the component. Default: FILE.minisig, if it is there.
     #[arg(long)]
     signature: Option<PathBuf>,
 }
 
 impl Install {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let entry = if self.component.starts_with("oci://") {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
+        let answer = if self.component.starts_with("oci://") {
             if self.signature.is_some() {
                 bail!(
                     "the signature of what comes from a registry comes from there too; leave `--signature` out"
                 );
             }
-            server
-                .connect()?
-                .post("/plugins/pull", &json!({ "reference": self.component }))
-                .await?
+            let pull = PullBody {
+                reference: self.component,
+                name: None,
+            };
+            server.connect()?.post("/plugins/pull", &pull).await?
         } else {
             let file = Path::new(&self.component);
             let bytes =
@@ -48,17 +51,18 @@ impl Install {
                 .put_component(&format!("/plugins/{name}"), bytes, signature)
                 .await?
         };
+        let plugin: PluginBody = answer.read()?;
         line(&format!(
             "{} {} {} is {}",
-            cell(&entry["kind"]),
-            cell(&entry["name"]),
-            cell(&entry["version"]),
-            cell(&entry["state"])
+            cell(&plugin.kind),
+            cell(&plugin.name),
+            cell(&plugin.version),
+            cell(&plugin.state)
         ));
-        if let Some(warning) = entry["warning"].as_str() {
-            line(&format!("warning: {warning}"));
+        if let Some(warning) = &plugin.warning {
+            line(&format!("warning: {}", cell(warning)));
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 

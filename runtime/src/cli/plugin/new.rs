@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::cli::outcome::Outcome;
 use crate::cli::print::line;
 use crate::plugin_host::RESERVED_NAMES;
 
@@ -26,7 +28,7 @@ const KINDS: [&str; 4] = ["probe", "rule", "notifier", "webhook"];
 ///   extrack plugin new pager --kind notifier --lang python --dir plugins/pager
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct New {
+pub(crate) struct New {
     /// The plugin's name: lower case letters, digits, `-` and `_`.
     name: Option<String>,
     #[arg(long, value_parser = KINDS)]
@@ -43,9 +45,10 @@ pub(in crate::cli) struct New {
 }
 
 impl New {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(super) async fn run(self) -> Outcome {
         // Prompts block.
-        tokio::task::spawn_blocking(move || self.make()).await?
+        tokio::task::spawn_blocking(move || self.make()).await??;
+        Ok(ExitCode::SUCCESS)
     }
 
     fn make(self) -> Result<()> {

@@ -1,10 +1,12 @@
 //! `extrack plugin promote NAME`
 
-use anyhow::Result;
-use clap::Args;
-use serde_json::json;
+use std::process::ExitCode;
 
-use crate::cli::client::Server;
+use clap::Args;
+
+use crate::api_types::plugins::PluginBody;
+use crate::cli::client::{NoBody, Server};
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{cell, line};
 
 /// Makes the candidate of a plugin the active version: verified once more, then active at once,
@@ -12,22 +14,20 @@ use crate::cli::print::{cell, line};
 ///
 /// Example: extrack plugin promote shop-probe
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Promote {
+pub(crate) struct Promote {
     name: String,
 }
 
 impl Promote {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let entry = server
-            .connect()?
-            .post(&format!("/plugins/{}/promote", self.name), &json!({}))
-            .await?;
+    pub(super) async fn run(self, server: &Server) -> Outcome {
+        let path = format!("/plugins/{}/promote", self.name);
+        let plugin: PluginBody = server.connect()?.post(&path, &NoBody {}).await?.read()?;
         line(&format!(
             "{} {} is {}",
-            cell(&entry["name"]),
-            cell(&entry["version"]),
-            cell(&entry["state"])
+            cell(&plugin.name),
+            cell(&plugin.version),
+            cell(&plugin.state)
         ));
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }

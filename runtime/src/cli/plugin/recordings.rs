@@ -1,10 +1,12 @@
 //! `extrack plugin recordings`
 
-use anyhow::Result;
-use clap::Args;
-use serde_json::Value;
+use std::process::ExitCode;
 
-use crate::cli::client::Server;
+use clap::Args;
+
+use crate::api_types::recordings::RecordingBody;
+use crate::cli::client::{Server, query};
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{cell, json as print_json, table};
 
 /// Runs of which a recording is kept, newest first: those that failed, and the last ones that went
@@ -15,7 +17,7 @@ use crate::cli::print::{cell, json as print_json, table};
 ///   extrack plugin recordings --service shop-api --outcome trap
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Recordings {
+pub(crate) struct Recordings {
     /// Slug of a service.
     #[arg(long)]
     service: Option<String>,
@@ -31,47 +33,40 @@ pub(in crate::cli) struct Recordings {
 }
 
 impl Recordings {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [
-            ("service", &self.service),
-            ("plugin", &self.plugin),
-            ("outcome", &self.outcome),
-        ] {
-            if let Some(value) = value {
-                query.append_pair(name, value);
-            }
-        }
-        let items = server
-            .connect()?
-            .list(&format!("/recordings?{}", query.finish()))
-            .await?;
+    pub(super) async fn run(self, server: &Server) -> Outcome {
+        let filter = query(&[
+            ("service", self.service.as_deref()),
+            ("plugin", self.plugin.as_deref()),
+            ("outcome", self.outcome.as_deref()),
+        ]);
+        let path = format!("/recordings{filter}");
+        let answer = server.connect()?.list(&path).await?;
         if self.json {
-            print_json(&Value::from(items));
-            return Ok(());
+            print_json(&answer);
+            return Ok(ExitCode::SUCCESS);
         }
-        let row = |item: &Value| {
-            let subject = [&item["channel"], &item["service"]]
-                .into_iter()
-                .find(|subject| subject.is_string());
-            vec![
-                cell(&item["runId"]),
-                cell(&item["ts"]),
-                subject.map_or_else(|| "-".to_owned(), cell),
-                cell(&item["plugin"]),
-                cell(&item["version"]),
-                cell(&item["outcome"]),
-                cell(&item["status"]),
-                cell(&item["error"]),
-            ]
-        };
-        let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+        let recordings: Vec<RecordingBody> = answer.read()?;
+        let rows: Vec<Vec<String>> = recordings.iter().map(row).collect();
         table(
             &[
                 "RUN", "TIME", "FOR", "PLUGIN", "VERSION", "OUTCOME", "STATUS", "ERROR",
             ],
             &rows,
         );
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
+}
+
+fn row(recording: &RecordingBody) -> Vec<String> {
+    let subject = recording.channel.as_ref().or(recording.service.as_ref());
+    vec![
+        cell(&recording.run_id),
+        cell(&recording.ts),
+        cell(&subject),
+        cell(&recording.plugin),
+        cell(&recording.version),
+        cell(&recording.outcome),
+        cell(&recording.status),
+        cell(&recording.error),
+    ]
 }

@@ -1,10 +1,12 @@
 //! `extrack plugin remove NAME`
 
-use anyhow::Result;
-use clap::Args;
-use serde_json::Value;
+use std::process::ExitCode;
 
+use clap::Args;
+
+use crate::api_types::plugins::PluginBody;
 use crate::cli::client::Server;
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{cell, line};
 
 /// Takes an installed plugin away. If the program has one of that name, it takes its place; else
@@ -12,24 +14,22 @@ use crate::cli::print::{cell, line};
 ///
 /// Example: extrack plugin remove shop-probe
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Remove {
+pub(crate) struct Remove {
     name: String,
 }
 
 impl Remove {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let entry = server
-            .connect()?
-            .delete(&format!("/plugins/{}", self.name))
-            .await?;
-        line(&match &entry {
-            Value::Null => format!("{} is removed", self.name),
-            entry => format!(
+    pub(super) async fn run(self, server: &Server) -> Outcome {
+        let path = format!("/plugins/{}", self.name);
+        let successor: Option<PluginBody> = server.connect()?.delete(&path).await?.read()?;
+        line(&match successor {
+            None => format!("{} is removed", self.name),
+            Some(plugin) => format!(
                 "{} is back at {}, which came with the program",
                 self.name,
-                cell(&entry["version"])
+                cell(&plugin.version)
             ),
         });
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,6 +1,7 @@
 //! `extrack plugin replay RUN_ID|FILE`
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::call::note_compiling;
 use crate::cli::client::Server;
+use crate::cli::outcome::{self, Outcome};
 use crate::cli::print::{json as print_json, line};
 use crate::local;
 use crate::plugin_host::{self, Asked, Difference, GivenAnswer, Recording, Replayed};
@@ -16,7 +18,7 @@ use crate::plugin_host::{self, Asked, Difference, GivenAnswer, Recording, Replay
 /// Runs a recorded run again, offline, against the version of the plugin that was recorded or
 /// against another.
 ///
-/// Host calls are answered from the recording: nothing is sent, and the service may be down. Says
+/// Host calls are answered from the recording: nothing is sent, and the service may be down. Shows
 /// whether the plugin asked and answered the same, and where it first did not. The exit code is 0
 /// if all was the same, 1 if not, 2 if it can't be replayed.
 ///
@@ -27,14 +29,14 @@ use crate::plugin_host::{self, Asked, Difference, GivenAnswer, Recording, Replay
 ///   extrack plugin replay 4711 --plugin dist/shop-probe.wasm --answer 'GET https://shop.example/v2/health=health.json'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Replay {
+pub(crate) struct Replay {
     /// A run's id, or a recording that was downloaded.
     recording: String,
     /// A component to take the place of the recorded version.
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
-    /// What the service would have answered to a request that was not recorded: status 200 with
-    /// the content of FILE.
+    /// Answer of the service to a request that was not recorded: status 200 with the content of
+    /// FILE.
     #[arg(long, value_name = "METHOD URL=FILE")]
     answer: Vec<String>,
     /// JSON instead of text.
@@ -42,12 +44,13 @@ pub(in crate::cli) struct Replay {
     json: bool,
 }
 
-const SAME: u8 = 0;
+/// Exit code when the replayed run differs from the recorded one.
 const DIFFERENT: u8 = 1;
+/// Exit code when the recording can't be replayed.
 const IMPOSSIBLE: u8 = 2;
 
 impl Replay {
-    pub(super) async fn run(self, server: &Server) -> Result<u8> {
+    pub(super) async fn run(self, server: &Server) -> Outcome {
         match self.replayed(server).await {
             Ok((recording, replayed)) => {
                 if self.json {
@@ -56,14 +59,14 @@ impl Replay {
                     print(&recording, &replayed);
                 }
                 Ok(if replayed.same(&recording) {
-                    SAME
+                    ExitCode::SUCCESS
                 } else {
-                    DIFFERENT
+                    ExitCode::from(DIFFERENT)
                 })
             }
             Err(error) => {
-                crate::cli::failed(&error);
-                Ok(IMPOSSIBLE)
+                outcome::failed(&error);
+                Ok(ExitCode::from(IMPOSSIBLE))
             }
         }
     }
@@ -307,7 +310,7 @@ pub(super) fn answer_differences(recording: &Recording, replayed: &Replayed) -> 
 
 /// Places at which two values differ, as JSON Pointers; a few. A field that is missing is null.
 fn differing<'a>(recorded: &'a Value, replayed: &'a Value) -> Vec<(String, &'a Value, &'a Value)> {
-    const MOST: usize = 12;
+    const MAX: usize = 12;
     fn walk<'a>(
         pointer: &str,
         a: &'a Value,
@@ -315,7 +318,7 @@ fn differing<'a>(recorded: &'a Value, replayed: &'a Value) -> Vec<(String, &'a V
         found: &mut Vec<(String, &'a Value, &'a Value)>,
     ) {
         match (a, b) {
-            (a, b) if a == b || found.len() >= MOST => {}
+            (a, b) if a == b || found.len() >= MAX => {}
             (Value::Object(fields), Value::Object(others)) => {
                 let added = others.keys().filter(|name| !fields.contains_key(*name));
                 for name in fields.keys().chain(added) {
@@ -345,9 +348,9 @@ fn differing<'a>(recorded: &'a Value, replayed: &'a Value) -> Vec<(String, &'a V
 
 /// A request on one line, cut where it gets long.
 fn short(value: &Value) -> String {
-    const MOST: usize = 300;
+    const MAX: usize = 300;
     let text = value.to_string();
-    match text.char_indices().nth(MOST) {
+    match text.char_indices().nth(MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }

@@ -1,10 +1,12 @@
 //! `extrack plugin rollback NAME`
 
-use anyhow::Result;
-use clap::Args;
-use serde_json::json;
+use std::process::ExitCode;
 
-use crate::cli::client::Server;
+use clap::Args;
+
+use crate::api_types::plugins::PluginBody;
+use crate::cli::client::{NoBody, Server, query};
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{cell, line};
 
 /// Makes the version that was active before this one active again, or another one that is kept.
@@ -13,7 +15,7 @@ use crate::cli::print::{cell, line};
 ///           extrack plugin rollback shop-probe --to 1.2.0
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Rollback {
+pub(crate) struct Rollback {
     name: String,
     /// A version, or the first 8 or more digits of its digest; `extrack plugin versions` lists
     /// them.
@@ -22,23 +24,15 @@ pub(in crate::cli) struct Rollback {
 }
 
 impl Rollback {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let to = match &self.to {
-            Some(to) => format!(
-                "?to={}",
-                url::form_urlencoded::byte_serialize(to.as_bytes()).collect::<String>()
-            ),
-            None => String::new(),
-        };
-        let entry = server
-            .connect()?
-            .post(&format!("/plugins/{}/rollback{to}", self.name), &json!({}))
-            .await?;
+    pub(super) async fn run(self, server: &Server) -> Outcome {
+        let to = query(&[("to", self.to.as_deref())]);
+        let path = format!("/plugins/{}/rollback{to}", self.name);
+        let plugin: PluginBody = server.connect()?.post(&path, &NoBody {}).await?.read()?;
         line(&format!(
             "{} is back at {}",
-            cell(&entry["name"]),
-            cell(&entry["version"])
+            cell(&plugin.name),
+            cell(&plugin.version)
         ));
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }

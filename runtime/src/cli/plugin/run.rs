@@ -6,11 +6,13 @@ mod report;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::call::{Call, Given, load};
+use crate::cli::outcome::Outcome;
 use crate::cli::print::json as print_json;
 use crate::plugin_host::Recording;
 use crate::telemetry;
@@ -29,7 +31,7 @@ use crate::telemetry;
 /// github:s
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Run {
+pub(crate) struct Run {
     /// The component.
     file: PathBuf,
     #[command(flatten)]
@@ -43,7 +45,7 @@ pub(in crate::cli) struct Run {
 }
 
 impl Run {
-    pub(super) async fn run(self) -> Result<u8> {
+    pub(super) async fn run(self) -> Outcome {
         // The plugin's own log lines, and nothing of ours below a warning.
         telemetry::start_logs("warn,extrack::plugin=debug");
         let mut plugin = load(&self.file).await?;
@@ -84,7 +86,11 @@ impl Run {
         } else {
             report.print();
         }
-        Ok(if answer.is_good() { 0 } else { 1 })
+        Ok(if answer.is_good() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! `extrack plugin test [DIR]`
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use super::build::{build, find, told};
 use super::call::load;
 use super::replay;
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{cell, line, note};
 use crate::domain::RunOutcome;
 use crate::plugin_host::{LocalPlugin, Recording, Replayed};
@@ -27,7 +29,7 @@ const REFUSED: &str = ".refused.json";
 ///   extrack plugin test --accept                  recordings take over what the plugin answers now
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Test {
+pub(crate) struct Test {
     /// Folder of the project.
     #[arg(default_value = ".")]
     dir: PathBuf,
@@ -48,7 +50,7 @@ struct Tally {
 }
 
 impl Test {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(super) async fn run(self) -> Outcome {
         let project = find(&self.dir)?;
         let mut tally = Tally::default();
         if !self.component_only {
@@ -77,7 +79,7 @@ impl Test {
             Tally { passed, failed: 0 } => line(&format!("{passed} of {passed} passed")),
             Tally { passed, failed } => bail!("{failed} of {} failed", passed + failed),
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -98,11 +100,11 @@ impl Tally {
     }
 }
 
-/// What a plugin makes of settings.
+/// Verdict of a plugin on settings.
 enum Checked {
     Accepted,
     Refused(String),
-    /// It trapped, or never answered.
+    /// The plugin trapped, or never answered.
     Broken(String),
 }
 
@@ -139,7 +141,7 @@ async fn settings(plugin: &mut LocalPlugin, folder: &Path, tally: &mut Tally) ->
     Ok(())
 }
 
-/// Of this plugin: a project may hold several.
+/// Recordings of this plugin: a project may hold several.
 async fn recordings(
     plugin: &LocalPlugin,
     folder: &Path,
@@ -227,7 +229,7 @@ async fn check(plugin: &mut LocalPlugin, settings: &Value) -> Checked {
     }
 }
 
-/// In the order of their names; none where there is no such folder.
+/// Returns the files in the order of their names; none where there is no such folder.
 fn json_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries
@@ -241,7 +243,7 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// In the order of their names.
+/// Files in the order of their names.
 fn examples(folder: &Path) -> Result<Vec<(PathBuf, Value)>> {
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path)

@@ -20,8 +20,8 @@ pub(super) fn bytes(count: u64) -> String {
     }
 }
 
-/// Of `most`, a bar of at most `width` characters; something that is not nothing is never shown as
-/// nothing.
+/// Returns a bar of at most `width` characters for a part of `most`; something that is not nothing
+/// is never shown as nothing.
 pub(super) fn bar(value: u64, most: u64, width: usize) -> String {
     if value == 0 || most == 0 {
         return String::new();

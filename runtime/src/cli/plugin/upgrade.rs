@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use extrack_plugin_builder::{Language, Project};
 
 use super::new::embedded::{self, SDK_FOLDER};
+use crate::cli::outcome::Outcome;
 use crate::cli::print::line;
 
 /// Brings a project's copy of the SDK (Rust: `.extrack/`) or of the contract (`wit/`) to the
@@ -18,14 +20,14 @@ use crate::cli::print::line;
 ///   extrack plugin upgrade quota
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Upgrade {
+pub(crate) struct Upgrade {
     /// Folder of the project.
     #[arg(default_value = ".")]
     dir: PathBuf,
 }
 
 impl Upgrade {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(super) async fn run(self) -> Outcome {
         let project = Project::find(&self.dir)?;
         let copy = Copy::of(&project);
         let name = copy.folder.display().to_string();
@@ -33,7 +35,7 @@ impl Upgrade {
             line(&format!(
                 "`{name}` is not there: the project uses an SDK elsewhere, and there is nothing to bring up to date"
             ));
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         let outdated = copy.outdated();
         if outdated.is_empty() {
@@ -41,7 +43,7 @@ impl Upgrade {
                 "`{name}` is that of extrack {} already",
                 env!("CARGO_PKG_VERSION")
             ));
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         let count = outdated.len();
         for (path, text) in outdated {
@@ -56,14 +58,14 @@ impl Upgrade {
             env!("CARGO_PKG_VERSION")
         ));
         line("next: extrack plugin test");
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-/// What a project copied from this program, or from another version of it.
+/// Files that a project copied from this program, or from another version of it.
 pub(super) struct Copy {
     folder: PathBuf,
-    /// As this program has them, by their paths.
+    /// Files as this program has them, by their paths.
     files: BTreeMap<PathBuf, String>,
 }
 

@@ -1,17 +1,19 @@
 //! `extrack plugin versions NAME`
 
-use anyhow::Result;
-use clap::Args;
-use serde_json::Value;
+use std::process::ExitCode;
 
+use clap::Args;
+
+use crate::api_types::plugins::VersionBody;
 use crate::cli::client::Server;
+use crate::cli::outcome::Outcome;
 use crate::cli::print::{cell, json as print_json, line, short_digest, table};
 
 /// The versions of a plugin that can be made active, the active one first.
 ///
 /// Example: extrack plugin versions shop-probe
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Versions {
+pub(crate) struct Versions {
     name: String,
     /// JSON instead of a table.
     #[arg(long)]
@@ -19,29 +21,15 @@ pub(in crate::cli) struct Versions {
 }
 
 impl Versions {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let answer = server
-            .connect()?
-            .get(&format!("/plugins/{}/versions", self.name))
-            .await?;
-        let items = answer["items"].as_array().cloned().unwrap_or_default();
+    pub(super) async fn run(self, server: &Server) -> Outcome {
+        let path = format!("/plugins/{}/versions", self.name);
+        let answer = server.connect()?.list(&path).await?;
         if self.json {
-            print_json(&Value::from(items));
-            return Ok(());
+            print_json(&answer);
+            return Ok(ExitCode::SUCCESS);
         }
-        let row = |item: &Value| {
-            vec![
-                cell(&item["version"]),
-                short_digest(&item["digest"]),
-                cell(&item["state"]),
-                cell(&item["installed"]),
-                cell(&item["installedBy"]),
-                cell(&item["activeSince"]),
-                cell(&item["activeUntil"]),
-                cell(&item["activatedBy"]),
-            ]
-        };
-        let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+        let versions: Vec<VersionBody> = answer.read()?;
+        let rows: Vec<Vec<String>> = versions.iter().map(row).collect();
         table(
             &[
                 "VERSION",
@@ -55,13 +43,29 @@ impl Versions {
             ],
             &rows,
         );
-        for item in items.iter().filter(|item| item["rolledBack"].is_string()) {
-            let (version, reason) = (cell(&item["version"]), cell(&item["rolledBack"]));
-            line(&format!(
-                "{version} ({}) was rolled back by itself: {reason}",
-                short_digest(&item["digest"])
-            ));
+        for version in &versions {
+            if let Some(reason) = &version.rolled_back {
+                line(&format!(
+                    "{} ({}) was rolled back by itself: {}",
+                    cell(&version.version),
+                    short_digest(&version.digest),
+                    cell(reason)
+                ));
+            }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
+}
+
+fn row(version: &VersionBody) -> Vec<String> {
+    vec![
+        cell(&version.version),
+        short_digest(&version.digest),
+        cell(&version.state),
+        cell(&version.installed),
+        cell(&version.installed_by),
+        cell(&version.active_since),
+        cell(&version.active_until),
+        cell(&version.activated_by),
+    ]
 }

@@ -1,17 +1,23 @@
 //! `extrack rule backtest`
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::cli::client::Server;
-use crate::cli::print::{cell, json as print_json, line, table};
+use crate::api_types::backtest::{
+    BacktestBody, BacktestLine, EpisodeBody, ProgressBody, ReportBody, RuleBody, ServiceBody,
+};
+use crate::cli::client::{Answer, Server};
+use crate::cli::outcome::Outcome;
+use crate::cli::print::{cell, json as print_json, line, plain, table};
 use crate::config;
 use crate::domain::duration::format_duration;
 
@@ -21,7 +27,7 @@ const BAR: usize = 30;
 /// Alerts that are listed for one service.
 const LISTED: usize = 50;
 
-/// What a rule would have said over the stored history. Changes nothing and tells nobody.
+/// Runs a rule over the stored history. Changes nothing and sends nothing.
 ///
 /// Examples:
 ///   extrack rule backtest --rule "Service Down" --since 30d
@@ -29,7 +35,7 @@ const LISTED: usize = 50;
 ///   extrack rule backtest --rule "Service Down" --plugin target/condition.wasm
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(in crate::cli) struct Backtest {
+pub(crate) struct Backtest {
     /// A rule in force by its name, or a file with an entry as of `alerts` in alerts.yaml.
     #[arg(long)]
     rule: String,
@@ -53,53 +59,59 @@ pub(in crate::cli) struct Backtest {
 }
 
 impl Backtest {
-    pub(super) async fn run(self, server: &Server) -> Result<()> {
-        let mut body = json!({"rule": rule(&self.rule)?, "since": self.since});
-        if let Some(until) = &self.until {
-            body["until"] = until.as_str().into();
-        }
-        if !self.services.is_empty() {
-            body["services"] = self.services.clone().into();
-        }
-        if let Some(path) = &self.plugin {
-            let bytes =
-                std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
-            body["component"] = STANDARD.encode(bytes).into();
-        }
+    pub(super) async fn run(self, server: &Server) -> Outcome {
+        let component = match &self.plugin {
+            Some(path) => {
+                let bytes =
+                    std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+                Some(STANDARD.encode(bytes))
+            }
+            None => None,
+        };
+        let body = BacktestBody {
+            rule: rule(&self.rule)?,
+            since: Some(self.since),
+            until: self.until,
+            services: (!self.services.is_empty()).then_some(self.services),
+            component,
+        };
         let mut report = None;
         let mut bar = Bar::new();
         server
             .connect()?
-            .post_lines("/rules/backtest", &body, |line| {
-                if let Some(progress) = line.get("progress") {
-                    bar.show(progress);
-                } else if let Some(error) = line["error"].as_str() {
-                    bar.clear();
-                    bail!("{error}");
-                } else if line.get("report").is_some() {
-                    report = Some(line["report"].clone());
+            .post_lines("/rules/backtest", &body, |answer: Answer| {
+                match answer.read()? {
+                    BacktestLine::Progress(progress) => bar.show(&progress),
+                    BacktestLine::Report(_) => report = Some(answer),
+                    BacktestLine::Error(error) => {
+                        bar.clear();
+                        bail!("{error}");
+                    }
                 }
                 Ok(())
             })
             .await?;
         bar.clear();
         let report = report.context("the server ended without a report")?;
-        match self.json {
-            true => print_json(&report),
-            false => show(&report),
+        if self.json {
+            // The line without its key.
+            let values: BTreeMap<String, Value> = report.read()?;
+            values.values().for_each(print_json);
+        } else if let BacktestLine::Report(report) = report.read()? {
+            show(&report);
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 
 /// A name, or what stands in a file: one entry, or a list of one below `alerts`.
-fn rule(text: &str) -> Result<Value> {
+fn rule(text: &str) -> Result<RuleBody> {
     let path = Path::new(text);
     let is_file = ["yaml", "yml", "json"]
         .iter()
         .any(|ending| path.extension().is_some_and(|found| found == *ending));
     if !is_file && !path.is_file() {
-        return Ok(Value::from(text));
+        return Ok(RuleBody::Named(text.to_owned()));
     }
     let value = config::read_value(path)?;
     match value
@@ -107,8 +119,8 @@ fn rule(text: &str) -> Result<Value> {
         .and_then(Value::as_array)
         .map(Vec::as_slice)
     {
-        None if value.is_object() => Ok(value),
-        Some([entry]) => Ok(entry.clone()),
+        None if value.is_object() => Ok(serde_json::from_value(value)?),
+        Some([entry]) => Ok(serde_json::from_value(entry.clone())?),
         Some(entries) => bail!(
             "`{text}` has {} entries below `alerts`; a backtest plays one rule",
             entries.len()
@@ -117,7 +129,7 @@ fn rule(text: &str) -> Result<Value> {
     }
 }
 
-/// On standard error, where somebody looks.
+/// Progress bar on standard error.
 struct Bar {
     is_shown: bool,
     started: Instant,
@@ -131,9 +143,8 @@ impl Bar {
         }
     }
 
-    fn show(&mut self, progress: &Value) {
-        let count = |key: &str| progress[key].as_u64().unwrap_or_default();
-        let (done, of) = (count("observations"), count("ofObservations"));
+    fn show(&mut self, progress: &ProgressBody) {
+        let (done, of) = (progress.observations, progress.of_observations);
         if !self.is_shown || of == 0 {
             return;
         }
@@ -154,83 +165,68 @@ impl Bar {
     }
 }
 
-fn show(report: &Value) {
-    let (rule, plugin) = (cell(&report["rule"]), cell(&report["plugin"]));
+fn show(report: &ReportBody) {
+    let (rule, plugin) = (cell(&report.rule), cell(&report.plugin));
     line(&format!(
         "{rule} ({plugin} {}), {} to {}",
-        cell(&report["pluginVersion"]),
-        cell(&report["since"]),
-        cell(&report["until"])
+        cell(&report.plugin_version),
+        cell(&report.since),
+        cell(&report.until)
     ));
-    let services = report["services"].as_array().map_or(&[][..], Vec::as_slice);
-    let firing = lasted(&report["firingMs"]);
+    let firing = lasted(report.firing_ms);
     line(&format!(
         "would have fired {} time(s), {firing} in all, in {} service(s)",
-        report["fired"],
-        services.len()
+        report.fired,
+        report.services.len()
     ));
     line(&format!(
         "really fired {} time(s), {} of them found again",
-        report["reallyFired"], report["reallyFound"]
+        report.really_fired, report.really_found
     ));
-    if let Some(per_second) = report["evaluationsPerSecond"].as_u64() {
+    if let Some(per_second) = report.evaluations_per_second {
         line(&format!(
             "{} evaluations, {per_second} per second",
-            report["evaluations"]
+            report.evaluations
         ));
     }
-    for (channel, count) in report["messages"].as_object().into_iter().flatten() {
-        line(&format!("{count} message(s) to {channel}"));
+    for (channel, count) in &report.messages {
+        line(&format!("{count} message(s) to {}", plain(channel)));
     }
-    if report["messagesCut"] == true {
+    if report.messages_cut {
         line("and more, which were not counted: the alerts are too many");
     }
-    if report["impure"] == true {
-        line("the rule says different things for the same history: none of this can be relied on");
+    if report.impure {
+        line(
+            "the rule returns different verdicts for the same history: none of this can be \
+             relied on",
+        );
     }
-    for service in services {
-        show_service(service);
-    }
+    report.services.iter().for_each(show_service);
 }
 
-fn show_service(service: &Value) {
-    let list = |key: &str| service[key].as_array().cloned().unwrap_or_default();
-    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
-    for (key, only, both) in [
-        ("alerts", "only here", "both"),
-        ("really", "only really", ""),
-        ("current", "only in force", ""),
-    ] {
-        for alert in list(key) {
-            let word = match alert["matched"] == true {
-                true if both.is_empty() => continue,
-                true => both,
-                false => only,
-            };
-            let fired = cell(&alert["firedAt"]);
-            let summary = match alert["suppressedBy"].as_str() {
-                Some(mute) => format!("{} (muted by {mute})", cell(&alert["summary"])),
-                None => cell(&alert["summary"]),
-            };
-            let row = vec![
-                fired.clone(),
-                lasted(&alert["firingMs"]),
-                word.to_owned(),
-                summary,
-            ];
-            rows.push((fired, row));
+fn show_service(service: &ServiceBody) {
+    let mut rows = Vec::new();
+    for alert in &service.alerts {
+        let place = if alert.matched { "both" } else { "only here" };
+        rows.push(episode_row(alert, place));
+    }
+    let current = service.current.iter().flatten();
+    for (alert, place) in service
+        .really
+        .iter()
+        .map(|alert| (alert, "only really"))
+        .chain(current.map(|alert| (alert, "only in force")))
+    {
+        if !alert.matched {
+            rows.push(episode_row(alert, place));
         }
     }
-    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    rows.sort_by(|a, b| a.first().cmp(&b.first()));
     if !rows.is_empty() {
         line("");
-        line(&cell(&service["service"]));
-        let shown: Vec<Vec<String>> = rows
-            .iter()
-            .take(LISTED)
-            .map(|(_, row)| row.clone())
-            .collect();
-        table(&["FIRED", "FOR", "WHERE", "SUMMARY"], &shown);
+        line(&cell(&service.service));
+        let shown = &rows[..rows.len().min(LISTED)];
+        table(&["FIRED", "FOR", "WHERE", "SUMMARY"], shown);
         if rows.len() > LISTED {
             line(&format!(
                 "and {} more; `--json` has them all",
@@ -238,16 +234,29 @@ fn show_service(service: &Value) {
             ));
         }
     }
-    if let Some(failure) = service["firstFailure"].as_str() {
+    if let Some(failure) = &service.first_failure {
         line(&format!(
-            "{}: {} evaluation(s) failed, the first: {failure}",
-            cell(&service["service"]),
-            service["failures"]
+            "{}: {} evaluation(s) failed, the first: {}",
+            cell(&service.service),
+            service.failures,
+            plain(failure)
         ));
     }
 }
 
-fn lasted(ms: &Value) -> String {
-    let seconds = ms.as_u64().unwrap_or_default() / 1_000;
-    format_duration(std::time::Duration::from_secs(seconds))
+fn episode_row(alert: &EpisodeBody, place: &str) -> Vec<String> {
+    let summary = match &alert.suppressed_by {
+        Some(mute) => format!("{} (muted by {})", cell(&alert.summary), plain(mute)),
+        None => cell(&alert.summary),
+    };
+    vec![
+        cell(&alert.fired_at),
+        lasted(alert.firing_ms),
+        place.to_owned(),
+        summary,
+    ]
+}
+
+fn lasted(ms: i64) -> String {
+    format_duration(Duration::from_secs(ms.max(0).unsigned_abs() / 1_000))
 }

@@ -1,4 +1,4 @@
-//! Tries what its settings say, and reports how each attempt ended: what an attacker with a plugin
+//! Tries what its settings name, and reports how each attempt ended: what an attacker with a plugin
 //! would do.
 
 use extrack_plugin::json::Value;

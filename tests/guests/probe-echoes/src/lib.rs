@@ -1,4 +1,4 @@
-//! Asks an echo with each credential of its service, and says the answers everywhere it can: in the
+//! Asks an echo with each credential of its service, and writes the answers everywhere it can: in the
 //! log, in the observation, in metrics. Unhealthy, so that the text is kept.
 
 use extrack_plugin::prelude::*;

@@ -1,4 +1,4 @@
-//! Panics, and says why in its log.
+//! Panics, and logs why.
 
 use extrack_plugin::prelude::*;
 

@@ -1,5 +1,5 @@
 //! Looks for what earlier runs left behind, its own and those of other plugins: in globals, and in
-//! memory that nobody has written to in this run. Then leaves as much as it can for the next.
+//! memory that was not written to in this run. Then leaves as much as it can for the next.
 
 use std::alloc::{Layout, alloc};
 use std::sync::atomic::{AtomicU32, Ordering};

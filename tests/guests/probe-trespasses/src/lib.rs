@@ -1,4 +1,4 @@
-//! Reaches for hosts that nobody allowed. Says what it got through to; healthy if that is nothing.
+//! Reaches for hosts that are not allowed. Reports what it got through to; healthy if that is nothing.
 
 use extrack_plugin::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Takes whatever comes without looking at who sent it, and does as it says.
+//! Takes whatever comes without looking at who sent it, and does as it asks.
 
 use extrack_plugin::prelude::*;
 use extrack_plugin::signatures;

@@ -6,15 +6,15 @@ use maud::{Markup, html};
 
 use super::pill;
 use crate::api::dashboard::wording::{prose, since};
-use crate::api::parts::Parts;
+use crate::api::http::deps::ApiDeps;
 use crate::domain::{Alert, AlertState};
 use crate::store::ControlError;
 
 /// Shown on the page; beyond it a number.
 const MAX_SHOWN: usize = 50;
 
-pub(in crate::api::dashboard) async fn alerts(parts: &Parts) -> Result<Markup, ControlError> {
-    let mut alerts = parts.control.alert_open_list().await?;
+pub(crate) async fn alerts(deps: &ApiDeps) -> Result<Markup, ControlError> {
+    let mut alerts = deps.control.alert_open_list().await?;
     alerts.sort_by_key(|alert| {
         (
             alert.state == AlertState::Pending,
@@ -22,7 +22,7 @@ pub(in crate::api::dashboard) async fn alerts(parts: &Parts) -> Result<Markup, C
             Reverse(alert.started_ms),
         )
     });
-    let catalog = parts.services.catalog();
+    let catalog = deps.services.catalog();
     let service_name = |slug: &str| {
         catalog
             .described(slug)
@@ -49,7 +49,7 @@ fn item(alert: &Alert, service: &str) -> Markup {
     }
 }
 
-/// Since when it fires, and why nobody hears of it.
+/// Begin of the alert, and the reason why it is not notified.
 fn standing(alert: &Alert) -> Markup {
     let since = since(alert.fired_ms.unwrap_or(alert.started_ms));
     match (alert.state, &alert.suppressed_by, &alert.marks.acknowledged) {

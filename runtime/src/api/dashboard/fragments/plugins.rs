@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use super::pill;
-use crate::api::moment::clock;
-use crate::api::parts::Parts;
+use crate::api::http::deps::ApiDeps;
+use crate::api::http::moment::clock;
 use crate::domain::PluginKind;
 use crate::plugin_host::{BUNDLED, PluginEntry};
 
-pub(in crate::api::dashboard) fn plugins(parts: &Parts) -> Markup {
-    let plugins = parts.plugins.list();
+pub(crate) fn plugins(deps: &ApiDeps) -> Markup {
+    let plugins = deps.plugins.list();
     let of_kind = |kind: PluginKind| plugins.iter().filter(move |plugin| plugin.kind == kind);
     html! {
         div #plugins {
@@ -60,7 +60,7 @@ fn candidate(plugin: &PluginEntry) -> Markup {
     }
 }
 
-/// What it is for, or what is wrong with it.
+/// Summary of the plugin, or its fault.
 fn title(plugin: &PluginEntry) -> String {
     match &plugin.health.failing {
         Some(failing) => format!(

@@ -9,13 +9,10 @@ use crate::api::dashboard::wording::{ago, latency, prose, since};
 use crate::domain::{Observation, Service};
 use crate::monitoring::{ProbeStatus, ServiceStatus};
 
-/// Probes shown in a row; a service with more says how many.
+/// Probes shown in a row; a service with more shows their number.
 const MAX_PROBES: usize = 4;
 
-pub(in crate::api::dashboard) fn service(
-    service: &Service,
-    status: Option<&ServiceStatus>,
-) -> Markup {
+pub(crate) fn service(service: &Service, status: Option<&ServiceStatus>) -> Markup {
     let standing = Standing::from(status.and_then(|status| status.status));
     let probes = status.map_or(&[][..], |status| &status.probes);
     let several = probes.len() > 1;
@@ -57,7 +54,7 @@ pub(in crate::api::dashboard) fn service(
 }
 
 /// Names sort without regard to case.
-pub(in crate::api::dashboard) fn sort_key(name: &str) -> String {
+pub(crate) fn sort_key(name: &str) -> String {
     name.to_lowercase()
 }
 

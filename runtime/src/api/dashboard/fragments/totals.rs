@@ -4,17 +4,17 @@ use maud::{Markup, html};
 
 use crate::api::dashboard::standing::{Counts, Standing};
 use crate::api::dashboard::wording::count;
-use crate::api::parts::Parts;
+use crate::api::http::deps::ApiDeps;
 
-pub(in crate::api::dashboard) fn counts(parts: &Parts) -> Counts {
+pub(crate) fn counts(deps: &ApiDeps) -> Counts {
     let mut counts = Counts::default();
-    for slug in parts.services.catalog().services.keys() {
-        counts.add(parts.monitor.status(slug).into());
+    for slug in deps.services.catalog().services.keys() {
+        counts.add(deps.monitor.status(slug).into());
     }
     counts
 }
 
-pub(in crate::api::dashboard) fn totals(counts: &Counts) -> Markup {
+pub(crate) fn totals(counts: &Counts) -> Markup {
     html! {
         div #totals {
             p.sentence { (sentence(counts)) }

@@ -1,4 +1,4 @@
-//! Which services a page shows: a search, a status, a page number, all in its address.
+//! Services that a page shows: a search, a status and a page number, all in its address.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,31 +7,31 @@ use serde::Deserialize;
 
 use crate::api::dashboard::fragments;
 use crate::api::dashboard::standing::Standing;
-use crate::api::parts::Parts;
+use crate::api::http::deps::ApiDeps;
 use crate::domain::Service;
 use crate::monitoring::ServiceStatus;
 
 pub(super) const PAGE_SIZE: usize = 200;
 pub(super) const MAX_WORDS_BYTES: usize = 200;
 
-/// As it stands in the address; what makes no sense there is as if it were not there.
+/// Query of the address; values that make no sense are ignored.
 #[derive(Debug, Default, Deserialize)]
-pub(in crate::api) struct ViewQuery {
+pub(crate) struct ViewQuery {
     q: Option<String>,
     status: Option<String>,
     page: Option<String>,
-    /// Of the page that asks for live changes: what it has already seen.
+    /// Number of the last batch that the page has seen.
     since: Option<String>,
 }
 
 impl ViewQuery {
-    pub(in crate::api::dashboard) fn since(&self) -> Option<u64> {
+    pub(crate) fn since(&self) -> Option<u64> {
         self.since.as_deref()?.parse().ok()
     }
 }
 
 #[derive(Debug)]
-pub(in crate::api) struct View {
+pub(crate) struct View {
     pub(super) words: String,
     pub(super) standing: Option<Standing>,
     number: usize,
@@ -67,7 +67,7 @@ impl Page {
 }
 
 impl View {
-    pub(in crate::api) fn new(query: ViewQuery) -> Self {
+    pub(crate) fn new(query: ViewQuery) -> Self {
         let words = query.q.unwrap_or_default().trim().to_lowercase();
         Self {
             words: if words.len() > MAX_WORDS_BYTES {
@@ -88,8 +88,8 @@ impl View {
         !self.words.is_empty() || self.standing.is_some()
     }
 
-    pub(super) fn page(&self, parts: &Parts) -> Page {
-        let found = self.find(parts);
+    pub(super) fn page(&self, deps: &ApiDeps) -> Page {
+        let found = self.find(deps);
         let matching = found.len();
         let last = matching.div_ceil(PAGE_SIZE).max(1);
         let number = self.number.min(last);
@@ -98,8 +98,8 @@ impl View {
             .skip((number - 1) * PAGE_SIZE)
             .take(PAGE_SIZE);
         let rows = rows.map(|(_, _, service)| {
-            let status = parts.monitor.service_status(&service.slug);
-            // As the row will say, should it have changed since the list was sorted.
+            let status = deps.monitor.service_status(&service.slug);
+            // As the row will show it, should it have changed since the list was sorted.
             Row {
                 standing: status.as_ref().and_then(|status| status.status).into(),
                 service,
@@ -115,7 +115,7 @@ impl View {
     }
 
     /// Slugs that the page may show before it is loaded again; none: all.
-    pub(in crate::api::dashboard) fn visible(&self, parts: &Parts) -> Option<HashSet<String>> {
+    pub(crate) fn visible(&self, deps: &ApiDeps) -> Option<HashSet<String>> {
         if self.standing.is_some() {
             // Any service may come to stand so.
             return (!self.words.is_empty()).then(|| {
@@ -125,13 +125,13 @@ impl View {
                     number: 1,
                 };
                 anyhow
-                    .find(parts)
+                    .find(deps)
                     .into_iter()
                     .map(|(_, _, service)| service.slug.clone())
                     .collect()
             });
         }
-        let page = self.page(parts);
+        let page = self.page(deps);
         (!page.is_whole() || self.is_filtered()).then(|| {
             page.rows
                 .iter()
@@ -140,14 +140,14 @@ impl View {
         })
     }
 
-    fn find(&self, parts: &Parts) -> Vec<(Standing, String, Arc<Service>)> {
-        let catalog = parts.services.catalog();
+    fn find(&self, deps: &ApiDeps) -> Vec<(Standing, String, Arc<Service>)> {
+        let catalog = deps.services.catalog();
         let mut found: Vec<_> = catalog
             .services
             .values()
             .filter(|service| self.matches(service))
             .map(|service| {
-                let standing = Standing::from(parts.monitor.status(&service.slug));
+                let standing = Standing::from(deps.monitor.status(&service.slug));
                 (
                     standing,
                     fragments::sort_key(&service.name),

@@ -1,11 +1,11 @@
-//! What the calls of a benchmark were answered: a speed means little where every call was refused.
+//! Answers that the calls of a benchmark got: a speed means little where every call was rejected.
 
 use super::super::call::Outcome;
 
-/// Kinds that are told apart.
+/// Kinds that are counted apart.
 const KINDS: usize = 16;
 
-/// In the order they came first.
+/// Counts in the order of their first answers.
 #[derive(Default)]
 pub(super) struct Answers(Vec<Answered>);
 
@@ -13,7 +13,7 @@ pub(super) struct Answers(Vec<Answered>);
 pub(super) struct Answered {
     pub(super) name: String,
     pub(super) is_failure: bool,
-    /// Of the first one.
+    /// Message of the first one.
     pub(super) message: String,
     pub(super) calls: u64,
 }

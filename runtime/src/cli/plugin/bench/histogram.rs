@@ -6,7 +6,7 @@ const STEPS: u64 = 64;
 const STEP_BITS: u32 = STEPS.ilog2();
 
 /// Longer than an hour counts as this.
-const MOST_US: u64 = 1 << 32;
+const MAX_US: u64 = 1 << 32;
 
 #[derive(Default)]
 pub(super) struct Histogram {
@@ -17,7 +17,7 @@ pub(super) struct Histogram {
 
 impl Histogram {
     pub(super) fn record(&mut self, us: u64) {
-        let index = index(us.min(MOST_US));
+        let index = index(us.min(MAX_US));
         if self.counts.len() <= index {
             self.counts.resize(index + 1, 0);
         }
@@ -59,8 +59,8 @@ impl Histogram {
         self.max
     }
 
-    /// Up to this many microseconds (a power of two), how many; from the first that is not empty to
-    /// the last.
+    /// Returns counts by their upper bound in microseconds (a power of two), from the first that is
+    /// not empty to the last.
     pub(super) fn octaves(&self) -> Vec<(u64, u64)> {
         let mut octaves: Vec<(u64, u64)> = Vec::new();
         for (index, count) in self.counts.iter().enumerate() {
@@ -138,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_value_lies_in_its_bucket(value in 0..MOST_US) {
+        fn every_value_lies_in_its_bucket(value in 0..MAX_US) {
             let index = index(value);
             prop_assert!(value <= upper(index));
             prop_assert!(index == 0 || value > upper(index - 1));

@@ -1,4 +1,4 @@
-//! What a benchmark came to: for people as text, for programs as JSON.
+//! The report of a benchmark: for people as text, for programs as JSON.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) struct Report<'a> {
     pub(super) concurrency: u16,
 }
 
-/// What the worst run used of one line of the budget.
+/// Use of one line of the budget by the worst run.
 struct Share {
     key: BudgetKey,
     used: u64,
@@ -153,7 +153,7 @@ impl Report<'_> {
             .answers
             .iter()
             .map(|answered| {
-                let message = cell(&Value::from(answered.message.as_str()));
+                let message = cell(&answered.message);
                 vec![answered.name.clone(), answered.calls.to_string(), message]
             })
             .collect();
@@ -170,6 +170,12 @@ impl Report<'_> {
             &[row("latency", self.latency), row("cpu", &self.used.cpu_us)],
         );
         line("");
+        self.print_latency();
+        line("");
+        self.print_budget();
+    }
+
+    fn print_latency(&self) {
         let octaves = self.latency.octaves();
         let most = octaves.iter().map(|(_, count)| *count).max().unwrap_or(0);
         let rows: Vec<Vec<String>> = octaves
@@ -183,7 +189,9 @@ impl Report<'_> {
             })
             .collect();
         table(&["LATENCY", "CALLS", ""], &rows);
-        line("");
+    }
+
+    fn print_budget(&self) {
         let rows: Vec<Vec<String>> = self
             .shares()
             .iter()

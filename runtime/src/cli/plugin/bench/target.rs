@@ -11,7 +11,7 @@ use super::Given;
 use crate::domain::PluginKind;
 use crate::plugin_host::LocalPlugin;
 
-/// What many health endpoints say.
+/// Body that many health endpoints answer.
 const ANSWER: &str = r#"{"status":"ok"}"#;
 
 /// Names the server as the URL to check; it runs until it is dropped. None when there is a URL, or
@@ -33,7 +33,7 @@ pub(super) async fn stand_in(
     }
     let router = Router::new().fallback(async || ([(CONTENT_TYPE, "application/json")], ANSWER));
     let serving = tokio::spawn(async move {
-        // It ends when it is dropped; before, there is nobody to tell.
+        // It ends when it is dropped.
         let _ = axum::serve(listener, router).await;
     });
     Ok(Some(AbortOnDropHandle::new(serving)))

@@ -9,12 +9,12 @@ use secrecy::ExposeSecret;
 use super::credential::secret;
 use crate::domain::{WebhookRequest, now_ms};
 
-/// As the server takes it.
-const MOST_BYTES: usize = 1 << 20;
+/// Limit of a body, as the server has it.
+const MAX_BYTES: usize = 1 << 20;
 
-/// What a webhook is given.
+/// Delivery for a webhook.
 #[derive(Debug, Args)]
-pub(in crate::cli::plugin) struct GivenDelivery {
+pub(crate) struct GivenDelivery {
     /// Webhook: body of the delivery, or `@FILE` with it.
     #[arg(long, value_name = "TEXT")]
     pub(super) body: Option<String>,
@@ -56,10 +56,10 @@ impl GivenDelivery {
             Some(file) => std::fs::read(file).with_context(|| format!("reading `{file}`"))?,
             None => given.clone().into_bytes(),
         };
-        if body.len() > MOST_BYTES {
+        if body.len() > MAX_BYTES {
             bail!(
                 "the body is larger than {} MiB, and no server takes it",
-                MOST_BYTES >> 20
+                MAX_BYTES >> 20
             );
         }
         let received_ms = now_ms();

@@ -13,11 +13,11 @@ use crate::domain::{
     UnixMillis, now_ms,
 };
 
-/// The service's slug, where the file does not say.
+/// Slug of the service, where the file has none.
 pub(super) const SERVICE: &str = "sample-service";
 
 /// A week of runs every 30 s is 10 MB.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,7 +39,7 @@ struct Run {
     rate_limits: Vec<Limit>,
 }
 
-/// What the headers of its answer said of a limit.
+/// Rate limit in the headers of its answer.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Limit {
@@ -57,8 +57,8 @@ pub(super) fn read(path: &Path, interval: Duration) -> Result<Vec<Observation>> 
         .metadata()
         .with_context(|| format!("reading {}", place()))?
         .len();
-    if size > MOST_BYTES {
-        bail!("{} is larger than {} MiB", place(), MOST_BYTES >> 20);
+    if size > MAX_BYTES {
+        bail!("{} is larger than {} MiB", place(), MAX_BYTES >> 20);
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", place()))?;
     parse(&text, interval, now_ms()).with_context(|| format!("{} is not a history", place()))

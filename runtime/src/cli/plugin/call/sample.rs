@@ -11,15 +11,16 @@ pub(super) fn channel(entry: &PluginEntry, settings: Value) -> Channel {
         name: entry.name.clone(),
         plugin: entry.name.clone(),
         settings,
-        // Whoever typed the address means it.
+        // A typed address is meant.
         origin: Origin::File,
         options: ChannelOptions::default(),
     }
 }
 
 pub(super) fn message(is_resolved: bool) -> Message {
-    match is_resolved {
-        false => Message::sample(1, 0),
-        true => Message::sample(0, 1),
+    if is_resolved {
+        Message::sample(0, 1)
+    } else {
+        Message::sample(1, 0)
     }
 }

@@ -24,7 +24,7 @@ impl Row {
     }
 }
 
-/// In the schema's order.
+/// Returns the settings in the schema's order.
 pub(super) fn rows(schema: &Value) -> Vec<Row> {
     let mut rows = Vec::new();
     properties(schema, schema, "", 0, &mut rows);

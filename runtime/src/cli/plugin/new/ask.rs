@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use dialoguer::theme::ColorfulTheme;
 use dialoguer::{Input, Select};
 
-/// Somebody is there to answer.
+/// Reports whether a person can answer.
 pub(super) fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }

@@ -9,7 +9,7 @@ include!(concat!(env!("OUT_DIR"), "/project_files.rs"));
 
 /// Where a Rust project keeps its copy of the SDK: the same folders as in this repository,
 /// `plugin-sdk` and `wit`.
-pub(in crate::cli::plugin) const SDK_FOLDER: &str = ".extrack";
+pub(crate) const SDK_FOLDER: &str = ".extrack";
 
 const TEMPLATES: &str = "plugin-sdk/templates/";
 
@@ -25,11 +25,7 @@ pub(super) fn has(language: &str, kind: &str) -> bool {
 }
 
 /// Path in the project, and text.
-pub(in crate::cli::plugin) fn project(
-    language: &str,
-    kind: &str,
-    name: &str,
-) -> Result<BTreeMap<String, String>> {
+pub(crate) fn project(language: &str, kind: &str, name: &str) -> Result<BTreeMap<String, String>> {
     if !has(language, kind) {
         let there: Vec<String> = templates()
             .into_iter()
@@ -56,8 +52,8 @@ pub(in crate::cli::plugin) fn project(
     Ok(files)
 }
 
-/// What a project has of this program's version: the SDK, or the contract alone.
-pub(in crate::cli::plugin) fn copied(language: &str) -> BTreeMap<String, String> {
+/// Returns the files that a project has of this program's version: the SDK, or the contract alone.
+pub(crate) fn copied(language: &str) -> BTreeMap<String, String> {
     match language {
         "rust" => sdk(),
         _ => embedded("wit/")
@@ -116,8 +112,8 @@ fn sdk() -> BTreeMap<String, String> {
     files
 }
 
-/// What the members' manifests take from our workspace: its tables, and of its dependencies those
-/// they name.
+/// Returns the parts of our workspace that the members' manifests need: its tables, and of its
+/// dependencies the ones they name.
 fn workspace(ours: &str, members: &[&str], manifests: &str) -> String {
     let members: Vec<String> = members.iter().map(|member| format!("{member:?}")).collect();
     let mut text = format!(

@@ -1,4 +1,4 @@
-//! What a run asked the host, call by call.
+//! The host calls of a run, one by one.
 
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ pub(super) fn print(calls: &[RecordedCall]) {
     }
 }
 
-/// What the call was about, on one line.
+/// Returns the subject of the call, on one line.
 fn target(request: &Value) -> String {
     let text = |name: &str| request[name].as_str();
     if let (Some(method), Some(url)) = (text("method"), text("url")) {

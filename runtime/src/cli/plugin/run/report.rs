@@ -1,4 +1,4 @@
-//! What one run came to: for people as text, for programs as JSON.
+//! The report of one run: for people as text, for programs as JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -18,9 +18,9 @@ pub(super) struct Report<'a> {
     pub(super) entry: &'a PluginEntry,
     pub(super) answer: &'a Answer,
     pub(super) account: Option<&'a PluginRun>,
-    /// What it asked the host.
+    /// Host calls of the run.
     pub(super) calls: &'a [RecordedCall],
-    /// What a probe was given to check.
+    /// Address that a probe was given to check.
     pub(super) url: Option<&'a str>,
 }
 
@@ -250,7 +250,7 @@ fn metrics(metrics: &[Metric]) -> Map<String, Value> {
         .collect()
 }
 
-/// What would allow here what was denied.
+/// Returns the options that would allow what was denied.
 fn remedy(denied: &str, url: Option<&str>) -> String {
     match url {
         Some(url) if !url.contains("://") => {
@@ -296,7 +296,7 @@ fn is_retryable(error: &DeliveryError) -> bool {
     matches!(error, DeliveryError::Retryable { .. })
 }
 
-/// As the API has it.
+/// Returns the observation as the API has it.
 fn observation_json(observation: &Observation) -> Value {
     let failure = observation.failure.as_ref();
     json!({

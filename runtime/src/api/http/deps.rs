@@ -1,0 +1,364 @@
+//! The parts behind the API: the stores and the recordings as they are; the engines and the plugin
+//! host by narrow traits, which they implement here, and which the tests implement from memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use crate::alerts::backtest::{BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest};
+use crate::alerts::{AlertActions, AlertSignals, Notifier};
+use crate::domain::{
+    AcceptRefusal, Catalog, Configuration, CurrentStatus, Observation, PluginPolicy, WebhookRequest,
+};
+use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
+use crate::plugin_host::{
+    self, ComponentCheck, Evaluator, PluginEntry, PluginGrants, PluginHost, Recordings,
+    VersionEntry,
+};
+use crate::registry::{CatalogError, Registry, ServiceRecord};
+use crate::reload::ConfigHandle;
+use crate::store::{ControlStore, ResultStore};
+
+/// Future of the plugin host: object-safe traits need boxes.
+pub(crate) type PluginFuture<'a, T> = BoxFuture<'a, Result<T, plugin_host::Refusal>>;
+/// Future of the registry.
+pub(crate) type ServiceFuture<'a, T> = BoxFuture<'a, Result<T, CatalogError>>;
+
+#[derive(Clone)]
+pub struct ApiDeps {
+    pub services: Arc<dyn Services>,
+    pub monitor: Arc<dyn Monitor>,
+    pub webhooks: Arc<dyn Webhooks>,
+    pub plugins: Arc<dyn Plugins>,
+    pub program: Arc<dyn ProgramStatus>,
+    pub backtests: Arc<dyn Backtests>,
+    pub configuration: Arc<dyn Configurations>,
+    /// Wakes what waits for alerts.
+    pub signals: AlertSignals,
+    /// Acknowledgements and the like, and the status of the rules.
+    pub actions: AlertActions,
+    /// Sender of test messages.
+    pub notifier: Arc<dyn Notifier>,
+    pub control: ControlStore,
+    pub results: ResultStore,
+    pub recordings: Recordings,
+    /// Evaluator of templates that are tried.
+    pub evaluator: Evaluator,
+}
+
+/// The configuration files.
+pub trait Configurations: Send + Sync + 'static {
+    fn current(&self) -> Arc<Configuration>;
+    /// Takes over the files as they are, whatever they remove. `digest`, where given, has to be
+    /// theirs.
+    fn accept<'a>(
+        &'a self,
+        digest: Option<String>,
+        by: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>>;
+}
+
+impl Configurations for ConfigHandle {
+    fn current(&self) -> Arc<Configuration> {
+        self.current()
+    }
+
+    fn accept<'a>(
+        &'a self,
+        digest: Option<String>,
+        by: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>> {
+        self.accept(digest, by).boxed()
+    }
+}
+
+/// Plays rules over the stored history.
+pub trait Backtests: Send + Sync + 'static {
+    fn backtest<'a>(
+        &'a self,
+        request: BacktestRequest,
+        progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
+    ) -> BoxFuture<'a, Result<BacktestReport, BacktestRefusal>>;
+}
+
+/// The registry.
+pub trait Services: Send + Sync + 'static {
+    /// Returns what runs.
+    fn catalog(&self) -> Arc<Catalog>;
+    /// Returns all described services in order, also those that can't run.
+    fn slugs(&self) -> Vec<String>;
+    fn record(&self, slug: &str) -> Option<ServiceRecord>;
+    fn create(&self, spec: Map<String, Value>) -> ServiceFuture<'_, ServiceRecord>;
+    fn replace<'a>(
+        &'a self,
+        slug: &'a str,
+        spec: Map<String, Value>,
+        revision: Option<i64>,
+    ) -> ServiceFuture<'a, ServiceRecord>;
+    fn delete<'a>(&'a self, slug: &'a str, revision: Option<i64>) -> ServiceFuture<'a, ()>;
+    /// Checks the services again after a plugin was installed.
+    fn recheck(&self) -> BoxFuture<'_, ()>;
+}
+
+impl Services for Registry {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.catalog()
+    }
+
+    fn slugs(&self) -> Vec<String> {
+        self.slugs()
+    }
+
+    fn record(&self, slug: &str) -> Option<ServiceRecord> {
+        self.record(slug)
+    }
+
+    fn create(&self, spec: Map<String, Value>) -> ServiceFuture<'_, ServiceRecord> {
+        self.create(Value::Object(spec)).boxed()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        slug: &'a str,
+        spec: Map<String, Value>,
+        revision: Option<i64>,
+    ) -> ServiceFuture<'a, ServiceRecord> {
+        self.replace(slug, Value::Object(spec), revision).boxed()
+    }
+
+    fn delete<'a>(&'a self, slug: &'a str, revision: Option<i64>) -> ServiceFuture<'a, ()> {
+        self.delete(slug, revision).boxed()
+    }
+
+    fn recheck(&self) -> BoxFuture<'_, ()> {
+        self.recheck().boxed()
+    }
+}
+
+/// The monitoring engine.
+pub trait Monitor: Send + Sync + 'static {
+    /// Returns the current status of a service; none before its first run.
+    fn status(&self, slug: &str) -> Option<CurrentStatus>;
+    fn service_status(&self, slug: &str) -> Option<ServiceStatus>;
+    /// Runs a probe now (the first one if none is named). Its observation is committed when this
+    /// returns.
+    fn check_now<'a>(
+        &'a self,
+        slug: &'a str,
+        probe: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Arc<Observation>, CheckError>>;
+}
+
+impl Monitor for Monitoring {
+    fn status(&self, slug: &str) -> Option<CurrentStatus> {
+        self.board().status(slug)
+    }
+
+    fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
+        self.service_status(slug)
+    }
+
+    fn check_now<'a>(
+        &'a self,
+        slug: &'a str,
+        probe: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Arc<Observation>, CheckError>> {
+        self.check_now(slug, probe).boxed()
+    }
+}
+
+/// Receiver of webhook deliveries.
+pub trait Webhooks: Send + Sync + 'static {
+    fn has(&self, service: &str, webhook: &str) -> bool;
+    /// The events are committed when this returns.
+    fn receive<'a>(
+        &'a self,
+        service: &'a str,
+        webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>>;
+}
+
+impl Webhooks for Monitoring {
+    fn has(&self, service: &str, webhook: &str) -> bool {
+        self.has_webhook(service, webhook)
+    }
+
+    fn receive<'a>(
+        &'a self,
+        service: &'a str,
+        webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
+        self.receive(service, webhook, request).boxed()
+    }
+}
+
+/// The plugin host.
+pub trait Plugins: Send + Sync + 'static {
+    fn list(&self) -> Vec<PluginEntry>;
+    fn get(&self, name: &str) -> Option<PluginEntry>;
+    fn install<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> PluginFuture<'a, PluginEntry>;
+    /// `oci://…`
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> PluginFuture<'a, PluginEntry>;
+    /// Returns none when there is no version to go back to.
+    fn rollback<'a>(
+        &'a self,
+        name: &'a str,
+        to: Option<&'a str>,
+        actor: &'a str,
+    ) -> PluginFuture<'a, Option<PluginEntry>>;
+    /// Returns the plugin that takes its place, if any does.
+    fn remove<'a>(&'a self, name: &'a str, actor: &'a str)
+    -> PluginFuture<'a, Option<PluginEntry>>;
+    /// Returns none when there is no such plugin.
+    fn versions<'a>(&'a self, name: &'a str) -> PluginFuture<'a, Option<Vec<VersionEntry>>>;
+    /// Returns none when there is no such version.
+    fn component<'a>(&'a self, name: &'a str, digest: &'a str) -> PluginFuture<'a, Option<Bytes>>;
+    fn shadow_start<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> PluginFuture<'a, PluginEntry>;
+    /// Returns none when there is no candidate.
+    fn promote<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> PluginFuture<'a, Option<PluginEntry>>;
+    /// Returns false when there is no candidate.
+    fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> PluginFuture<'a, bool>;
+    /// All the steps of an installation but the last.
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck>;
+    /// Returns none when there is no such plugin.
+    fn grants(&self, name: &str) -> Option<PluginGrants>;
+    /// Sets the policy of the API; none removes it.
+    fn set_policy(&self, name: &str, policy: Option<PluginPolicy>);
+}
+
+impl Plugins for PluginHost {
+    fn list(&self) -> Vec<PluginEntry> {
+        self.list()
+    }
+
+    fn get(&self, name: &str) -> Option<PluginEntry> {
+        self.get(name)
+    }
+
+    fn install<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> PluginFuture<'a, PluginEntry> {
+        self.install_signed(Some(name), component, signature, actor)
+            .boxed()
+    }
+
+    fn pull<'a>(
+        &'a self,
+        reference: &'a str,
+        name: Option<&'a str>,
+        actor: &'a str,
+    ) -> PluginFuture<'a, PluginEntry> {
+        self.pull(reference, name, actor).boxed()
+    }
+
+    fn rollback<'a>(
+        &'a self,
+        name: &'a str,
+        to: Option<&'a str>,
+        actor: &'a str,
+    ) -> PluginFuture<'a, Option<PluginEntry>> {
+        self.rollback(name, to, actor).boxed()
+    }
+
+    fn remove<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> PluginFuture<'a, Option<PluginEntry>> {
+        self.remove(name, actor).boxed()
+    }
+
+    fn versions<'a>(&'a self, name: &'a str) -> PluginFuture<'a, Option<Vec<VersionEntry>>> {
+        self.versions(name).boxed()
+    }
+
+    fn component<'a>(&'a self, name: &'a str, digest: &'a str) -> PluginFuture<'a, Option<Bytes>> {
+        self.component(name, digest).boxed()
+    }
+
+    fn shadow_start<'a>(
+        &'a self,
+        name: &'a str,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> PluginFuture<'a, PluginEntry> {
+        self.shadow_start_signed(name, component, signature, actor)
+            .boxed()
+    }
+
+    fn promote<'a>(
+        &'a self,
+        name: &'a str,
+        actor: &'a str,
+    ) -> PluginFuture<'a, Option<PluginEntry>> {
+        self.promote(name, actor).boxed()
+    }
+
+    fn discard<'a>(&'a self, name: &'a str, actor: &'a str) -> PluginFuture<'a, bool> {
+        self.discard(name, actor).boxed()
+    }
+
+    fn check<'a>(
+        &'a self,
+        component: Bytes,
+        signature: Option<String>,
+        actor: &'a str,
+    ) -> BoxFuture<'a, ComponentCheck> {
+        self.check_component(component, signature, actor).boxed()
+    }
+
+    fn grants(&self, name: &str) -> Option<PluginGrants> {
+        self.grants(name)
+    }
+
+    fn set_policy(&self, name: &str, policy: Option<PluginPolicy>) {
+        self.set_api_policy(name, policy);
+    }
+}
+
+/// Status of the program as a whole.
+pub trait ProgramStatus: Send + Sync + 'static {
+    /// Returns why it is not ready to work; empty when it is. Shown to anyone, so without anything
+    /// private.
+    fn unready(&self) -> Vec<String>;
+    /// Returns problems that do not keep it from working; as open as the above.
+    fn warnings(&self) -> Vec<String>;
+    /// Prometheus text.
+    fn metrics(&self) -> String;
+}

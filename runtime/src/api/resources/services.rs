@@ -1,0 +1,219 @@
+//! Services: the seed's keys with `slug` and `status`. What comes from files can be read here and
+//! is changed there.
+
+pub(crate) mod change;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::api::http::endpoint::Endpoint;
+use crate::api::http::error::{ApiError, ApiResult};
+use crate::api::http::moment::rfc3339;
+use crate::api::http::page::{self, Page};
+use crate::api::http::state::ApiState;
+use crate::api_types::scope::Scope::Read;
+use crate::api_types::services::ServiceBody;
+use crate::domain::{CurrentStatus, Fault};
+use crate::registry::{CatalogError, ServiceRecord};
+use crate::store::ControlError;
+
+/// Declares the operations.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(Read, "/api/v1/services", list)
+            .id("serviceList")
+            .summary("All services, by slug"),
+        Endpoint::get(Read, "/api/v1/services/{slug}", get)
+            .id("serviceGet")
+            .summary("One service")
+            .description(
+                "`ETag` is the revision of the description, for `If-Match` and `If-None-Match`; \
+                 the status is no part of it.",
+            )
+            .returns::<200, Json<ServiceBody>>()
+            .returns::<304, ()>(),
+    ]
+}
+
+impl ServiceBody {
+    pub(crate) fn new(state: &ApiState, record: ServiceRecord) -> Self {
+        let ServiceRecord {
+            slug,
+            spec,
+            origin,
+            revision,
+            created_ms,
+            updated_ms,
+            faults,
+            warnings,
+        } = record;
+        let status = state.deps.monitor.service_status(&slug);
+        Self {
+            slug,
+            status: status.as_ref().and_then(|status| status.status),
+            status_reason: status.as_ref().and_then(|status| status.reason.clone()),
+            status_since: status.and_then(|status| status.since_ms).map(rfc3339),
+            origin,
+            revision,
+            created_at: created_ms.map(rfc3339),
+            updated_at: updated_ms.map(rfc3339),
+            faults,
+            warnings,
+            spec,
+        }
+    }
+
+    fn etag(&self) -> Option<(HeaderName, String)> {
+        self.revision
+            .map(|revision| (ETAG, format!("\"{revision}\"")))
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct SlugPath {
+    /// The service's id, e.g. `shop-api`.
+    pub(crate) slug: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceQuery {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+    /// Only services with that status.
+    #[schemars(with = "Option<CurrentStatus>")]
+    status: Option<String>,
+    /// Only services with that tag.
+    tag: Option<String>,
+}
+
+/// Lists services by slug; the cursor is the last slug shown.
+async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<ServiceQuery>,
+) -> ApiResult<Json<Page<ServiceBody>>> {
+    let limit = page::limit(query.limit)?;
+    let status = page::word(
+        "status",
+        query.status.as_deref(),
+        CurrentStatus::parse,
+        &CurrentStatus::ALL.map(CurrentStatus::as_str),
+    )?;
+    let after = page::key_cursor(query.cursor.as_deref(), |key| {
+        crate::domain::slug(key) == key
+    })?;
+    let slugs = state.deps.services.slugs();
+    let slugs = slugs
+        .iter()
+        .filter(|slug| after.is_none_or(|after| slug.as_str() > after));
+    let rows: Vec<ServiceRecord> = slugs
+        .filter(|slug| status.is_none_or(|status| state.deps.monitor.status(slug) == Some(status)))
+        .filter_map(|slug| state.deps.services.record(slug))
+        .filter(|record| query.tag.as_deref().is_none_or(|tag| has_tag(record, tag)))
+        .take(limit as usize + 1)
+        .collect();
+    let shape = |record| ServiceBody::new(&state, record);
+    Ok(Json(Page::from_rows(
+        rows,
+        limit,
+        |record: &ServiceRecord| record.slug.clone(),
+        shape,
+    )))
+}
+
+fn has_tag(record: &ServiceRecord, tag: &str) -> bool {
+    record
+        .spec
+        .get("tags")
+        .and_then(Value::as_array)
+        .is_some_and(|tags| tags.iter().any(|found| found == tag))
+}
+
+type Tagged<T> = (
+    axum::response::AppendHeaders<Option<(HeaderName, String)>>,
+    T,
+);
+
+async fn get(
+    State(state): State<ApiState>,
+    Path(SlugPath { slug }): Path<SlugPath>,
+    headers: HeaderMap,
+) -> ApiResult<axum::response::Response> {
+    let record = state
+        .deps
+        .services
+        .record(&slug)
+        .ok_or_else(|| ApiError::service_not_found(&slug))?;
+    let answer = tagged(ServiceBody::new(&state, record));
+    Ok(not_modified(&headers, &answer).unwrap_or(answer))
+}
+
+/// 304 where `If-None-Match` has the answer's tag. A weak comparison, as RFC 9110 asks for.
+fn not_modified(
+    headers: &HeaderMap,
+    answer: &axum::response::Response,
+) -> Option<axum::response::Response> {
+    use axum::response::IntoResponse;
+    let tag = answer.headers().get(ETAG)?;
+    let lines = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
+    tags.any(|found| {
+        found == "*" || found.strip_prefix("W/").unwrap_or(found).as_bytes() == tag.as_bytes()
+    })
+    .then(|| (StatusCode::NOT_MODIFIED, [(ETAG, tag.clone())]).into_response())
+}
+
+/// Answers a service with its revision as `ETag`.
+fn tagged(body: ServiceBody) -> axum::response::Response {
+    use axum::response::{AppendHeaders, IntoResponse};
+    let answer: Tagged<Json<ServiceBody>> = (AppendHeaders(body.etag()), Json(body));
+    answer.into_response()
+}
+
+impl ApiError {
+    pub(crate) fn service_not_found(slug: &str) -> Self {
+        let detail = format!("there is no service `{slug}`; `GET /api/v1/services` lists them");
+        Self::not_found("service-not-found", "Service not found", detail)
+    }
+
+    pub(crate) fn invalid_service(faults: Vec<Fault>) -> Self {
+        Self::invalid("invalid-service", "Invalid service", faults)
+    }
+}
+
+impl From<CatalogError> for ApiError {
+    fn from(refusal: CatalogError) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            CatalogError::NotFound(slug) => Self::service_not_found(&slug),
+            CatalogError::Store(ControlError::NotFound { .. }) => Self::not_found(
+                "service-not-found",
+                "Service not found",
+                "it was deleted meanwhile",
+            ),
+            CatalogError::OwnedByFile(_) => {
+                Self::conflict("owned-by-file", "Service comes from a file", detail)
+            }
+            CatalogError::Exists(_) => Self::conflict("service-exists", "Service exists", detail),
+            CatalogError::RevisionConflict { .. } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "revision-conflict",
+                "Changed meanwhile",
+                detail,
+            ),
+            CatalogError::Invalid(faults) => Self::invalid_service(faults),
+            CatalogError::Store(source) => Self::internal(source.into()),
+        }
+    }
+}

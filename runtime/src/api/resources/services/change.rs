@@ -1,0 +1,223 @@
+//! Changes to services, and checks on demand.
+
+use axum::extract::{Path, Query, State};
+use axum::http::header::{IF_MATCH, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, NoContent, Response};
+use axum::{Extension, Json};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{SlugPath, tagged};
+use crate::api::http::auth::Principal;
+use crate::api::http::endpoint::Endpoint;
+use crate::api::http::error::{ApiError, ApiResult};
+use crate::api::http::state::ApiState;
+use crate::api::resources::audit;
+use crate::api_types::observations::ObservationBody;
+use crate::api_types::scope::Scope;
+use crate::api_types::scope::Scope::Write;
+use crate::api_types::services::ServiceBody;
+use crate::monitoring::CheckError;
+use crate::spec::ServiceSpec;
+
+/// Declares the operations.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post(Write, "/api/v1/services", create)
+            .id("serviceCreate")
+            .summary("Watch another service")
+            .returns::<201, Json<ServiceBody>>(),
+        Endpoint::put(Write, "/api/v1/services/{slug}", replace)
+            .id("serviceReplace")
+            .summary("Replace a service's description")
+            .description("With `If-Match: \"REVISION\"` only if it was not changed meanwhile.")
+            .returns::<200, Json<ServiceBody>>(),
+        Endpoint::delete(Write, "/api/v1/services/{slug}", delete)
+            .id("serviceDelete")
+            .summary("Stop watching a service; what was measured stays"),
+        Endpoint::post(Write, "/api/v1/services/{slug}/check", check)
+            .slow()
+            .id("serviceCheck")
+            .summary("Run a probe now and return its observation"),
+    ]
+}
+
+/// Description as it was written: the registry checks it, and every fault comes back with its
+/// pointer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(crate) struct SpecBody(#[schemars(with = "ServiceSpec")] Map<String, Value>);
+
+async fn create(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Json(SpecBody(spec)): Json<SpecBody>,
+) -> ApiResult<Response> {
+    private_is_allowed(&principal, &spec)?;
+    let record = state.deps.services.create(spec).await?;
+    audit::note(&state, &principal, "service.create", &record.slug).await;
+    state.live.changes().services();
+    let location =
+        HeaderValue::try_from(format!("/api/v1/services/{}", path_segment(&record.slug)))
+            .map_err(|error| ApiError::internal(error.into()))?;
+    let mut response = (
+        StatusCode::CREATED,
+        tagged(ServiceBody::new(&state, record)),
+    )
+        .into_response();
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+async fn replace(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Path(SlugPath { slug }): Path<SlugPath>,
+    headers: HeaderMap,
+    Json(SpecBody(spec)): Json<SpecBody>,
+) -> ApiResult<Response> {
+    private_is_allowed(&principal, &spec)?;
+    let revision = if_match(&state, &slug, &headers)?;
+    let replaced = state.deps.services.replace(&slug, spec, revision).await;
+    let record = replaced?;
+    audit::note(&state, &principal, "service.replace", &slug).await;
+    state.live.changes().services();
+    Ok(tagged(ServiceBody::new(&state, record)))
+}
+
+async fn delete(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Path(SlugPath { slug }): Path<SlugPath>,
+    headers: HeaderMap,
+) -> ApiResult<NoContent> {
+    let revision = if_match(&state, &slug, &headers)?;
+    state.deps.services.delete(&slug, revision).await?;
+    audit::note(&state, &principal, "service.delete", &slug).await;
+    state.live.changes().services();
+    Ok(NoContent)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CheckQuery {
+    /// Name of the probe; the first one if not given.
+    probe: Option<String>,
+}
+
+async fn check(
+    State(state): State<ApiState>,
+    Path(SlugPath { slug }): Path<SlugPath>,
+    Query(CheckQuery { probe }): Query<CheckQuery>,
+) -> ApiResult<Json<ObservationBody>> {
+    let checked = state.deps.monitor.check_now(&slug, probe.as_deref()).await;
+    let observation = checked?;
+    Ok(Json(ObservationBody::from(observation.as_ref())))
+}
+
+/// Rejects what opens private addresses to a service for all but admins: that opens the operator's
+/// own network.
+fn private_is_allowed(principal: &Principal, spec: &Map<String, Value>) -> ApiResult<()> {
+    let is_private = spec
+        .get("private")
+        .is_some_and(|private| private != &Value::Bool(false));
+    if is_private && !principal.may(Scope::Admin) {
+        return Err(ApiError::scope_missing(Scope::Admin));
+    }
+    Ok(())
+}
+
+/// The revision that a change is meant for: the one of `If-Match`, of a list the one that holds
+/// now. `*` and no header ask for nothing.
+fn if_match(state: &ApiState, slug: &str, headers: &HeaderMap) -> ApiResult<Option<i64>> {
+    let revisions = revisions(headers)?;
+    let current = state
+        .deps
+        .services
+        .record(slug)
+        .and_then(|record| record.revision);
+    let held = revisions
+        .iter()
+        .copied()
+        .find(|revision| Some(*revision) == current);
+    Ok(held.or(revisions.first().copied()))
+}
+
+/// `"7"`, `7` or `W/"7"`, as proxies that compress make of it; a list over all lines.
+fn revisions(headers: &HeaderMap) -> ApiResult<Vec<i64>> {
+    let mut revisions = Vec::new();
+    for line in headers.get_all(IF_MATCH) {
+        for tag in line
+            .to_str()
+            .unwrap_or("unreadable")
+            .split(',')
+            .map(str::trim)
+            .filter(|tag| !tag.is_empty())
+        {
+            if tag == "*" {
+                return Ok(Vec::new());
+            }
+            let revision = tag
+                .strip_prefix("W/")
+                .unwrap_or(tag)
+                .trim_matches('"')
+                .parse();
+            revisions.push(revision.map_err(|_| {
+                let detail =
+                    format!("`{tag}` is not a revision; take it from `ETag` of the service");
+                ApiError::bad_parameter("If-Match", detail)
+            })?);
+        }
+    }
+    Ok(revisions)
+}
+
+/// Slugs may hold letters beyond ASCII; a header may not.
+fn path_segment(slug: &str) -> String {
+    url::form_urlencoded::byte_serialize(slug.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
+}
+
+impl From<CheckError> for ApiError {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::UnknownService(slug) => Self::service_not_found(&slug),
+            CheckError::UnknownProbe { .. } => {
+                Self::not_found("probe-not-found", "Probe not found", error.to_string())
+            }
+            CheckError::Busy => Self::busy(error.to_string()),
+            CheckError::NotStored(_) => Self::internal(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_revisions_from_if_match() {
+        for (text, wanted) in [
+            ("\"7\"", vec![7]),
+            ("7", vec![7]),
+            ("W/\"7\"", vec![7]),
+            ("\"6\", W/\"7\",\"8\"", vec![6, 7, 8]),
+            ("*", vec![]),
+            ("", vec![]),
+        ] {
+            let headers = HeaderMap::from_iter([(IF_MATCH, text.parse().unwrap())]);
+            assert_eq!(revisions(&headers).unwrap(), wanted, "{text}");
+        }
+        let headers = HeaderMap::from_iter([(IF_MATCH, "\"abc\"".parse().unwrap())]);
+        assert!(revisions(&headers).is_err());
+    }
+
+    #[test]
+    fn slugs_fit_into_a_header() {
+        assert_eq!(path_segment("shop-api"), "shop-api");
+        assert_eq!(path_segment("öffi"), "%C3%B6ffi");
+    }
+}

@@ -1,0 +1,308 @@
+//! The engines of the tests, and the program around them.
+
+use super::*;
+
+impl Services for World {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.lock().unwrap().clone()
+    }
+
+    fn slugs(&self) -> Vec<String> {
+        self.specs.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn record(&self, slug: &str) -> Option<ServiceRecord> {
+        self.specs.lock().unwrap().get(slug).cloned()
+    }
+
+    fn create(
+        &self,
+        spec: Map<String, Value>,
+    ) -> BoxFuture<'_, Result<ServiceRecord, CatalogError>> {
+        let Some(name) = spec.get("name").and_then(Value::as_str) else {
+            return now(Err(CatalogError::Invalid(vec![Fault::new(
+                "/name",
+                "is missing",
+            )])));
+        };
+        if self.record(&slug(name)).is_some() {
+            return now(Err(CatalogError::Exists(slug(name))));
+        }
+        let base_url = spec
+            .get("baseUrl")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let slug = self.service_add(name, "REST", base_url, Origin::Api);
+        now(Ok(self.record(&slug).unwrap()))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        slug: &'a str,
+        spec: Map<String, Value>,
+        revision: Option<i64>,
+    ) -> BoxFuture<'a, Result<ServiceRecord, CatalogError>> {
+        let mut specs = self.specs.lock().unwrap();
+        now(match specs.get_mut(slug) {
+            None => Err(CatalogError::NotFound(slug.to_owned())),
+            Some(record) => match (record.origin, record.revision, revision) {
+                (Origin::File, ..) => Err(CatalogError::OwnedByFile(slug.to_owned())),
+                (_, Some(current), Some(wanted)) if current != wanted => {
+                    Err(CatalogError::RevisionConflict { current })
+                }
+                _ => {
+                    record.spec = spec;
+                    record.revision = record.revision.map(|revision| revision + 1);
+                    Ok(record.clone())
+                }
+            },
+        })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        slug: &'a str,
+        _revision: Option<i64>,
+    ) -> BoxFuture<'a, Result<(), CatalogError>> {
+        let mut specs = self.specs.lock().unwrap();
+        now(match specs.get(slug).map(|record| record.origin) {
+            None => Err(CatalogError::NotFound(slug.to_owned())),
+            Some(Origin::File) => Err(CatalogError::OwnedByFile(slug.to_owned())),
+            Some(Origin::Api) => {
+                specs.remove(slug);
+                Ok(())
+            }
+        })
+    }
+
+    fn recheck(&self) -> BoxFuture<'_, ()> {
+        now(())
+    }
+}
+
+/// One webhook, `told` of `shop-api`, which does as the body asks.
+impl Webhooks for World {
+    fn has(&self, service: &str, webhook: &str) -> bool {
+        (service, webhook) == ("shop-api", "told")
+    }
+
+    fn receive<'a>(
+        &'a self,
+        _service: &'a str,
+        _webhook: &'a str,
+        request: WebhookRequest,
+    ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
+        let accepted = Accepted {
+            events: 1,
+            repeated: 0,
+            answer: None,
+        };
+        let secret = || "the secret is in /var/secret/path".to_owned();
+        now(match request.body.as_slice() {
+            b"stranger" => Err(ReceiveError::Unauthenticated(secret())),
+            b"malformed" => Err(ReceiveError::Malformed(secret())),
+            b"broken" => Err(ReceiveError::Broken(secret())),
+            b"not stored" => Err(ReceiveError::NotStored(secret())),
+            b"challenge" => {
+                let answer = Answer {
+                    content_type: AnswerType::Text,
+                    body: b"<b>3eZb</b>".to_vec(),
+                };
+                Ok(Accepted {
+                    answer: Some(answer),
+                    ..accepted
+                })
+            }
+            b"echo" => {
+                let seen = format!(
+                    "{} {} {} {:?}",
+                    request.method, request.path, request.query, request.headers
+                );
+                Ok(Accepted {
+                    answer: Some(Answer {
+                        content_type: AnswerType::Text,
+                        body: seen.into(),
+                    }),
+                    ..accepted
+                })
+            }
+            _ => Ok(accepted),
+        })
+    }
+}
+
+impl Monitor for World {
+    fn status(&self, slug: &str) -> Option<CurrentStatus> {
+        self.statuses.lock().unwrap().get(slug)?.status
+    }
+
+    fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
+        self.statuses.lock().unwrap().get(slug).cloned()
+    }
+
+    fn check_now<'a>(
+        &'a self,
+        slug: &'a str,
+        probe: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Arc<Observation>, CheckError>> {
+        if !self.specs.lock().unwrap().contains_key(slug) {
+            return now(Err(CheckError::UnknownService(slug.to_owned())));
+        }
+        let probe = probe.unwrap_or("http");
+        if probe == "broken" {
+            return now(Err(CheckError::NotStored(
+                "/var/secret/path is gone".to_owned(),
+            )));
+        }
+        if probe == "panics" {
+            panic!("the fake was told to");
+        }
+        if probe != "http" {
+            let (service, probe, known) = (slug.to_owned(), probe.to_owned(), "http".to_owned());
+            return now(Err(CheckError::UnknownProbe {
+                service,
+                probe,
+                known,
+            }));
+        }
+        now(Ok(Arc::new(self.observation(
+            slug,
+            probe,
+            7,
+            Status::Unhealthy,
+        ))))
+    }
+}
+
+/// Files that are held until somebody confirms `DIGEST`.
+impl Configurations for World {
+    fn current(&self) -> Arc<Configuration> {
+        Arc::new(Configuration {
+            status: ConfigurationStatus::Held,
+            reasons: vec!["`services.yaml` was there and is gone".to_owned()],
+            digest: DIGEST.to_owned(),
+            since_ms: self.now,
+        })
+    }
+
+    fn accept<'a>(
+        &'a self,
+        digest: Option<String>,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>> {
+        let answer = match digest.as_deref() {
+            None | Some(DIGEST) => Ok(Arc::new(Configuration {
+                status: ConfigurationStatus::InUse,
+                reasons: Vec::new(),
+                ..Configuration::clone(&self.current())
+            })),
+            Some(_) => Err(AcceptRefusal::Changed {
+                found: DIGEST.to_owned(),
+            }),
+        };
+        futures::future::ready(answer).boxed()
+    }
+}
+
+impl ProgramStatus for World {
+    fn unready(&self) -> Vec<String> {
+        self.unready.lock().unwrap().clone()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn metrics(&self) -> String {
+        "# TYPE extrack_up gauge\nextrack_up 1\n".to_owned()
+    }
+}
+
+/// Takes every message that its title or template does not call refused.
+impl Notifier for World {
+    fn notify<'a>(
+        &'a self,
+        channel: &'a Channel,
+        message: &'a Message,
+    ) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
+        let title = message
+            .texts
+            .title
+            .clone()
+            .unwrap_or_else(|| message.title());
+        let answer = match channel.plugin.as_str() {
+            "refuses" => Err(DeliveryError::Permanent(format!("404 {title}"))),
+            _ => Ok(Receipt {
+                reference: Some("m-1".to_owned()),
+                answer: format!("200 {title}"),
+            }),
+        };
+        futures::future::ready(answer).boxed()
+    }
+}
+
+/// Knows one rule, which never fired.
+impl Backtests for World {
+    fn backtest<'a>(
+        &'a self,
+        request: BacktestRequest,
+        progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
+    ) -> BoxFuture<'a, Result<BacktestReport, BacktestRefusal>> {
+        async move {
+            let rule = match request.rule {
+                RuleChoice::Named(name) if name == "Service Down" => name,
+                RuleChoice::Named(name) if name == "Endless" => {
+                    let _running = self.endless_backtests.clone();
+                    return std::future::pending().await;
+                }
+                RuleChoice::Named(name) => return Err(BacktestRefusal::UnknownRule(name)),
+                RuleChoice::Spec(_) => {
+                    let fault = Fault::new("/type", "there is no rule plugin `x`");
+                    return Err(BacktestRefusal::Invalid(vec![fault]));
+                }
+            };
+            progress(BacktestProgress {
+                observations: 5,
+                of_observations: 10,
+            });
+            tokio::task::yield_now().await;
+            let episode = Episode {
+                started_ms: 0,
+                fired_ms: 1_000,
+                resolved_ms: Some(3_500),
+                summary: "503".to_owned(),
+                flapping: Vec::new(),
+            };
+            let outcome = BacktestOutcome {
+                evaluations: 10,
+                episodes: vec![episode.clone()],
+                ..BacktestOutcome::default()
+            };
+            let service = ServiceBacktest {
+                service: "shop-api".to_owned(),
+                outcome,
+                suppressed_by: BTreeMap::from([(0, "silence 3".to_owned())]),
+                really: vec![episode],
+                with_really: Compared {
+                    both: vec![(0, 0)],
+                    ..Compared::default()
+                },
+                current: None,
+                with_current: None,
+            };
+            Ok(BacktestReport {
+                rule,
+                plugin: "condition".to_owned(),
+                plugin_version: "0.1.0".to_owned(),
+                digest: "ab".to_owned(),
+                since_ms: request.since_ms,
+                until_ms: request.until_ms,
+                services: vec![service],
+                messages: BTreeMap::from([("ops".to_owned(), 2)]),
+                messages_cut: false,
+                took: Duration::from_millis(1),
+            })
+        }
+        .boxed()
+    }
+}
