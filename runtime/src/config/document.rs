@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_every_fault_with_its_place() {
+    fn every_fault_has_its_place() {
         for (text, wanted) in [
             ("a: [", "f.yaml:2:1: is not valid YAML"),
             (

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_has_no_text_and_one_that_can_not_be_read_says_why() {
+    fn a_file_that_is_not_there_has_no_text_and_one_that_can_not_be_read_has_a_reason() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("services.yaml"), "services: []").unwrap();
         std::fs::create_dir(folder.path().join("alerts.yaml")).unwrap();

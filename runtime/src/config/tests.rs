@@ -153,7 +153,7 @@ async fn the_example_environment_goes_with_the_seeds_files() {
 }
 
 #[tokio::test]
-async fn without_the_seeds_variable_its_place_is_told() {
+async fn without_the_seeds_variable_its_place_is_reported() {
     let folder = Folder::with(SEED_SERVICES, SEED_ALERTS);
     let faults = folder.load(&[]).await.unwrap_err();
     assert_eq!(
@@ -166,7 +166,7 @@ async fn without_the_seeds_variable_its_place_is_told() {
 }
 
 #[tokio::test]
-async fn all_faults_of_all_files_are_told_at_once() {
+async fn all_faults_of_all_files_are_reported_at_once() {
     let services = "\
 services:
   - name: \"A\"
@@ -277,7 +277,7 @@ services:
 }
 
 #[tokio::test]
-async fn a_folder_that_is_missing_or_odd_is_told() {
+async fn a_folder_that_is_missing_or_odd_is_reported() {
     let folder = Folder::with("", "alerts:\n");
     std::fs::write(folder.config().join("service.yml"), "").unwrap();
     let loaded = folder.load(&[]).await.unwrap();
@@ -300,7 +300,7 @@ async fn a_folder_that_is_missing_or_odd_is_told() {
 }
 
 #[tokio::test]
-async fn plugins_yaml_says_what_plugins_may_do() {
+async fn plugins_yaml_sets_the_policies_of_plugins() {
     let folder = Folder::with("", "");
     let path = folder.config().join(PLUGINS);
     std::fs::write(
@@ -362,7 +362,7 @@ trusted: 1
 }
 
 #[tokio::test]
-async fn plugins_yaml_says_what_is_trusted_and_nothing_is_while_it_has_faults() {
+async fn plugins_yaml_sets_what_is_trusted_and_nothing_is_while_it_has_faults() {
     let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
     let folder = Folder::with("", "");
     let write = |plugins: &str, trust: &str| {

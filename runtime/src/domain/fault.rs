@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_consequence_of_an_earlier_fault_is_not_told() {
+    fn a_consequence_of_an_earlier_fault_is_not_reported() {
         let mut report = FaultReport::default();
         report.fault("/alerts/0/condition", "the variable is not set");
         report.fault("/alerts/0", "found in the same stage");

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn faults_explain_what_is_wrong() {
         for (text, wanted) in [
             ("severity", "is not a matcher"),
             ("=critical", "is not a matcher"),

@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_told_in_its_place() {
+    fn each_fault_is_reported_in_its_place() {
         for (value, wanted) in [
             (
                 json!({"grants": {"host": []}}),

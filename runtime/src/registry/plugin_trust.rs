@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn faults_explain_what_is_wrong() {
         for (plugin, trust, wanted) in [
             (
                 json!({"sha256": "abc"}),

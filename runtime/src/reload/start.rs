@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_start_without_files_whose_copy_has_faults_by_now_says_what_to_do() {
+    async fn a_start_without_files_whose_copy_has_faults_explains_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::load(None, folder.path()).unwrap();
         let control = ControlStore::open(&folder.path().join("control.sqlite"), keyring)

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_told_once() {
+    fn what_can_not_be_read_is_reported_once() {
         let mut report = FaultReport::default();
         assert!(prune_and_parse::<ServiceSpec>(json!({"name": 1}), "/s/0", &mut report).is_none());
         assert!(prune_and_parse::<ServiceSpec>(json!({"name": 1}), "/s/0", &mut report).is_none());

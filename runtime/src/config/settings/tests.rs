@@ -78,7 +78,7 @@ fn without_variables_there_are_defaults() {
 }
 
 #[test]
-fn says_what_is_wrong_with_a_variable() {
+fn faults_of_variables_explain_what_is_wrong() {
     for (name, value, wanted) in [
         (
             "HEALTH_CHECK_INTERVAL",

@@ -166,7 +166,7 @@ fn a_mark_that_can_not_be_followed_refuses_the_schema() {
 }
 
 #[test]
-fn a_mark_says_its_form_and_the_place_of_the_value() {
+fn a_mark_has_its_form_and_the_place_of_the_value() {
     let schema =
         json!({"properties": {"path": {"x-host": "url"}, "a/b": {"x-host": true, "items": {}}}});
     let mut found = Vec::new();

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn faults_explain_what_is_wrong() {
         let hour = Duration::from_secs(3_600);
         for (schedule, zone, duration, key) in [
             ("61 2 * * *", "UTC", hour, "cron"),

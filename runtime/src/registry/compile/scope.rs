@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn says_what_is_wrong() {
+    async fn faults_explain_what_is_wrong() {
         let fault = async |text: &str| scope(text).await.err().unwrap_or_default();
         assert!(
             fault("'prod' in").await.starts_with("does not parse"),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_takes_long_selects_nothing_and_holds_nobody_up() {
+    async fn a_slow_expression_selects_nothing_and_delays_no_other() {
         let many = "service.tags.exists(a, service.tags.exists(b, service.tags.exists(c, a + b + c == 'x')))";
         let scope = scope(many).await.unwrap();
         let tags = (0..500).map(|tag| format!("tag-{tag}")).collect();

@@ -102,7 +102,7 @@ fn reads_each_form() {
 }
 
 #[test]
-fn says_what_is_missing_or_has_no_meaning() {
+fn missing_and_meaningless_keys_are_reported() {
     for (spec, wanted) in [
         (
             json!({"type": "api_key", "header": "X-K"}),
