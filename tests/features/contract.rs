@@ -178,7 +178,7 @@ fn changes_that_break_plugins_are_noticed_and_others_are_not() {
         ),
         (
             "other words",
-            "/// At most 4,096.",
+            "/// Random bytes, at most 4,096.",
             "/// At most 4,096 bytes.",
             None,
         ),
