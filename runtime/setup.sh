@@ -70,6 +70,7 @@ if [ "$what" != build ]; then
   have minisign || apt_install minisign || fail "the tests need minisign"
   have docker-registry || apt_install docker-registry || fail "the tests need docker-registry"
   /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || apt_install python3-aiosmtpd || fail "the tests need Python's aiosmtpd"
+  have redis-server || apt_install redis-server || fail "the tests need redis-server"
   # The templates for JavaScript and Python fetch the rest from their package registries.
   node_is_new() { have npm && node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null; }
   node_is_new || { apt_install nodejs npm && node_is_new; } || fail "the tests of the JavaScript templates need Node.js 20 or newer, with npm"

@@ -128,6 +128,8 @@ class Crate:
                 continue
             module = () if relative.name == "lib.rs" else relative.with_suffix("").parts
             text = re.sub(r"(?m)//.*$", "", product_part(path.read_text()))
+            # `pub(in crate::net)` says who may see it, and names nothing.
+            text = re.sub(r"pub\(in [^)]*\)", "pub", text)
             self.files[module], self.texts[module] = Path(root) / relative, text
         self.names = {module: {} for module in self.files}
         self.arrows = {module: set() for module in self.files}

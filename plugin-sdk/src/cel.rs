@@ -6,19 +6,23 @@ use serde_json::Value;
 
 use crate::wit::cel as wit;
 
-/// Why an expression has no value.
+/// Reason why an expression has no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CelError {
-    /// Does not parse, or names a variable or function that does not exist; with position.
+    /// A syntax error, or an unknown variable or function; with its position.
     Invalid(String),
-    /// Failed on these values.
+    /// The evaluation failed with these values.
     Failed(String),
+    /// `NAME: TEXT`: an error of a later host.
+    Other(String),
 }
 
 impl fmt::Display for CelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CelError::Invalid(text) | CelError::Failed(text) => f.write_str(text),
+            CelError::Invalid(text) | CelError::Failed(text) | CelError::Other(text) => {
+                f.write_str(text)
+            }
         }
     }
 }
@@ -30,6 +34,7 @@ impl From<wit::CelError> for CelError {
         match error {
             wit::CelError::Invalid(text) => CelError::Invalid(text),
             wit::CelError::Failed(text) => CelError::Failed(text),
+            wit::CelError::Other(text) => CelError::Other(text),
         }
     }
 }

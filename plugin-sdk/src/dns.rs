@@ -15,6 +15,7 @@ pub fn query(name: impl Into<String>, record_type: impl Into<String>) -> Query {
         record_type: record_type.into(),
         server: None,
         timeout_ms: None,
+        attributes: Vec::new(),
     })
 }
 

@@ -1,35 +1,38 @@
-//! From an author's function to the exports of a world. The attribute macros implement one of these
+//! Exports of a world, made of an author's function. The attribute macros implement one of these
 //! traits; nothing here is written by hand in a plugin.
 
 use std::time::Duration;
 
 use crate::notifier::{Notification, NotifyError, Receipt};
-use crate::probe::{Check, Observation, Stop};
+use crate::probe::{Check, Observation, Service, Stop};
 use crate::rule::{Evaluation, RuleError, Verdict};
 use crate::settings::{Fault, Setting, parse};
 use crate::time::millis;
 use crate::webhook::{Delivery, Reception, Reject};
 use crate::wit::description;
-use crate::wit::types::PluginInfo;
+use crate::wit::description::exports::external_tracking::plugin::description::ProposedSettings;
 pub use crate::wit::types::Want;
+use crate::wit::types::{PluginInfo, RuleInfo};
 
 /// Longest id of an event that the host takes; a longer one is the sender's fault and not the
 /// plugin's.
 const MAX_ID_BYTES: usize = 256;
 
-/// What a plugin says of itself.
+/// Description of a plugin by itself.
 pub struct About {
     pub name: &'static str,
     pub version: &'static str,
     pub summary: &'static str,
     pub wants: fn() -> Vec<Want>,
+    /// The rule is evaluated although no observation arrives.
+    pub over_time: bool,
 }
 
-/// What every kind of plugin has.
+/// Common part of every kind of plugin.
 pub trait Plugin {
     type Settings: Setting;
     const ABOUT: About;
-    fn check_settings(settings: &Self::Settings) -> Vec<Fault>;
+    fn check_settings(settings: &Self::Settings, service: Option<&Service>) -> Vec<Fault>;
 }
 
 pub trait Probe: Plugin {
@@ -60,12 +63,36 @@ pub fn describe<P: Plugin>() -> PluginInfo {
         summary: about.summary.to_owned(),
         settings_schema: P::Settings::schema(),
         wants: (about.wants)(),
+        rule: about.over_time.then(|| RuleInfo {
+            evaluated_over_time: true,
+            attributes: Vec::new(),
+        }),
+        attributes: Vec::new(),
     }
 }
 
-pub fn check_settings<P: Plugin>(settings: &str) -> Result<(), Vec<Fault>> {
+/// Functions that an author may write to check settings: of the settings alone, or of the settings
+/// and the service they are for. `Of` distinguishes the two.
+pub trait SettingsCheck<S, Of> {
+    fn check(self, settings: &S, service: Option<&Service>) -> Vec<Fault>;
+}
+
+impl<S, F: Fn(&S) -> Vec<Fault>> SettingsCheck<S, (S,)> for F {
+    fn check(self, settings: &S, _service: Option<&Service>) -> Vec<Fault> {
+        self(settings)
+    }
+}
+
+impl<S, F: Fn(&S, Option<&Service>) -> Vec<Fault>> SettingsCheck<S, (S, Service)> for F {
+    fn check(self, settings: &S, service: Option<&Service>) -> Vec<Fault> {
+        self(settings, service)
+    }
+}
+
+fn check_settings<P: Plugin>(proposed: ProposedSettings) -> Result<(), Vec<Fault>> {
     install_panic_hook();
-    let faults = P::check_settings(&parse::<P::Settings>(settings)?);
+    let settings = parse::<P::Settings>(&proposed.settings)?;
+    let faults = P::check_settings(&settings, proposed.service.as_ref());
     if faults.is_empty() {
         Ok(())
     } else {
@@ -73,7 +100,7 @@ pub fn check_settings<P: Plugin>(settings: &str) -> Result<(), Vec<Fault>> {
     }
 }
 
-/// Sends the text of a panic to the log: else the host sees no more than a trap.
+/// Writes the text of a panic to the log: else the host sees no more than a trap.
 fn install_panic_hook() {
     #[cfg(target_arch = "wasm32")]
     std::panic::set_hook(Box::new(|panic| crate::log::error(panic.to_string())));
@@ -98,8 +125,8 @@ macro_rules! describes {
                 describe::<P>()
             }
 
-            fn check_settings(settings: String) -> Result<(), Vec<Fault>> {
-                check_settings::<P>(&settings)
+            fn check_settings(proposed: ProposedSettings) -> Result<(), Vec<Fault>> {
+                check_settings::<P>(proposed)
             }
         }
     };
@@ -136,20 +163,20 @@ pub mod rules {
     describes!(Rule);
 
     impl<P: Rule> wit::Guest for Adapter<P> {
-        fn look_back(settings: String) -> u64 {
+        fn look_back(settings: String) -> wit::HistoryNeed {
             install_panic_hook();
-            parse(&settings).map_or(0, |settings| millis(P::look_back(&settings)))
+            wit::HistoryNeed {
+                look_back_ms: parse(&settings)
+                    .map_or(0, |settings| millis(P::look_back(&settings))),
+                attributes: Vec::new(),
+            }
         }
 
         fn evaluate(context: wit::Context) -> Result<wit::Verdict, wit::RuleError> {
             install_panic_hook();
             let settings = parse(&context.settings)
                 .map_err(|faults| wit::RuleError::Settings(together(&faults)))?;
-            let evaluation = Evaluation {
-                service: context.service,
-                now_ms: context.now_ms,
-            };
-            match P::evaluate(&evaluation, &settings) {
+            match P::evaluate(&context.into(), &settings) {
                 Ok(verdict) => Ok(verdict.into()),
                 Err(RuleError::Settings(text)) => Err(wit::RuleError::Settings(text)),
                 Err(RuleError::Internal(text)) => Err(wit::RuleError::Internal(text)),

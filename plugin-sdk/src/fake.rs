@@ -1,4 +1,4 @@
-//! A host for tests, in this thread: answers what the test told it to, and keeps what the plugin
+//! A host for tests, in this thread: returns the answers of the test, and keeps what the plugin
 //! did.
 //!
 //! ```
@@ -17,6 +17,8 @@ mod history;
 mod message;
 mod net;
 mod recording;
+mod request;
+mod stream;
 mod webhook;
 
 use std::cell::RefCell;
@@ -26,15 +28,17 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use crate::cel::CelError;
-use crate::history::{RateLimit, Sample};
+use crate::history::{RateLimit, Sample, Usage};
 use crate::log::Level;
 use crate::mail::{MailError, Message};
 use crate::net::NetError;
-use crate::wit::{cel, dns, http, mail, tls};
+use crate::wit::{cel, dns, http, mail};
 
 pub use history::{rate_limit, sample};
 pub use message::{awkward, notification, resolved, with_attribute, with_omitted};
-pub use net::{Connection, TcpScript, certificate, dns_response, response, tls_session};
+pub use net::{certificate, dns_response, response, tls_session};
+pub use request::Request;
+pub use stream::{Connection, Socket, StreamScript};
 pub use webhook::delivery;
 
 /// 2026-01-01T00:00:00Z
@@ -44,7 +48,7 @@ thread_local! {
     static INSTALLED: RefCell<Option<Rc<RefCell<State>>>> = const { RefCell::new(None) };
 }
 
-/// What the host is asked in place of a CEL engine: the expression and its variables.
+/// Stand-in for a CEL engine: takes an expression and its variables.
 type Cel = Box<dyn Fn(&str, &Value) -> Result<Value, CelError>>;
 
 /// Answers by what was asked, in turn; the last one is given again and again.
@@ -52,16 +56,19 @@ type Answers<T> = BTreeMap<String, VecDeque<Result<T, NetError>>>;
 
 pub(crate) struct State {
     http: Answers<http::Response>,
-    http_requests: Vec<http::Request>,
+    http_requests: Vec<Request>,
     dns: Answers<dns::Response>,
-    tls: Answers<tls::Session>,
-    tcp: Answers<TcpScript>,
-    written: Rc<RefCell<Vec<u8>>>,
+    stream: Answers<StreamScript>,
+    written: Vec<u8>,
+    udp: Answers<StreamScript>,
+    datagrams: Vec<Vec<u8>>,
     mail: VecDeque<Result<String, MailError>>,
     mails: Vec<Message>,
     samples: Vec<Sample>,
     rate_limits: Vec<RateLimit>,
-    /// None: since the first sample.
+    usage: Vec<Usage>,
+    features: Vec<String>,
+    /// Milliseconds; none: since the first sample.
     watched_ms: Option<u64>,
     cel: Option<Cel>,
     logs: Vec<(Level, String)>,
@@ -82,13 +89,16 @@ impl Host {
             http: Answers::new(),
             http_requests: Vec::new(),
             dns: Answers::new(),
-            tls: Answers::new(),
-            tcp: Answers::new(),
-            written: Rc::default(),
+            stream: Answers::new(),
+            written: Vec::new(),
+            udp: Answers::new(),
+            datagrams: Vec::new(),
             mail: VecDeque::new(),
             mails: Vec::new(),
             samples: Vec::new(),
             rate_limits: Vec::new(),
+            usage: Vec::new(),
+            features: Vec::new(),
             watched_ms: None,
             cel: None,
             logs: Vec::new(),
@@ -101,7 +111,8 @@ impl Host {
         Self(state)
     }
 
-    /// What a request such as `GET https://api.example.com/health` is answered. Several answers are given in turn.
+    /// Sets the answer to a request such as `GET https://api.example.com/health`. Several answers are
+    /// given in turn.
     pub fn answer_http(&self, request: &str, answer: impl Into<Answer<http::Response>>) {
         self.0
             .borrow_mut()
@@ -111,7 +122,7 @@ impl Host {
             .push_back(answer.into().0);
     }
 
-    /// What a query such as `A api.example.com` is answered.
+    /// Sets the answer to a query such as `A api.example.com`.
     pub fn answer_dns(&self, query: &str, answer: impl Into<Answer<dns::Response>>) {
         self.0
             .borrow_mut()
@@ -121,27 +132,27 @@ impl Host {
             .push_back(answer.into().0);
     }
 
-    /// What a handshake with `host:port` finds.
-    pub fn answer_tls(&self, target: &str, answer: impl Into<Answer<tls::Session>>) {
+    /// Sets how a TCP connection to `host:port` goes.
+    pub fn answer_stream(&self, target: &str, answer: impl Into<Answer<StreamScript>>) {
         self.0
             .borrow_mut()
-            .tls
+            .stream
             .entry(target.to_owned())
             .or_default()
             .push_back(answer.into().0);
     }
 
-    /// How a connection to `host:port` goes.
-    pub fn answer_tcp(&self, target: &str, answer: impl Into<Answer<TcpScript>>) {
+    /// Sets which datagrams come from `host:port`; then there is silence.
+    pub fn answer_udp(&self, target: &str, answer: impl Into<Answer<StreamScript>>) {
         self.0
             .borrow_mut()
-            .tcp
+            .udp
             .entry(target.to_owned())
             .or_default()
             .push_back(answer.into().0);
     }
 
-    /// What the mail server says to the next message.
+    /// Sets the mail server's answer to the next message.
     pub fn answer_mail(&self, answer: Result<String, MailError>) {
         self.0.borrow_mut().mail.push_back(answer);
     }
@@ -151,17 +162,27 @@ impl Host {
         self.0.borrow_mut().cel = Some(Box::new(evaluate));
     }
 
-    /// The history a rule sees, oldest first; windows end at the host's clock. See [`sample`].
+    /// Sets the history a rule sees, oldest first; windows end at the host's clock. See [`sample`].
     pub fn set_history(&self, samples: impl IntoIterator<Item = Sample>) {
         self.0.borrow_mut().samples = samples.into_iter().collect();
     }
 
-    /// What headers said of rate limits, oldest first. See [`rate_limit`].
+    /// Sets the readings of rate limits, oldest first. See [`rate_limit`].
     pub fn set_rate_limits(&self, readings: impl IntoIterator<Item = RateLimit>) {
         self.0.borrow_mut().rate_limits = readings.into_iter().collect();
     }
 
-    /// For how long the service has been watched; else since the first run of the history.
+    /// Sets the usage and cost to date that a rule sees; empty by default.
+    pub fn set_usage(&self, usage: impl IntoIterator<Item = Usage>) {
+        self.0.borrow_mut().usage = usage.into_iter().collect();
+    }
+
+    /// Sets the features that the host has; none by default.
+    pub fn set_features<T: Into<String>>(&self, features: impl IntoIterator<Item = T>) {
+        self.0.borrow_mut().features = features.into_iter().map(Into::into).collect();
+    }
+
+    /// Sets how long the service has been watched; by default, since the first run of the history.
     pub fn set_watched(&self, watched: std::time::Duration) {
         self.0.borrow_mut().watched_ms = Some(crate::time::millis(watched));
     }
@@ -176,13 +197,18 @@ impl Host {
     }
 
     /// Requests made, in order.
-    pub fn http_requests(&self) -> Vec<http::Request> {
+    pub fn http_requests(&self) -> Vec<Request> {
         self.0.borrow().http_requests.clone()
     }
 
-    /// Everything written to connections, in order.
-    pub fn tcp_written(&self) -> Vec<u8> {
-        self.0.borrow().written.borrow().clone()
+    /// Returns everything written to connections, in order.
+    pub fn stream_written(&self) -> Vec<u8> {
+        self.0.borrow().written.clone()
+    }
+
+    /// Returns the datagrams sent, in order.
+    pub fn udp_sent(&self) -> Vec<Vec<u8>> {
+        self.0.borrow().datagrams.clone()
     }
 
     /// Messages handed to the mail server, in order.
@@ -234,7 +260,12 @@ macro_rules! from_error {
         }
     )*};
 }
-from_error!(http::Response, dns::Response, tls::Session, TcpScript);
+from_error!(
+    http::Response,
+    dns::Response,
+    crate::stream::Session,
+    StreamScript
+);
 
 /// Asks the host of this thread.
 pub(crate) fn with<T>(ask: impl FnOnce(&mut State) -> T) -> T {
@@ -300,6 +331,11 @@ impl State {
             .as_ref()
             .expect("the fake host has no CEL engine; stand in for it with `answer_cel`");
         cel(expression, variables)
+    }
+
+    pub(crate) fn features(&mut self) -> Vec<String> {
+        self.recorded_or("host.features", &())
+            .unwrap_or_else(|| self.features.clone())
     }
 
     pub(crate) fn log(&mut self, level: Level, message: &str) {

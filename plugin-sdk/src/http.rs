@@ -2,59 +2,87 @@
 //! times.
 
 mod cookies;
+pub(crate) mod draft;
 mod redirect;
+pub(crate) mod text;
+#[cfg(target_arch = "wasm32")]
+mod wire;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::net::{Certificate, NetError, Phases};
-use crate::url;
+use crate::settings::Secret;
+use crate::signatures::Algorithm;
 use crate::value::{self, Entry, Value};
 use crate::wit::http as wit;
 use cookies::Jar;
+use draft::{BasicAuth, Body, Draft, Signature, StandardWebhooks};
+
+pub use draft::Part;
+pub use text::Text;
 
 /// Makes a `GET` request.
-pub fn get(url: impl Into<String>) -> Request {
+pub fn get(url: impl Into<Text>) -> Request {
     Request::new("GET", url)
 }
 
 /// Makes a `POST` request.
-pub fn post(url: impl Into<String>) -> Request {
+pub fn post(url: impl Into<Text>) -> Request {
     Request::new("POST", url)
 }
 
 /// One request, built step by step and then sent.
 #[derive(Debug, Clone)]
 pub struct Request {
-    inner: wit::Request,
+    draft: Draft,
     redirects: u32,
 }
 
+/// How a signature is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Hex,
+    Base64,
+}
+
+/// An HMAC of the body, which the host computes and puts into a header.
+#[derive(Debug, Clone, Copy)]
+pub struct Hmac<'a> {
+    pub algorithm: Algorithm,
+    pub header: &'a str,
+    /// Text in front of the signature, such as `sha256=`.
+    pub prefix: &'a str,
+    pub encoding: Encoding,
+}
+
 impl Request {
-    pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
-        let inner = wit::Request {
+    pub fn new(method: impl Into<String>, url: impl Into<Text>) -> Self {
+        let draft = Draft {
             method: method.into(),
             url: url.into(),
             headers: Vec::new(),
             body: None,
             timeout_ms: None,
             auth: None,
+            basic_auth: None,
+            signature: None,
             options: Vec::new(),
         };
         Self {
-            inner,
+            draft,
             redirects: 0,
         }
     }
 
     /// Adds a header; the same name may come several times.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.inner.headers.push((name.into(), value.into()));
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Text>) -> Self {
+        self.draft.headers.push((name.into(), value.into()));
         self
     }
 
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.inner.body = Some(body.into());
+        self.draft.body = Some(Body::Bytes(body.into()));
         self
     }
 
@@ -64,53 +92,87 @@ impl Request {
             .body(value.to_string())
     }
 
-    /// A form body with its content type.
-    pub fn form(self, fields: &[(&str, &str)]) -> Self {
-        let pair = |(name, value): &(&str, &str)| {
-            format!("{}={}", url::form_encode(name), url::form_encode(value))
-        };
-        let body = fields.iter().map(pair).collect::<Vec<_>>().join("&");
-        self.header("content-type", "application/x-www-form-urlencoded")
-            .body(body)
+    /// A JSON body with secrets at JSON Pointers. The host writes them, escaped for a string.
+    pub fn json_with(mut self, value: &serde_json::Value, secrets: &[(&str, &Secret)]) -> Self {
+        let json = text::json(value, secrets);
+        self.draft.body = Some(Body::Json { json });
+        self
     }
 
-    /// Secrets stand in the JSON body: the host puts them in place of their placeholders.
-    pub fn secrets_in_json(self) -> Self {
-        self.option("secrets-in-body", "json")
+    /// A form body; the host encodes names and values.
+    pub fn form<N: Into<String>, V: Into<Text>>(
+        mut self,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        let fields = fields
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        self.draft.body = Some(Body::Form {
+            form: fields.collect(),
+        });
+        self
     }
 
-    /// Secrets stand in the form: the host puts them in place of their placeholders.
-    pub fn secrets_in_form(self) -> Self {
-        self.option("secrets-in-body", "form")
+    /// A `multipart/form-data` body.
+    pub fn multipart(mut self, parts: impl IntoIterator<Item = Part>) -> Self {
+        self.draft.body = Some(Body::Multipart {
+            multipart: parts.into_iter().collect(),
+        });
+        self
     }
 
-    /// Signs the request as Standard Webhooks says: `webhook-id`, `webhook-timestamp`,
+    /// Signs the request as Standard Webhooks defines: `webhook-id`, `webhook-timestamp`,
     /// `webhook-signature`. The id is the message's, the same for every attempt; the secret is
     /// base64, after an optional `whsec_`.
-    pub fn sign_standard_webhooks(self, id: &str, secret: &crate::settings::Secret) -> Self {
-        self.option(
-            "standard-webhooks",
-            format!("{id}:{}", secret.placeholder()),
-        )
+    pub fn sign_standard_webhooks(mut self, id: &str, secret: &Secret) -> Self {
+        self.draft.signature = Some(Signature::StandardWebhooks {
+            standard_webhooks: StandardWebhooks {
+                id: id.to_owned(),
+                secret: secret.clone(),
+                attributes: Vec::new(),
+            },
+        });
+        self
     }
 
-    /// HTTP Basic authentication with a password from the settings.
-    pub fn basic_auth(self, username: &str, password: &crate::settings::Secret) -> Self {
-        self.option(
-            "basic-auth",
-            format!("{username}:{}", password.placeholder()),
-        )
+    /// Signs the body with an HMAC.
+    pub fn sign_hmac(mut self, hmac: Hmac<'_>, secret: &Secret) -> Self {
+        let encoding = match hmac.encoding {
+            Encoding::Hex => "hex",
+            Encoding::Base64 => "base64",
+        };
+        self.draft.signature = Some(Signature::Hmac {
+            hmac: draft::Hmac {
+                header: hmac.header.to_owned(),
+                algorithm: hmac.algorithm.as_str().to_owned(),
+                encoding: encoding.to_owned(),
+                prefix: hmac.prefix.to_owned(),
+                secret: secret.clone(),
+                attributes: Vec::new(),
+            },
+        });
+        self
+    }
+
+    /// HTTP Basic authentication.
+    pub fn basic_auth(mut self, username: impl Into<Text>, password: impl Into<Text>) -> Self {
+        self.draft.basic_auth = Some(BasicAuth {
+            username: username.into(),
+            password: password.into(),
+            attributes: Vec::new(),
+        });
+        self
     }
 
     /// Shorter than what is left of the run.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.inner.timeout_ms = Some(crate::time::millis(timeout));
+        self.draft.timeout_ms = Some(crate::time::millis(timeout));
         self
     }
 
     /// Lets the host add a credential of the service, by name. The plugin never sees it.
     pub fn auth(mut self, credential: impl Into<String>) -> Self {
-        self.inner.auth = Some(credential.into());
+        self.draft.auth = Some(credential.into());
         self
     }
 
@@ -119,7 +181,7 @@ impl Request {
         self.option("insecure", true)
     }
 
-    /// A longer body is cut off, and the response says so.
+    /// A longer body is cut off, and the response is marked.
     pub fn max_body_bytes(self, bytes: u64) -> Self {
         self.option("max-body-bytes", bytes)
     }
@@ -131,7 +193,7 @@ impl Request {
     }
 
     /// Wants a body that is UTF-8 and not compressed, whatever the server sends. Headers stay as
-    /// they came; [`Response::unread`] says why a body is not text all the same.
+    /// they came; [`Response::unread`] has the reason when a body is not text all the same.
     pub fn text(self) -> Self {
         self.option("text", true)
     }
@@ -143,7 +205,7 @@ impl Request {
 
     /// An option of the contract that has no method here yet.
     pub fn option(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.inner.options.push(Entry {
+        self.draft.options.push(Entry {
             key: key.into(),
             value: value.into(),
         });
@@ -163,24 +225,26 @@ impl Request {
     /// Sends it, and waits for the whole body.
     pub fn send(self) -> Result<Response, NetError> {
         let Self {
-            mut inner,
+            mut draft,
             redirects,
         } = self;
         let mut phases = None;
         let mut jar = Jar::default();
         for hop in 0.. {
-            let response = match jar.header(&inner.url, header(&inner.headers, "cookie")) {
-                Some(cookies) if hop > 0 => call(&with_cookies(&inner, cookies))?,
-                _ => call(&inner)?,
+            let url = draft.url.shown();
+            let cookies = jar.header(&url).filter(|_| hop > 0);
+            let response = match cookies {
+                Some(cookies) => call(&with_cookies(&draft, &cookies))?,
+                None => call(&draft)?,
             };
             let total = sum(phases, &response.phases);
-            match redirect::target(&inner.url, &response) {
+            match redirect::target(&url, &response) {
                 Some(target) if hop < redirects => {
                     phases = Some(total);
-                    jar.take(&inner.url, &response.headers);
-                    redirect::follow(&mut inner, target, response.status);
+                    jar.take(&url, &response.headers);
+                    redirect::follow(&mut draft, target, response.status);
                 }
-                _ => return Ok(Response::new(response, total, inner.url, hop)),
+                _ => return Ok(Response::new(response, total, url, hop)),
             }
         }
         unreachable!("the loop ends at the last hop")
@@ -197,19 +261,19 @@ pub struct Response {
     pub body: Vec<u8>,
     /// The body was longer than the cap.
     pub truncated: bool,
-    /// Of all hops together.
+    /// Phases of all hops together.
     pub phases: Phases,
     /// Address and port that answered.
     pub peer: String,
     /// The server's own certificate, for `https`.
     pub certificate: Option<Certificate>,
-    /// URL that answered: another than the one asked for, after redirects.
+    /// URL that answered: another than the one asked for, after redirects. A secret is `***` in it.
     pub url: String,
     pub redirects: u32,
     /// Why the body is not the text that [`Request::text`] asked for: its coding or its charset is
     /// not known.
     pub unread: Option<String>,
-    /// Nothing proves that the body is whole: it had no length, and TLS did not end in order.
+    /// The body may not be whole: it had no length, and TLS did not end in order.
     pub is_end_unproven: bool,
 }
 
@@ -223,14 +287,15 @@ impl Response {
             truncated,
             peer,
             certificate,
+            attributes,
             ..
         } = response;
-        // The host's own are told by their colon.
-        let (own, headers): (Vec<_>, Vec<_>) = headers
-            .into_iter()
-            .partition(|(name, _)| name.starts_with(':'));
-        let unread = header(&own, ":unread").map(str::to_owned);
-        let is_end_unproven = header(&own, ":end").is_some();
+        let attribute = |name: &str| attributes.iter().find(|entry| entry.key == name);
+        let unread = attribute("unread").and_then(|entry| match &entry.value {
+            Value::Text(reason) => Some(reason.clone()),
+            _ => None,
+        });
+        let is_end_unproven = attribute("end").is_some();
         Self {
             status,
             version,
@@ -263,7 +328,7 @@ impl Response {
             .map_err(|error| NotJson(format!("the answer is not JSON: {error}")))
     }
 
-    /// From the start of the first request to the end of the last body.
+    /// Time from the start of the first request to the end of the last body.
     pub fn latency(&self) -> Duration {
         Duration::from_micros(self.phases.total_us)
     }
@@ -286,21 +351,25 @@ impl std::fmt::Display for NotJson {
 
 impl std::error::Error for NotJson {}
 
-fn call(request: &wit::Request) -> Result<wit::Response, NetError> {
+fn call(draft: &Draft) -> Result<wit::Response, NetError> {
     #[cfg(target_arch = "wasm32")]
-    return wit::send(request).map_err(NetError::from);
+    return wire::send(draft);
     #[cfg(not(target_arch = "wasm32"))]
-    crate::fake::with(|host| host.http(request))
+    crate::fake::with(|host| host.http(draft))
 }
 
-/// The plugin's own header is in `cookies`, too.
-fn with_cookies(request: &wit::Request, cookies: String) -> wit::Request {
-    let mut request = request.clone();
-    request
-        .headers
-        .retain(|(name, _)| !name.eq_ignore_ascii_case("cookie"));
-    request.headers.push(("cookie".to_owned(), cookies));
-    request
+/// The plugin's own cookies come first.
+fn with_cookies(draft: &Draft, cookies: &str) -> Draft {
+    let mut draft = draft.clone();
+    let is_cookie = |(name, _): &(String, Text)| name.eq_ignore_ascii_case("cookie");
+    match draft.headers.iter_mut().find(|header| is_cookie(header)) {
+        Some((_, own)) => {
+            own.push("; ");
+            own.push(cookies);
+        }
+        None => draft.headers.push(("cookie".to_owned(), cookies.into())),
+    }
+    draft
 }
 
 fn header<'a>(headers: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
@@ -311,7 +380,9 @@ fn header<'a>(headers: &'a [(String, String)], wanted: &str) -> Option<&'a str> 
 }
 
 fn sum(before: Option<Phases>, now: &Phases) -> Phases {
-    let Some(before) = before else { return *now };
+    let Some(before) = before else {
+        return now.clone();
+    };
     let add = |a: Option<u64>, b: Option<u64>| a.map_or(b, |a| Some(a + b.unwrap_or(0)));
     Phases {
         dns_us: add(before.dns_us, now.dns_us),
@@ -320,5 +391,6 @@ fn sum(before: Option<Phases>, now: &Phases) -> Phases {
         first_byte_us: add(before.first_byte_us, now.first_byte_us),
         body_us: add(before.body_us, now.body_us),
         total_us: before.total_us + now.total_us,
+        attributes: now.attributes.clone(),
     }
 }

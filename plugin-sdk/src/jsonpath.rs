@@ -52,7 +52,7 @@ impl JsonPath {
         Parser::new(path).segments().map(Self)
     }
 
-    /// Everything the path selects.
+    /// Returns all values that the path selects.
     pub fn select<'a>(&self, document: &'a Value) -> Vec<&'a Value> {
         let mut nodes = vec![document];
         for segment in &self.0 {

@@ -1,5 +1,5 @@
-//! Write plugins for External Tracking: probes that check a service, rules that judge its history,
-//! notifiers that tell people, webhooks that take in what a service says of itself. One function
+//! Write plugins for External Tracking: probes that check a service, rules that evaluate its
+//! history, notifiers that send messages, webhooks that take in a service's events. One function
 //! with an attribute and one struct of settings make a plugin:
 //!
 //! ```
@@ -41,6 +41,7 @@ pub mod dns;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
 pub mod history;
+pub mod host;
 pub mod http;
 pub mod jsonpath;
 pub mod log;
@@ -52,9 +53,9 @@ pub mod random;
 pub mod rule;
 pub mod settings;
 pub mod signatures;
-pub mod tcp;
+pub mod stream;
 pub mod time;
-pub mod tls;
+pub mod udp;
 pub mod url;
 pub mod value;
 pub mod webhook;
@@ -68,13 +69,13 @@ pub mod export;
 #[doc(hidden)]
 pub mod wit;
 
-/// What nearly every plugin uses.
+/// Names that nearly every plugin uses.
 pub mod prelude {
     pub use std::time::Duration;
 
     pub use crate::net::NetError;
     pub use crate::notifier::{Alert, Notification, NotifyError, Receipt};
-    pub use crate::probe::{Check, ErrorKind, Observation, Status, Stop};
+    pub use crate::probe::{Check, ErrorKind, Failure, Observation, Service, Status, Stop};
     pub use crate::rule::{Evaluation, Finding, Verdict};
     pub use crate::settings::{Fault, NoSettings, Secret, Secrets, Setting};
     pub use crate::signatures::{Algorithm, Scheme};
@@ -82,7 +83,7 @@ pub mod prelude {
     pub use crate::webhook::{Delivery, Event, Reception, Reject, Report};
     pub use crate::{Settings, notifier, probe, rule, webhook};
     pub use crate::{
-        cel, clock, dns, history, http, json, jsonpath, log, mail, random, tcp, time, tls,
+        cel, clock, dns, history, host, http, json, jsonpath, log, mail, random, stream, time, udp,
     };
 }
 

@@ -11,16 +11,18 @@ pub enum MailError {
     /// Worth another attempt.
     Temporary(String),
     Permanent(String),
-    /// The operator's policy said no.
+    /// The operator's policy does not allow it.
     Denied(String),
+    Other(String),
 }
 
 impl fmt::Display for MailError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MailError::Temporary(text) | MailError::Permanent(text) | MailError::Denied(text) => {
-                f.write_str(text)
-            }
+            MailError::Temporary(text)
+            | MailError::Permanent(text)
+            | MailError::Denied(text)
+            | MailError::Other(text) => f.write_str(text),
         }
     }
 }
@@ -33,11 +35,12 @@ impl From<wit::MailError> for MailError {
             wit::MailError::Temporary(text) => MailError::Temporary(text),
             wit::MailError::Permanent(text) => MailError::Permanent(text),
             wit::MailError::Denied(text) => MailError::Denied(text),
+            wit::MailError::Other(text) => MailError::Other(text),
         }
     }
 }
 
-/// Hands a message to the mail server, and answers what it said.
+/// Hands a message to the mail server, and returns its answer.
 pub fn send(message: &Message) -> Result<String, MailError> {
     #[cfg(target_arch = "wasm32")]
     return wit::send(message).map_err(MailError::from);

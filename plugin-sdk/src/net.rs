@@ -1,12 +1,14 @@
-//! What every outgoing connection has in common: errors, phases, certificates.
+//! Errors, phases and certificates of all outgoing connections.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::probe::ErrorKind;
+use crate::time::millis;
 use crate::wit::net;
 pub use crate::wit::net::{Certificate, Phases};
 
-/// Why there was no answer. The text is for people.
+/// Reason why there was no answer. The text is for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NetError {
     Dns(String),
@@ -14,17 +16,29 @@ pub enum NetError {
     Tls(String),
     Timeout(String),
     Protocol(String),
-    /// The operator's policy said no; the text names the setting that would allow it.
+    /// Refused by the operator's policy; the text names the setting that would allow it.
     Denied(String),
     TooLarge(String),
+    /// `NAME: TEXT`: an error of a later host.
+    Other(String),
 }
 
-/// How the host's text begins where a request's URL can't be read; the contract has no kind of its
-/// own for it.
+/// Host and port to connect to, as the contract has it.
+pub(crate) fn target(host: &str, port: u16, timeout: Option<Duration>) -> net::Target {
+    net::Target {
+        host: host.to_owned(),
+        port,
+        timeout_ms: timeout.map(millis),
+        attributes: Vec::new(),
+    }
+}
+
+/// Beginning of the host's text where a request's URL can't be read; the contract has no kind of
+/// its own for it.
 const WRONG_URL: &str = "the URL is wrong";
 
 impl NetError {
-    /// The kind of failure this is in an observation.
+    /// Returns the kind of failure this is in an observation.
     pub fn kind(&self) -> ErrorKind {
         match self {
             NetError::Dns(_) => ErrorKind::Dns,
@@ -33,17 +47,22 @@ impl NetError {
             NetError::Timeout(_) => ErrorKind::Timeout,
             NetError::Protocol(_) | NetError::TooLarge(_) => ErrorKind::Protocol,
             NetError::Denied(_) => ErrorKind::Denied,
+            NetError::Other(text) => {
+                ErrorKind::Other(text.split(':').next().unwrap_or_default().to_owned())
+            }
         }
     }
 
-    /// Whether the same attempt may succeed later. A URL that is none stays so.
+    /// Returns whether the same attempt may succeed later. A URL that is none stays so.
     pub fn is_temporary(&self) -> bool {
         match self {
             NetError::Denied(_) | NetError::TooLarge(_) => false,
             NetError::Protocol(text) => !text.starts_with(WRONG_URL),
-            NetError::Dns(_) | NetError::Connect(_) | NetError::Tls(_) | NetError::Timeout(_) => {
-                true
-            }
+            NetError::Dns(_)
+            | NetError::Connect(_)
+            | NetError::Tls(_)
+            | NetError::Timeout(_)
+            | NetError::Other(_) => true,
         }
     }
 }
@@ -57,7 +76,8 @@ impl fmt::Display for NetError {
             | NetError::Timeout(text)
             | NetError::Protocol(text)
             | NetError::Denied(text)
-            | NetError::TooLarge(text) => f.write_str(text),
+            | NetError::TooLarge(text)
+            | NetError::Other(text) => f.write_str(text),
         }
     }
 }
@@ -74,6 +94,7 @@ impl From<net::NetError> for NetError {
             net::NetError::Protocol(text) => NetError::Protocol(text),
             net::NetError::Denied(text) => NetError::Denied(text),
             net::NetError::TooLarge(text) => NetError::TooLarge(text),
+            net::NetError::Other(text) => NetError::Other(text),
         }
     }
 }

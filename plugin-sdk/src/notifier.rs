@@ -1,4 +1,4 @@
-//! Notifiers: what a message holds, and what became of it.
+//! Notifiers: the message, and the result of sending it.
 
 mod text;
 
@@ -63,14 +63,14 @@ impl wit::Notification {
         self.attribute("html")
     }
 
-    /// What the other side called the earlier message about the same group: [`Receipt::reference`]
-    /// of it. None after the group ended and before the first message.
+    /// Returns the other side's name for the earlier message about the same group: its
+    /// [`Receipt::reference`]. None after the group ended and before the first message.
     pub fn reference(&self) -> Option<&str> {
         self.attribute("reference")
     }
 
-    /// How many alerts there are beside the first so many of [`Self::alerts`]: what stands behind
-    /// "and 20 more". A group may have more alerts than the host puts into one message.
+    /// Counts the alerts behind the first so many of [`Self::alerts`], for a text such as "and 20
+    /// more". A group may have more alerts than the host puts into one message.
     pub fn beyond(&self, shown: usize) -> u64 {
         let omitted = self
             .attributes
@@ -129,9 +129,9 @@ impl wit::Alert {
 /// The message was taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// What the other side calls the message.
+    /// The other side's name for the message.
     pub reference: Option<String>,
-    /// What the other side answered, for the attempt's record.
+    /// Answer of the other side, for the attempt's record.
     pub answer: String,
 }
 
@@ -152,7 +152,7 @@ impl Receipt {
 /// The message was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotifyError {
-    /// Worth another attempt, not before `after` if the other side said so.
+    /// Worth another attempt, not before `after` if the other side named a time.
     Retryable {
         message: String,
         after: Option<Duration>,
@@ -235,7 +235,9 @@ impl From<MailError> for NotifyError {
     fn from(error: MailError) -> Self {
         match error {
             MailError::Temporary(text) => NotifyError::retryable(text),
-            MailError::Permanent(text) | MailError::Denied(text) => NotifyError::permanent(text),
+            MailError::Permanent(text) | MailError::Denied(text) | MailError::Other(text) => {
+                NotifyError::permanent(text)
+            }
         }
     }
 }
@@ -243,7 +245,11 @@ impl From<MailError> for NotifyError {
 impl From<Receipt> for wit::Receipt {
     fn from(receipt: Receipt) -> Self {
         let Receipt { reference, answer } = receipt;
-        Self { reference, answer }
+        Self {
+            reference,
+            answer,
+            attributes: Vec::new(),
+        }
     }
 }
 
@@ -253,6 +259,7 @@ impl From<NotifyError> for wit::NotifyError {
             NotifyError::Retryable { message, after } => wit::NotifyError::Retryable(wit::Retry {
                 message,
                 after_ms: after.map(millis),
+                attributes: Vec::new(),
             }),
             NotifyError::Permanent(message) => wit::NotifyError::Permanent(message),
         }

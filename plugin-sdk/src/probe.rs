@@ -1,4 +1,4 @@
-//! Probes: what a check is given and what it finds.
+//! Probes: the input of a check, and its result.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::net::NetError;
 use crate::url;
 use crate::value::{self, Entry, Value};
 use crate::wit::probe::exports::external_tracking::plugin::probes as wit;
-pub use crate::wit::types::{ErrorKind, Failure, Status};
+pub use crate::wit::types::{ErrorKind, Failure, Service, Status};
 
 impl Status {
-    /// As everywhere else in the product, e.g. `healthy`.
+    /// Returns the name that is used everywhere in the product, e.g. `healthy`.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Healthy => "healthy",
@@ -23,8 +23,8 @@ impl Status {
 }
 
 impl ErrorKind {
-    /// As everywhere else in the product, e.g. `timeout`.
-    pub fn as_str(self) -> &'static str {
+    /// Returns the name that is used everywhere in the product, e.g. `timeout`.
+    pub fn as_str(&self) -> &str {
         match self {
             ErrorKind::Dns => "dns",
             ErrorKind::Connect => "connect",
@@ -34,24 +34,36 @@ impl ErrorKind {
             ErrorKind::Assertion => "assertion",
             ErrorKind::Denied => "denied",
             ErrorKind::Plugin => "plugin",
+            ErrorKind::Other(name) => name,
         }
     }
 }
 
-/// What one run of a probe is given, beside its settings.
+impl Failure {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            attributes: Vec::new(),
+        }
+    }
+}
+
+/// Input of one run of a probe, beside its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     pub service: Service,
-    /// Until this run is cut off, counted from its start.
+    /// Time until this run is cut off, counted from its start.
     pub timeout: Duration,
-    /// What the run before found.
+    /// Result of the run before.
     pub previous: Option<Observation>,
     /// Names of the service's credentials; `default` is the one in its `authentication`.
     pub credentials: Vec<String>,
+    pub attributes: Vec<Entry>,
 }
 
 impl Check {
-    /// A check of a service at a base URL, for tests.
+    /// Builds a check of a service at a base URL, for tests.
     pub fn of(base_url: impl Into<String>) -> Self {
         let service = Service {
             slug: "test".to_owned(),
@@ -64,10 +76,11 @@ impl Check {
             timeout: Duration::from_secs(5),
             previous: None,
             credentials: Vec::new(),
+            attributes: Vec::new(),
         }
     }
 
-    /// The credential the service is normally used with, if it has one.
+    /// Returns the credential the service is normally used with, if it has one.
     pub fn default_credential(&self) -> Option<&'static str> {
         self.credentials
             .iter()
@@ -76,28 +89,18 @@ impl Check {
     }
 }
 
-/// The service that is checked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Service {
-    pub slug: String,
-    pub name: String,
-    /// Absolute URL, or `host:port` for services that speak no HTTP.
-    pub base_url: String,
-    pub attributes: Vec<Entry>,
-}
-
 impl Service {
-    /// The base URL with a path behind it; a path that is a whole URL replaces it.
+    /// Joins the base URL and a path; a path that is a whole URL replaces it.
     pub fn url(&self, path: &str) -> String {
         url::join(&self.base_url, path)
     }
 
-    /// The path at which the service says how it is.
+    /// Returns the path of the service's health endpoint.
     pub fn health_endpoint(&self) -> Option<&str> {
         value::text(&self.attributes, "health-endpoint")
     }
 
-    /// Host and port of the base URL; the port of its scheme if it names none.
+    /// Returns host and port of the base URL; the port of its scheme if it names none.
     pub fn host_and_port(&self) -> Option<(String, Option<u16>)> {
         let (host, port) = url::host_and_port(&self.base_url)?;
         let default = match self.base_url.split_once("://").map(|(scheme, _)| scheme) {
@@ -109,7 +112,7 @@ impl Service {
     }
 }
 
-/// What one run found. The host adds the phases of the connection by itself.
+/// Result of one run. The host adds the phases of the connection by itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     pub status: Status,
@@ -130,31 +133,26 @@ impl Observation {
         }
     }
 
-    /// Answered as wanted.
+    /// Builds the result of an answer as wanted.
     pub fn healthy() -> Self {
         Self::new(Status::Healthy, None)
     }
 
-    /// Answered as wanted, but slowly or with a warning. Say the value found beside the value
-    /// wanted.
+    /// Builds the result of an answer as wanted, but slow or with a warning. The message names the
+    /// value found beside the value wanted.
     pub fn degraded(message: impl Into<String>) -> Self {
         Self::failed(Status::Degraded, ErrorKind::Assertion, message)
     }
 
-    /// Answered, wrongly. Say the value found beside the value wanted.
+    /// Builds the result of a wrong answer. The message names the value found beside the value
+    /// wanted.
     pub fn unhealthy(message: impl Into<String>) -> Self {
         Self::failed(Status::Unhealthy, ErrorKind::Assertion, message)
     }
 
-    /// Any other combination.
+    /// Builds any other combination.
     pub fn failed(status: Status, kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self::new(
-            status,
-            Some(Failure {
-                kind,
-                message: message.into(),
-            }),
-        )
+        Self::new(status, Some(Failure::new(kind, message)))
     }
 
     /// Adds a figure that is stored with the observation.
@@ -166,9 +164,22 @@ impl Observation {
         self
     }
 
-    /// In place of the time of the run's network calls, which the host takes otherwise.
+    /// Replaces the time of the run's network calls, which the host takes otherwise.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = Some(latency);
+        self
+    }
+
+    /// Becomes degraded if it is healthy and took longer than a limit.
+    pub fn unless_over(mut self, limit: Option<Duration>, took: Duration) -> Self {
+        if let Some(limit) = limit.filter(|limit| took > *limit && self.status == Status::Healthy) {
+            let slow = Observation::degraded(format!(
+                "took {} ms, wanted at most {}",
+                took.as_millis(),
+                crate::time::format(limit)
+            ));
+            (self.status, self.failure) = (slow.status, slow.failure);
+        }
         self
     }
 
@@ -177,21 +188,21 @@ impl Observation {
         self
     }
 
-    /// The text of the failure; empty without one.
+    /// Returns the text of the failure; empty without one.
     pub fn message(&self) -> &str {
         self.failure
             .as_ref()
             .map_or("", |failure| failure.message.as_str())
     }
 
-    /// The kind of the failure.
+    /// Returns the kind of the failure.
     pub fn kind(&self) -> Option<ErrorKind> {
-        self.failure.as_ref().map(|failure| failure.kind)
+        self.failure.as_ref().map(|failure| failure.kind.clone())
     }
 }
 
 impl From<NetError> for Observation {
-    /// No answer.
+    /// A failed call is a service without an answer.
     fn from(error: NetError) -> Self {
         Observation::failed(Status::Error, error.kind(), error.to_string())
     }
@@ -208,7 +219,7 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// Ends with: answered, wrongly.
+    /// Ends with the result of a wrong answer.
     pub fn unhealthy(message: impl Into<String>) -> Self {
         Stop::Found(Observation::unhealthy(message))
     }
@@ -237,11 +248,12 @@ impl From<CelError> for Stop {
         match error {
             CelError::Invalid(text) => Stop::Settings(text),
             CelError::Failed(text) => Stop::unhealthy(text),
+            CelError::Other(text) => Stop::Internal(text),
         }
     }
 }
 
-/// What a probe function may return: an observation, or a result that ends early with one.
+/// Types that a probe function may return: an observation, or a result that ends early with one.
 pub trait Outcome {
     fn into_result(self) -> Result<Observation, Stop>;
 }
@@ -260,22 +272,12 @@ impl<E: Into<Stop>> Outcome for Result<Observation, E> {
 
 impl From<wit::Context> for Check {
     fn from(context: wit::Context) -> Self {
-        let wit::Service {
-            slug,
-            name,
-            base_url,
-            attributes,
-        } = context.service;
         Self {
-            service: Service {
-                slug,
-                name,
-                base_url,
-                attributes,
-            },
+            service: context.service,
             timeout: Duration::from_millis(context.timeout_ms),
             previous: context.previous.map(Observation::from),
             credentials: context.credentials,
+            attributes: context.attributes,
         }
     }
 }
@@ -288,6 +290,7 @@ impl From<wit::Observation> for Observation {
             latency_us,
             http_status,
             metrics,
+            attributes: _,
         } = observation;
         Self {
             status,
@@ -316,6 +319,7 @@ impl From<Observation> for wit::Observation {
             latency_us,
             http_status,
             metrics,
+            attributes: Vec::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Random bytes, good enough for keys.
 
-/// At most 4,096 bytes.
+/// Returns random bytes, at most 4,096.
 pub fn bytes(count: u32) -> Vec<u8> {
     #[cfg(target_arch = "wasm32")]
     return crate::wit::random::bytes(count);

@@ -1,33 +1,45 @@
-//! Rules: what an evaluation is given and what it says. Same history, same verdict: a rule has no
+//! Rules: the input of an evaluation, and its verdict. Same history, same verdict: a rule has no
 //! clock and no network.
 
 use crate::cel::CelError;
 use crate::value::{Entry, Value};
 use crate::wit::rule::exports::external_tracking::plugin::rules as wit;
 
-/// What one evaluation is given, beside its settings. The history is read with [`crate::history`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Input of one evaluation, beside its settings. The history is read with [`crate::history`].
+#[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     /// Slug of the service.
     pub service: String,
     /// Wall clock of the evaluation, milliseconds since 1970.
     pub now_ms: u64,
+    pub attributes: Vec<Entry>,
 }
 
 impl Evaluation {
-    /// An evaluation for tests.
+    /// Builds an evaluation for tests.
     pub fn of(service: impl Into<String>, now_ms: u64) -> Self {
         Self {
             service: service.into(),
             now_ms,
+            attributes: Vec::new(),
         }
     }
 }
 
-/// What a rule found, right or wrong.
+impl From<wit::Context> for Evaluation {
+    fn from(context: wit::Context) -> Self {
+        Self {
+            service: context.service,
+            now_ms: context.now_ms,
+            attributes: context.attributes,
+        }
+    }
+}
+
+/// Result of an evaluation, for an ok and for a breach.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// For people: the value found beside the value wanted.
+    /// Text for people: the value found beside the value wanted.
     pub summary: String,
     pub value: Option<f64>,
     pub wanted: Option<f64>,
@@ -44,19 +56,19 @@ impl Finding {
         }
     }
 
-    /// The value found.
+    /// Sets the value found.
     pub fn value(mut self, value: f64) -> Self {
         self.value = Some(value);
         self
     }
 
-    /// The value wanted.
+    /// Sets the value wanted.
     pub fn wanted(mut self, wanted: f64) -> Self {
         self.wanted = Some(wanted);
         self
     }
 
-    /// One more figure.
+    /// Adds one more figure.
     pub fn detail(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.details.push(Entry {
             key: name.into(),
@@ -73,7 +85,7 @@ impl Finding {
         Verdict::Breached(self)
     }
 
-    /// Breached or ok.
+    /// Makes a verdict of it: breached or ok.
     pub fn breached_if(self, is_breached: bool) -> Verdict {
         if is_breached {
             Verdict::Breached(self)
@@ -100,7 +112,7 @@ impl Verdict {
         matches!(self, Verdict::Breached(_))
     }
 
-    /// The finding's summary, or why there is no opinion.
+    /// Returns the finding's summary, or why there is no opinion.
     pub fn summary(&self) -> &str {
         match self {
             Verdict::Ok(finding) | Verdict::Breached(finding) => &finding.summary,
@@ -109,7 +121,7 @@ impl Verdict {
     }
 }
 
-/// Why a rule came to no verdict at all.
+/// Reason why a rule came to no verdict at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleError {
     Settings(String),
@@ -120,12 +132,12 @@ impl From<CelError> for RuleError {
     fn from(error: CelError) -> Self {
         match error {
             CelError::Invalid(text) => RuleError::Settings(text),
-            CelError::Failed(text) => RuleError::Internal(text),
+            CelError::Failed(text) | CelError::Other(text) => RuleError::Internal(text),
         }
     }
 }
 
-/// What a rule function may return.
+/// Types that a rule function may return.
 pub trait Outcome {
     fn into_result(self) -> Result<Verdict, RuleError>;
 }
@@ -155,6 +167,7 @@ impl From<Finding> for wit::Finding {
             value,
             wanted,
             details,
+            attributes: Vec::new(),
         }
     }
 }

@@ -12,17 +12,27 @@ pub use read::{Faults, Limits, Object, Place};
 
 pub use crate::wit::types::Fault;
 
-/// Something that settings are made of. `#[derive(Settings)]` writes it for structs with named
-/// fields and for enums of bare names; write it by hand for a shape that is neither.
+impl Fault {
+    /// `path` is a JSON Pointer into the settings; empty for the whole.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            message: message.into(),
+            attributes: Vec::new(),
+        }
+    }
+}
+
+/// Type of a setting. `#[derive(Settings)]` implements it for structs with named fields and for
+/// enums; write it by hand for any other shape.
 pub trait Setting: Sized {
     /// JSON Schema (2020-12) as text; always an object.
     fn schema() -> String;
 
-    /// Reads a value; what is wrong goes to `faults`, with its place, and then there is nothing to
-    /// return.
+    /// Reads a value. A wrong one adds a fault with its place, and returns none.
     fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self>;
 
-    /// What a key that is not there means; none if it has to be there.
+    /// Returns the value of an absent key; none if the key is required.
     fn absent() -> Option<Self> {
         None
     }
@@ -35,12 +45,8 @@ pub trait Setting: Sized {
 
 /// Reads JSON text; the faults are all there are, not only the first.
 pub fn parse<T: Setting>(text: &str) -> Result<T, Vec<Fault>> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
-        vec![Fault {
-            path: String::new(),
-            message: format!("not JSON: {error}"),
-        }]
-    })?;
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| vec![Fault::new("", format!("not JSON: {error}"))])?;
     let mut faults = Faults::default();
     let read = T::read(&value, &Place::ROOT, &mut faults);
     match read {
@@ -61,7 +67,7 @@ pub fn push_schema(schema: &mut String, keywords: &str, of_type: &str) {
     schema.push_str(of_type.strip_prefix('{').unwrap_or(of_type));
 }
 
-/// For plugins without settings.
+/// Settings of a plugin that has none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NoSettings;
 
@@ -76,15 +82,31 @@ impl Setting for NoSettings {
     }
 }
 
-/// A text that never enters the plugin: it holds a placeholder, which the host replaces in URLs and
-/// header values of requests.
+/// A secret, which never enters the plugin: it names a setting, and the host writes the value where
+/// it leaves. See [`crate::http::Text`] and [`crate::signatures`].
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret {
+    pointer: String,
+    /// The secret of a test, which has no host that keeps it.
+    #[cfg(not(target_arch = "wasm32"))]
+    value: String,
+}
 
 impl Secret {
-    /// The placeholder, to put into a URL or a header.
-    pub fn placeholder(&self) -> &str {
-        &self.0
+    /// JSON Pointer of the setting.
+    pub fn pointer(&self) -> &str {
+        &self.pointer
+    }
+
+    /// The handle by which the host knows it; none if the settings have no secret there.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn open(&self) -> Option<crate::wit::secrets::Secret> {
+        crate::wit::secrets::open(&self.pointer)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn value(&self) -> &str {
+        &self.value
     }
 }
 
@@ -100,7 +122,25 @@ impl Setting for Secret {
     }
 
     fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
-        String::read(value, place, faults).map(Secret)
+        let pointer = value
+            .as_object()
+            .filter(|marker| marker.len() == 1)
+            .and_then(|marker| marker.get("$secret")?.as_str());
+        let secret = match pointer {
+            Some(pointer) => Some(Self {
+                pointer: pointer.to_owned(),
+                #[cfg(not(target_arch = "wasm32"))]
+                value: String::new(),
+            }),
+            #[cfg(not(target_arch = "wasm32"))]
+            None => value.as_str().map(|text| Self {
+                pointer: place.pointer(),
+                value: text.to_owned(),
+            }),
+            #[cfg(target_arch = "wasm32")]
+            None => None,
+        };
+        faults.expect(secret, value, place, "a secret")
     }
 }
 

@@ -1,10 +1,11 @@
-//! Who sent a delivery. The host holds the secrets and compares in constant time; a plugin hands it
-//! placeholders.
+//! Checks of who sent a delivery. The host holds the secrets and compares in constant time.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::settings::Secret;
+#[cfg(target_arch = "wasm32")]
+use crate::wit::secrets;
 use crate::wit::signatures as wit;
 
 /// A vendor's way of signing.
@@ -22,7 +23,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// As the contract has it.
+    /// Name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Scheme::Github => "github",
@@ -42,7 +43,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// As the contract has it.
+    /// Name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Algorithm::HmacSha1 => "hmac-sha1",
@@ -63,8 +64,9 @@ pub enum SignatureError {
     Mismatch,
     /// The setting is not a secret, or not one the scheme can use.
     NoSecret(String),
-    /// The host does not know the scheme or the algorithm.
+    /// The host does not have the scheme, the algorithm or the place.
     Unsupported(String),
+    Other(String),
 }
 
 impl fmt::Display for SignatureError {
@@ -73,7 +75,8 @@ impl fmt::Display for SignatureError {
             SignatureError::Malformed(text)
             | SignatureError::Expired(text)
             | SignatureError::NoSecret(text)
-            | SignatureError::Unsupported(text) => f.write_str(text),
+            | SignatureError::Unsupported(text)
+            | SignatureError::Other(text) => f.write_str(text),
             SignatureError::Mismatch => f.write_str("the signature does not match"),
         }
     }
@@ -89,6 +92,7 @@ impl From<wit::SignatureError> for SignatureError {
             wit::SignatureError::Mismatch => SignatureError::Mismatch,
             wit::SignatureError::NoSecret(text) => SignatureError::NoSecret(text),
             wit::SignatureError::Unsupported(text) => SignatureError::Unsupported(text),
+            wit::SignatureError::Other(text) => SignatureError::Other(text),
         }
     }
 }
@@ -125,24 +129,61 @@ pub fn verify_hmac(
     })
 }
 
-/// Compares a secret that was sent as it is, for senders that can't sign.
-pub fn verify_secret(secrets: impl AsRef<[Secret]>, sent: &str) -> Result<(), SignatureError> {
-    one_of(secrets.as_ref(), |secret| {
+/// Where a sender puts a secret that it sends as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place<'a> {
+    Header(&'a str),
+    Query(&'a str),
+    Path,
+}
+
+impl Place<'_> {
+    pub(crate) fn to_wit(self) -> wit::Place {
+        match self {
+            Place::Header(name) => wit::Place::Header(name.to_owned()),
+            Place::Query(name) => wit::Place::Query(name.to_owned()),
+            Place::Path => wit::Place::Path,
+        }
+    }
+}
+
+/// Checks a secret that was sent as it is, for senders that can't sign. The host compares with the
+/// delivery as it came; a plugin sees `***` there.
+pub(crate) fn verify_sent(
+    delivery: &crate::webhook::Delivery,
+    secrets: &[Secret],
+    place: Place<'_>,
+) -> Result<(), SignatureError> {
+    #[cfg(target_arch = "wasm32")]
+    let _ = delivery;
+    one_of(secrets, |secret| {
         #[cfg(target_arch = "wasm32")]
-        return wit::verify_secret(secret, sent);
+        return wit::verify_sent(secret, &place.to_wit());
         #[cfg(not(target_arch = "wasm32"))]
-        crate::fake::with(|host| host.verify_secret(secret, sent))
+        crate::fake::with(|host| host.verify_sent(delivery, secret, place))
     })
 }
 
-/// With no secret right, what the last one was told.
+/// Key of a check: the handle, or in a test the secret.
+#[cfg(target_arch = "wasm32")]
+type Key = secrets::Secret;
+#[cfg(not(target_arch = "wasm32"))]
+type Key = Secret;
+
+/// Checks with one secret after the other; if none is right, the error is that of the last one.
 fn one_of(
     secrets: &[Secret],
-    check: impl Fn(&str) -> Result<(), wit::SignatureError>,
+    check: impl Fn(&Key) -> Result<(), wit::SignatureError>,
 ) -> Result<(), SignatureError> {
     let mut last = SignatureError::NoSecret("there is no secret in the settings".to_owned());
     for secret in secrets {
-        match check(secret.placeholder()) {
+        #[cfg(target_arch = "wasm32")]
+        let Some(handle) = secret.open() else {
+            continue;
+        };
+        #[cfg(target_arch = "wasm32")]
+        let secret = &handle;
+        match check(secret) {
             Ok(()) => return Ok(()),
             Err(error) => last = error.into(),
         }

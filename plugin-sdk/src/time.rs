@@ -43,7 +43,7 @@ pub fn format(duration: Duration) -> String {
     format!("{}{unit}", ms / unit_ms)
 }
 
-/// For people, to the two largest units: 90 s is `1m 30s`, 100,000 s is `1d 3h`.
+/// Shows a duration to people, in its two largest units: 90 s is `1m 30s`, 100,000 s is `1d 3h`.
 pub fn rough(duration: Duration) -> String {
     let ms = millis(duration);
     let units = &UNITS[2..];
@@ -52,7 +52,7 @@ pub fn rough(duration: Duration) -> String {
     };
     let (unit, unit_ms) = units[first];
     let mut text = format!("{}{unit}", ms / unit_ms);
-    // What lies below a second says something only on its own.
+    // Below a second, the rest matters only on its own.
     if let Some((unit, next_ms)) = units.get(first + 1).filter(|(unit, _)| *unit != "ms") {
         let rest = ms % unit_ms / next_ms;
         if rest > 0 {

@@ -166,7 +166,7 @@ impl Parts {
         }
     }
 
-    /// Without query and fragment.
+    /// Returns the path, without query and fragment.
     fn path(&self) -> &str {
         self.rest.split(['?', '#']).next().unwrap_or_default()
     }
@@ -184,7 +184,7 @@ fn is_web(scheme: &str) -> bool {
     matches!(scheme, "http" | "https")
 }
 
-/// Without what browsers take out: spaces and control characters around it, tabs and line breaks
+/// Removes what browsers remove: spaces and control characters around it, tabs and line breaks
 /// inside.
 fn clean(text: &str) -> String {
     let text = text.trim_matches(|c: char| c <= ' ');

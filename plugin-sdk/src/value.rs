@@ -38,7 +38,7 @@ macro_rules! from_integer {
 }
 from_integer!(i32, i64, u16, u32, u64, usize);
 
-/// A text without the byte order mark that some write before UTF-8 (RFC 8259, section 8.1).
+/// Cuts off the byte order mark that some write before UTF-8 (RFC 8259, section 8.1).
 pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
@@ -51,7 +51,7 @@ pub fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Value> {
         .map(|entry| &entry.value)
 }
 
-/// The text of a key among entries, if it is there and a text.
+/// Returns the text of a key among entries, if it is there and a text.
 pub fn text<'a>(entries: &'a [Entry], key: &str) -> Option<&'a str> {
     match find(entries, key) {
         Some(Value::Text(text)) => Some(text),

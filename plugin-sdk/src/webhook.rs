@@ -1,4 +1,4 @@
-//! Webhooks: what a sender delivers, and the events it becomes.
+//! Webhooks: the delivery of a sender, and the events it becomes.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::cel::CelError;
 use crate::net::NetError;
 use crate::probe::{ErrorKind, Failure, Status};
 use crate::settings::Secret;
-use crate::signatures::{self, Scheme, SignatureError};
+use crate::signatures::{self, Place, Scheme, SignatureError};
 use crate::value::{self, Entry};
 use crate::wit::webhook::exports::external_tracking::plugin::webhooks as wit;
 
@@ -18,17 +18,19 @@ pub struct Delivery {
     /// Slug of the service the webhook belongs to.
     pub service: String,
     pub method: String,
-    /// What follows the webhook's own address, with its `/`; empty if nothing does.
+    /// Part of the path behind the webhook's own address, with its `/`; may be empty. A secret of the
+    /// settings is `***` in it, in the query and in headers.
     pub path: String,
-    /// Without its `?`.
+    /// Query without its `?`.
     pub query: String,
     /// Names in lower case, in the order they came.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     /// Milliseconds since 1970.
     pub received_ms: u64,
-    /// Until this run is cut off, counted from its start.
+    /// Time until this run is cut off, counted from its start.
     pub timeout: Duration,
+    pub attributes: Vec<Entry>,
 }
 
 impl Delivery {
@@ -40,7 +42,9 @@ impl Delivery {
             headers,
             body,
             received_ms,
+            mut attributes,
         } = request;
+        attributes.extend(context.attributes);
         let timeout = Duration::from_millis(context.timeout_ms);
         Self {
             service: context.service,
@@ -51,6 +55,7 @@ impl Delivery {
             body,
             received_ms,
             timeout,
+            attributes,
         }
     }
 
@@ -70,11 +75,7 @@ impl Delivery {
         name: &str,
         secrets: impl AsRef<[Secret]>,
     ) -> Result<(), SignatureError> {
-        let sent = self.required(name)?;
-        let last_word = sent.rsplit(' ').next().unwrap_or(sent);
-        let secrets = secrets.as_ref();
-        signatures::verify_secret(secrets, last_word)
-            .or_else(|_| signatures::verify_secret(secrets, sent))
+        signatures::verify_sent(self, secrets.as_ref(), Place::Header(name))
     }
 
     /// Checks a secret that the sender sends as it is in the URL: `?name=SECRET`.
@@ -83,10 +84,12 @@ impl Delivery {
         name: &str,
         secrets: impl AsRef<[Secret]>,
     ) -> Result<(), SignatureError> {
-        let sent = self.query(name);
-        let sent =
-            sent.ok_or_else(|| SignatureError::Malformed(format!("the URL has no `{name}=`")))?;
-        signatures::verify_secret(secrets, &sent)
+        signatures::verify_sent(self, secrets.as_ref(), Place::Query(name))
+    }
+
+    /// Checks a secret that the sender sends as it is as a segment of the path.
+    pub fn verify_path(&self, secrets: impl AsRef<[Secret]>) -> Result<(), SignatureError> {
+        signatures::verify_sent(self, secrets.as_ref(), Place::Path)
     }
 
     /// The first header of that name, in any case.
@@ -119,11 +122,6 @@ impl Delivery {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
-
-    fn required(&self, name: &str) -> Result<&str, SignatureError> {
-        self.header(name)
-            .ok_or_else(|| SignatureError::Malformed(format!("there is no header `{name}`")))
-    }
 }
 
 fn pair(pairs: &str, name: &str) -> Option<String> {
@@ -136,7 +134,7 @@ fn pair(pairs: &str, name: &str) -> Option<String> {
 }
 
 /// `%2F` is `/`, `+` is a space.
-fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -165,7 +163,7 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Something a service told us.
+/// Event of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub id: Option<String>,
@@ -203,7 +201,7 @@ impl Event {
         self
     }
 
-    /// What is worth keeping; at most 256 KiB as text.
+    /// Sets the part of the delivery that is worth keeping; at most 256 KiB as text.
     pub fn payload(mut self, payload: impl Into<Value>) -> Self {
         self.payload = payload.into();
         self
@@ -218,14 +216,14 @@ impl Event {
         self
     }
 
-    /// What the service says of its own health: becomes an observation.
+    /// Adds the service's report of its own health, which becomes an observation.
     pub fn report(mut self, report: Report) -> Self {
         self.report = Some(report);
         self
     }
 }
 
-/// What a service says of its own health.
+/// A service's report of its own health.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     pub status: Status,
@@ -252,10 +250,7 @@ impl Report {
 
     /// Any status; with a healthy one there is no message.
     pub fn failed(status: Status, message: impl Into<String>) -> Self {
-        let failure = Failure {
-            kind: ErrorKind::Assertion,
-            message: message.into(),
-        };
+        let failure = Failure::new(ErrorKind::Assertion, message);
         Self {
             status,
             failure: (status != Status::Healthy).then_some(failure),
@@ -312,7 +307,7 @@ impl From<Event> for Reception {
 /// The delivery is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reject {
-    /// Nothing proves who sent it.
+    /// The sender is not proved.
     Unauthenticated(String),
     /// Signed well, but not what the plugin knows.
     Malformed(String),
@@ -344,6 +339,7 @@ impl From<CelError> for Reject {
         match error {
             CelError::Invalid(text) => Reject::Settings(text),
             CelError::Failed(text) => Reject::Malformed(text),
+            CelError::Other(text) => Reject::Internal(text),
         }
     }
 }
@@ -354,7 +350,7 @@ impl From<NetError> for Reject {
     }
 }
 
-/// What a webhook function may return: nothing of interest, one event, several, or a reception with
+/// Types that a webhook function may return: nothing of interest, one event, several, or a reception with
 /// an answer.
 pub trait Outcome {
     fn into_result(self) -> Result<Reception, Reject>;
@@ -413,6 +409,7 @@ impl From<Event> for wit::Event {
                 status,
                 failure,
                 metrics,
+                attributes: Vec::new(),
             },
         );
         Self {
@@ -432,10 +429,12 @@ impl From<Reception> for wit::Reception {
         let answer = reception.answer.map(|(content_type, body)| wit::Answer {
             content_type: content_type.into(),
             body,
+            attributes: Vec::new(),
         });
         Self {
             events: reception.events.into_iter().map(wit::Event::from).collect(),
             answer,
+            attributes: Vec::new(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `wit-bindgen` makes of the contract in `wit/`. One set of types serves every kind of
+//! Bindings that `wit-bindgen` makes of the contract in `wit/`. One set of types serves every kind of
 //! plugin; the exports are made piece by piece, because each export macro can exist only once in a
 //! crate and all worlds export `description`. A plugin exports `description` and the interface of
 //! its kind, which together are its world. Authors see the rest of this crate, not this module.
@@ -10,7 +10,7 @@
     reason = "generated"
 )]
 
-/// Everything a plugin may import. The encoder drops what a plugin does not use.
+/// All imports of all kinds. The encoder drops those that a plugin does not use.
 pub mod host {
     wit_bindgen::generate!({
         path: "../wit",
@@ -18,11 +18,13 @@ pub mod host {
             package external-tracking:sdk;
             world host {
                 import external-tracking:plugin/types@0.2.0;
+                import external-tracking:plugin/host@0.2.0;
                 import external-tracking:plugin/net@0.2.0;
+                import external-tracking:plugin/secrets@0.2.0;
                 import external-tracking:plugin/http@0.2.0;
-                import external-tracking:plugin/tcp@0.2.0;
+                import external-tracking:plugin/%stream@0.2.0;
+                import external-tracking:plugin/udp@0.2.0;
                 import external-tracking:plugin/dns@0.2.0;
-                import external-tracking:plugin/tls@0.2.0;
                 import external-tracking:plugin/mail@0.2.0;
                 import external-tracking:plugin/history@0.2.0;
                 import external-tracking:plugin/cel@0.2.0;
@@ -35,11 +37,17 @@ pub mod host {
         world: "host",
         generate_all,
         additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
+        // These hold handles.
+        additional_derives_ignore: [
+            "chunk", "content", "part", "body", "basic-auth", "standard-webhooks", "hmac", "signature",
+            "request", "secret",
+        ],
     });
 }
 
 pub use host::external_tracking::plugin::{
-    cel, clock, dns, history, http, log, mail, net, random, signatures, tcp, tls, types,
+    cel, clock, dns, history, host as program, http, log, mail, net, random, secrets, signatures,
+    stream, types, udp,
 };
 
 macro_rules! export {

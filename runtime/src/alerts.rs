@@ -1,7 +1,7 @@
 //! Alerts: rules are evaluated on every observation, breaches become alerts, and people are
 //! notified.
 //!
-//! - `engine` turns observations into committed transitions.
+//! - `engine` turns observations into committed transitions, with the `evaluator` of rules.
 //! - `dispatch` decides what is muted, what is sent together and when, and which escalation steps
 //!   are due.
 //! - `delivery` sends the messages to their channels; `unrecorded` sends what could not be
@@ -17,28 +17,29 @@
 mod acknowledgements;
 pub mod actions;
 pub mod auditor;
-pub mod backtest;
 pub mod clock;
 mod clock_keeper;
 pub mod delivery;
 mod destinations;
 pub mod dispatch;
 pub mod engine;
+pub mod evaluator;
 pub mod event_copy;
 mod fault_log;
 pub mod flapping;
 pub mod history;
 pub mod lifecycle;
+pub mod message_simulation;
 pub mod ports;
 pub mod retention;
+pub mod rule_status;
 pub mod signals;
-pub mod standing;
 mod stores;
 mod unrecorded;
 pub mod watchdog;
 
 #[cfg(test)]
-mod fakes;
+pub(crate) mod fakes;
 
 pub use acknowledgements::AcknowledgementWatch;
 pub use actions::{ActionError, AlertActions};
@@ -46,15 +47,16 @@ pub use auditor::Auditor;
 pub use clock::{Clock, SystemClock};
 pub use clock_keeper::ClockKeeper;
 pub use delivery::{Delivery, DeliveryDeps, DeliverySettings};
-pub use dispatch::{DispatchDeps, Dispatcher, labelled, mutes_of};
+pub use destinations::labelled;
+pub use dispatch::{DispatchDeps, Dispatcher, mutes_of};
 pub use engine::{AlertEngine, EngineDeps, EngineSettings};
 pub use event_copy::EventCopy;
 pub use ports::{
-    AlertDraft, AlertStore, Attempt, AttemptOutcome, CommitError, Committed, EventDraft, EventSink,
-    HistoryLoader, Notifier, PortError, RuleRunner, Transition,
+    AlertDraft, Attempt, AttemptOutcome, CommitError, EventDraft, EventSink, HistoryLoader,
+    Notifier, PortError, RuleRunner, Transition,
 };
 pub use retention::{Retention, RetentionSettings};
+pub use rule_status::{RuleStatus, RuleStatuses};
 pub use signals::{AlertChange, AlertSignals};
-pub use standing::{RuleStanding, RuleStandings};
 pub use unrecorded::{Unrecorded, UnrecordedSender};
 pub use watchdog::WatchdogSender;

@@ -3,7 +3,6 @@
 
 mod adapters;
 mod alerting;
-mod backtest;
 mod descriptors;
 mod faces;
 mod first_token;

@@ -2,8 +2,11 @@
 
 pub mod alert;
 pub mod alert_group;
+pub mod alert_options;
+mod alert_step;
 pub mod catalog;
 mod channel_options;
+pub mod check_job;
 mod clock_jumps;
 mod configuration;
 mod digest;
@@ -12,7 +15,6 @@ pub mod escalation;
 pub mod event;
 pub mod fault;
 pub mod labels;
-pub mod life;
 mod marks;
 pub mod matcher;
 pub mod message;
@@ -29,6 +31,7 @@ pub mod rate_limit;
 pub mod route;
 pub mod rule;
 pub mod run_group;
+pub mod run_id;
 pub mod shadow;
 pub mod size;
 pub mod slug;
@@ -40,17 +43,22 @@ pub use alert::{
 };
 pub use alert_group::{
     AlertGroup, GroupDraft, GroupFlush, GroupMember, LabelPairs, MuteChange, NotificationDraft,
-    Timing, Told,
+    NotifyState, Timing,
 };
+pub use alert_options::{
+    Acknowledgement, AlertFlags, AlertOptions, Failures, FlappingThresholds, NoData, RuleMemory,
+};
+pub use alert_step::{AlertStep, start_of};
 pub use catalog::{
     AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind,
-    MIN_HIDDEN_BYTES, MONITOR_SUBJECT, OAuth2, Origin, Probe, Retry, Service, Watchdog, Webhook,
-    plugin_subject,
+    MIN_HIDDEN_BYTES, MONITOR_SUBJECT, OAuth2, Origin, Probe, Retry, Service, ServiceFacts,
+    Watchdog, Webhook, plugin_subject,
 };
 pub use channel_options::{ChannelOptions, Fallback, MessageRate};
+pub use check_job::{CheckDone, CheckJob, ProbeKey};
 pub use clock_jumps::ClockJumps;
 pub use configuration::{AcceptRefusal, Configuration, ConfigurationStatus};
-pub use digest::digest;
+pub use digest::merge_into_digest;
 pub use escalation::{
     EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep,
 };
@@ -59,9 +67,6 @@ pub use event::{
 };
 pub use fault::{Fault, FaultPlace};
 pub use labels::Labels;
-pub use life::{
-    Acknowledgement, AlertMarks, Failures, FlappingThresholds, Life, NoData, RuleMemory,
-};
 pub use marks::{Mark, Marked, mark_faults, visit_marked};
 pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
@@ -88,10 +93,13 @@ pub use plugin_version::{
 pub use private_reach::{FirstSeen, PrivateReach};
 pub use rate_limit::{MAX_RATE_LIMITS, RateLimit, keep_latest, read_rate_limits};
 pub use route::{Destination, GroupBy, Route};
-pub use rule::{Bucket, Finding, History, RateLimitReading, Span, Summary, Verdict};
+pub use rule::{
+    Bucket, Finding, History, RateLimitReading, Selection, Span, Summary, UsageToDate, Verdict,
+};
 pub use run_group::{
     COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us,
 };
+pub use run_id::{RunIds, run_ids_within};
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
 pub use trusted_proxies::TrustedProxies;

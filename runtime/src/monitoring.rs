@@ -1,7 +1,7 @@
-//! Runs the probes: when each is due, how many at once, and where their observations go; takes in
-//! what webhooks bring. Knows nothing of rules.
+//! Runs of the probes: when each is due, how many at once, and where their observations go; and the
+//! deliveries of webhooks. Has nothing to do with rules.
 
-mod board;
+mod check_runner;
 mod clock;
 mod in_flight;
 mod missed;
@@ -12,12 +12,15 @@ mod restore;
 mod runner;
 mod schedule;
 mod scheduler;
+mod shared;
+mod status_cache;
 mod webhooks;
 
-pub use board::{BoardChange, ProbeStatus, RECENT, RecentRun, ServiceStatus, StatusBoard};
 pub use offline::{OfflineTarget, OfflineWatch};
 pub use plugin_watch::PluginWatch;
-pub use runner::{CheckError, Monitoring, MonitoringSettings};
+pub use runner::{CheckError, Monitoring};
 pub use schedule::{Due, ProbeKey, Schedule};
 pub use scheduler::Scheduler;
+pub use shared::MonitoringSettings;
+pub use status_cache::{ProbeStatus, RECENT, RecentRun, ServiceStatus, StatusCache, StatusChange};
 pub use webhooks::{Accepted, ReceiveError};

@@ -5,16 +5,19 @@
 mod address;
 mod certificate;
 mod connect;
+mod context;
 mod dns;
 mod failure;
 mod host_rule;
+mod host_text;
 mod http;
 mod identity;
 mod mail;
 mod policy;
 mod resolver;
-mod tcp;
+mod stream;
 mod tls;
+mod udp;
 
 #[cfg(test)]
 mod testing;
@@ -26,31 +29,31 @@ use tokio::time::Instant;
 
 pub use self::certificate::Certificate;
 pub use self::dns::{DnsAnswer, DnsQuery, DnsRecord};
-pub use self::failure::{NetError, NetFailure};
+pub use self::failure::{NetError, NetFailure, NetSetupError};
 pub use self::host_rule::HostRule;
+pub use self::host_text::canonical;
 pub use self::http::{
     HttpRequest, HttpResponse, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES, is_connection_header,
 };
 pub use self::identity::ClientIdentity;
 pub use self::mail::{MailError, MailMessage, SmtpSettings, SmtpTls, mail_address};
-pub use self::policy::{Permission, canonical};
-pub use self::tcp::{MAX_READ_BYTES, TcpConnection};
+pub use self::policy::Permission;
+pub use self::stream::{StartTls, Stream};
 pub use self::tls::TlsSession;
+pub use self::udp::UdpPeer;
 
-use self::connect::connect;
-use self::failure::Trace;
+use self::context::NetContext;
 use self::mail::Mailer;
-use self::policy::parse_host;
 use self::resolver::Resolver;
-use self::tls::{Handshake, Roots, Tls};
+use self::tls::{Roots, Tls};
 
 #[derive(Debug, Clone)]
 pub struct NetSettings {
     /// Most bytes of an HTTP body; the rest is not read.
     pub max_body_bytes: usize,
-    /// None: mail is refused.
+    /// Server for mail; none: mail is refused.
     pub smtp: Option<SmtpSettings>,
-    /// For look-ups, and for DNS probes that name no server; empty: those of `/etc/resolv.conf`.
+    /// Servers for look-ups, and for DNS probes that name none; empty: those of `/etc/resolv.conf`.
     pub nameservers: Vec<SocketAddr>,
 }
 
@@ -64,26 +67,12 @@ impl Default for NetSettings {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum NetSetupError {
-    #[error("TLS can't be set up")]
-    Tls(#[from] rustls::Error),
-    #[error("the SMTP settings are wrong: {0}")]
-    Smtp(String),
-}
-
-/// Cheap to clone.
+/// The network; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Net {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    max_body_bytes: usize,
-    resolver: Resolver,
-    tls: Tls,
-    mailer: Option<Mailer>,
+    context: Arc<NetContext>,
+    /// None: mail is refused.
+    mailer: Option<Arc<Mailer>>,
 }
 
 impl Net {
@@ -100,12 +89,12 @@ impl Net {
         let max_body_bytes = settings.max_body_bytes;
         let resolver = Resolver::new(settings.nameservers);
         Ok(Self {
-            inner: Arc::new(Inner {
+            context: Arc::new(NetContext {
                 max_body_bytes,
                 resolver,
                 tls: Tls::new(roots)?,
-                mailer,
             }),
+            mailer: mailer.map(Arc::new),
         })
     }
 
@@ -115,59 +104,29 @@ impl Net {
         permission: &Permission,
         request: HttpRequest,
     ) -> Result<HttpResponse, NetFailure> {
-        http::send(self, permission, request).await
+        http::send(&self.context, permission, request).await
     }
 
-    /// `host` is a name or an address. The deadline holds for the reads and writes too, until
-    /// another is set.
-    pub async fn tcp_open(
+    /// Opens a TCP connection; `host` is a name or an address.
+    pub async fn stream_connect(
         &self,
         permission: &Permission,
         host: &str,
         port: u16,
         deadline: Instant,
-    ) -> Result<TcpConnection, NetFailure> {
-        let mut trace = Trace::new(deadline);
-        let opened =
-            async { connect(self, &mut trace, permission, &parse_host(host)?, port).await }.await;
-        match opened {
-            Ok(connected) => Ok(TcpConnection::new(connected, trace)),
-            Err(error) => Err(trace.fail(error)),
-        }
+    ) -> Result<Stream, NetFailure> {
+        Stream::connect(&self.context, permission, host, port, deadline).await
     }
 
-    /// Completes with a certificate that is not trusted, too.
-    pub async fn tls_handshake(
+    /// Opens a socket to one peer; nothing is sent.
+    pub async fn udp_open(
         &self,
         permission: &Permission,
         host: &str,
         port: u16,
-        server_name: Option<&str>,
         deadline: Instant,
-    ) -> Result<TlsSession, NetFailure> {
-        let mut trace = Trace::new(deadline);
-        let made = async {
-            let host = parse_host(host)?;
-            let connected = connect(self, &mut trace, permission, &host, port).await?;
-            let peer = connected.peer;
-            let how = Handshake {
-                server_name,
-                accept_any: true,
-                keeps_path: true,
-                ..Handshake::default()
-            };
-            Ok((
-                self.inner
-                    .tls
-                    .handshake(&mut trace, connected, &host, how)
-                    .await?,
-                peer,
-            ))
-        };
-        match made.await {
-            Ok((secured, peer)) => Ok(secured.into_session(&trace, peer)),
-            Err(error) => Err(trace.fail(error)),
-        }
+    ) -> Result<UdpPeer, NetFailure> {
+        UdpPeer::open(&self.context, permission, host, port, deadline).await
     }
 
     /// A name that does not exist is an answer.
@@ -176,15 +135,15 @@ impl Net {
         permission: &Permission,
         query: DnsQuery,
     ) -> Result<DnsAnswer, NetFailure> {
-        dns::query(self, permission, query).await
+        dns::query(&self.context, permission, query).await
     }
 
-    /// By the operator's server; answers what it said.
+    /// Sends by the operator's server, and returns its answer.
     pub async fn mail_send(
         &self,
         message: MailMessage,
         deadline: Instant,
     ) -> Result<String, MailError> {
-        mail::send(self, message, deadline).await
+        mail::send(&self.context, self.mailer.as_deref(), message, deadline).await
     }
 }

@@ -1,6 +1,9 @@
 //! Runs plugins: the only place with wasmtime. A fresh instance for every call, one deadline over
 //! all of it, nothing granted by default, every call accounted, versions replaced while the others
 //! run.
+//!
+//! [`PluginHost`] is a facade over the calls that other parts make (`calls`) and the versions that
+//! answer them (`versions`). The wings below do not import from it.
 
 mod calls;
 mod capabilities;
@@ -12,177 +15,77 @@ mod policy;
 mod recording;
 mod replay;
 mod run;
+mod setup;
 mod versions;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::{
-    PluginHealth, PluginInfo, PluginKind, PluginRun, PluginTrust, UnixMillis, now_ms,
+    Channel, CheckDone, CheckJob, DeliveryError, Fault, Message, PluginHealth, PluginInfo,
+    PluginKind, PluginPolicy, PluginTrust, Receipt, Reception, ServiceFacts, StoredRun, StoredRuns,
+    UnixMillis, Verdict,
 };
-use crate::net::Net;
 
-pub use calls::{
-    PluginError, ProbeCall, ReceiveError, RuleCall, RuleRow, RuleVersion, WebhookCall,
-};
+pub use calls::request::{RuleCall, WebhookCall};
+pub use calls::{PluginError, ReceiveError, RuleSession, RuleVersion};
 pub use engine::bundled::{Bundled, bundle};
 pub use engine::compile::{COMPILE_SUBCOMMAND, Compiling, compile_child};
 pub use engine::memory::RunMemoryUse;
 pub use evaluator::{EvaluationError, Evaluator};
-pub use policy::grants::{Missing, PluginGrants, PolicyOrigin};
+pub use policy::grants::PolicyOrigin;
+pub use policy::install_error::{InstallError, InstallStep};
 pub use policy::trust::{SIGNATURE_BYTES, check_key, check_reference};
+pub use recording::call_replay::{Asked, Difference};
 pub use recording::format::{GivenAnswer, LogLine, RecordedCall, RecordedRun, Recording, Subject};
 pub use recording::recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
-pub use replay::{Asked, Difference, ReplayError, Replayed};
+pub use replay::{ReplayError, Replayed};
+pub use setup::{RUNS_QUEUED, Setup, SetupError};
+pub use versions::bundled::{bundled_component, bundled_names};
 pub use versions::check::{CheckedStep, ComponentCheck, StepOutcome};
-pub use versions::history::{BUNDLED, NoLog, NotKept, VersionEntry, VersionLog};
-pub use versions::loader::{COMPONENT_BYTES, RESERVED_NAMES, Refusal};
+pub use versions::entry::{PluginEntry, PluginState};
+pub use versions::grants::{Missing, PluginGrants};
+pub use versions::history::{VersionEntry, VersionState};
+pub use versions::loader::{COMPONENT_BYTES, RESERVED_NAMES};
 pub use versions::local::{LocalError, LocalPlugin, LocalSetup};
-pub use versions::shadow::{ShadowEntry, ShadowRunner};
+pub use versions::log::{BUNDLED, NoLog, NotKept, VersionLog};
+pub use versions::request::{InstallRequest, InstallRole, InstallSource};
+pub use versions::shadow::{ShadowEntry, ShadowRunner, ShadowState};
 pub use versions::staging::StagedPlugin;
-pub use versions::trial::{RolledBack, Withdrawer};
+pub use versions::trial::RolledBack;
+pub use versions::users::{InUse, SettingsInUse};
+pub use versions::withdrawal::Withdrawer;
 
+use calls::Calls;
+use engine::cache::CompiledCache;
+use engine::compile::Compiler;
 use engine::memory::RunMemory;
-use policy::credentials::Wallet;
+use engine::pool::PluginEngine;
 use policy::reach::ChannelReach;
-use policy::{secrets, trust::Trust};
+use policy::secrets;
+use policy::trust::Trust;
 use run::Runner;
+use versions::Versions;
+use versions::active::ActivePlugins;
+use versions::bundled::BundledPlugin;
 use versions::components::ComponentStore;
-use versions::loader::{LoadedPlugin, Loader};
-use versions::shadow::{QUEUED, Shadows, Work};
-use versions::start::BundledPlugin;
+use versions::loader::Loader;
+use versions::shadow::Shadows;
+use versions::start::load_bundled;
 use versions::sweep::Spare;
-use versions::trial::{WITHDRAWALS_QUEUED, Withdrawal};
-use versions::{loader, start};
-
-/// Runs accounted and on their way to the results; what finds no room is dropped and counted: no
-/// run waits for it.
-pub const RUNS_QUEUED: usize = 8_192;
-
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    #[error("starting the plugin engine")]
-    Engine(#[source] wasmtime::Error),
-    #[error("{0}")]
-    Evaluator(String),
-    #[error("opening the plugin folder `{}`", path.display())]
-    Folder {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("reading which plugin versions are active: {0}")]
-    Log(String),
-    #[error("the bundled plugin `{name}` does not load")]
-    Bundled { name: &'static str, source: Refusal },
-}
-
-/// What people are shown of a plugin.
-#[derive(Debug, Clone)]
-pub struct PluginEntry {
-    pub name: String,
-    pub kind: PluginKind,
-    pub version: String,
-    pub digest: String,
-    /// `active`, or `failing`.
-    pub state: &'static str,
-    pub since_ms: UnixMillis,
-    /// Who installed it; `bundled` for what came with the binary.
-    pub by: String,
-    pub size: usize,
-    /// Id of the operator's key that signed it.
-    pub signed_by: Option<String>,
-    pub imports: Vec<String>,
-    pub info: Arc<PluginInfo>,
-    pub health: PluginHealth,
-    /// The candidate that runs beside it.
-    pub shadow: Option<ShadowEntry>,
-    /// The version before, if the program went back to this one by itself.
-    pub rolled_back: Option<RolledBack>,
-    /// What is odd about an installation that went well.
-    pub warning: Option<String>,
-}
-
-/// Settings that some part of the configuration hands to a plugin.
-#[derive(Debug, Clone)]
-pub struct SettingsInUse {
-    /// For people, e.g. ``probe `http` of service `shop-api` ``.
-    pub owner: String,
-    pub settings: Value,
-}
-
-/// Tells which settings use a plugin: a candidate has to accept them all before it becomes active.
-pub type InUse = dyn Fn(PluginKind, &str) -> Vec<SettingsInUse> + Send + Sync;
-
-/// What the host stands on.
-pub struct Setup {
-    /// Installed components and compiled code.
-    pub folder: PathBuf,
-    pub compiling: Compiling,
-    pub trust: PluginTrust,
-    pub net: Net,
-    pub log: Arc<dyn VersionLog>,
-    /// Installed components kept of each plugin, whether active or not; what may be needed stays
-    /// beyond it.
-    pub versions_kept: usize,
-    /// What all runs together may have of memory; none: a quarter of the machine's.
-    pub runs_memory_bytes: Option<u64>,
-    /// Gets the account of every run.
-    pub runs: mpsc::Sender<PluginRun>,
-    /// Keeps what is worth keeping of the runs.
-    pub recordings: Recordings,
-    /// The first run's id.
-    pub first_run_id: i64,
-    /// An SMTP server is configured.
-    pub has_mail: bool,
-}
+use versions::trial::WITHDRAWALS_QUEUED;
+use versions::users::PluginUsers;
 
 #[derive(Clone)]
 pub struct PluginHost {
-    shared: Arc<Shared>,
-}
-
-type Active = BTreeMap<String, Arc<LoadedPlugin>>;
-
-struct Shared {
-    runner: Runner,
-    loader: Loader,
-    components: ComponentStore,
-    trust: Arc<Trust>,
-    /// Replaced whole: a call in flight keeps the version it began with.
-    active: ArcSwap<Active>,
-    /// By the name of their plugin.
-    shadows: ArcSwap<Shadows>,
-    shadow_work: mpsc::Sender<Work>,
-    /// Until the runner takes it.
-    shadow_inbox: Mutex<Option<mpsc::Receiver<Work>>>,
-    withdrawals: mpsc::Sender<Withdrawal>,
-    /// Until the withdrawer takes it.
-    withdrawal_inbox: Mutex<Option<mpsc::Receiver<Withdrawal>>>,
-    bundled: BTreeMap<String, BundledPlugin>,
-    /// One installation at a time.
-    installing: tokio::sync::Mutex<()>,
-    in_use: ArcSwap<Box<InUse>>,
-    /// Grows with each swap, and with each change of a candidate.
-    swaps: watch::Sender<u64>,
-    /// The same, of rules alone.
-    rule_swaps: AtomicU64,
-    versions_kept: usize,
-    net: Net,
-    /// Tokens and certificates that runs share.
-    wallet: Arc<Wallet>,
-    channel_reach: ChannelReach,
-    has_mail: bool,
-    log: Arc<dyn VersionLog>,
-    runs: mpsc::Sender<PluginRun>,
-    recordings: Recordings,
-    next_run_id: AtomicI64,
-    labels: health::Labels,
+    calls: Arc<Calls>,
+    versions: Arc<Versions>,
 }
 
 impl PluginHost {
@@ -206,16 +109,17 @@ impl PluginHost {
                 .await
                 .map_err(SetupError::Evaluator)
         };
-        let bundled = start::load_bundled(&loader, &runner, &records);
+        let bundled = load_bundled(&loader, &runner, &records);
         let ((), (active, bundled)) = futures::future::try_join(evaluator, bundled).await?;
-        let host = Self::assemble(setup, loader, runner, trust, active, bundled)?;
-        host.load_installed(&records).await;
-        host.load_shadows(&records).await;
-        host.sweep(&records, Spare::NONE).await;
+        let host = Self::assemble(setup, loader, runner, trust, bundled)?;
+        host.calls.active.start_with(active);
+        host.versions.load_installed(&records).await;
+        host.versions.load_shadows(&records).await;
+        host.versions.sweep(&records, Spare::NONE).await;
         Ok(host)
     }
 
-    /// Without any plugin. `progress` is called with the size of what is really compiled.
+    /// Starts without any plugin. `progress` is called with the size of what is really compiled.
     fn empty(setup: Setup, progress: fn(usize)) -> Result<Self, SetupError> {
         let trust = Arc::new(Trust::new(setup.trust.clone(), &setup.folder));
         let (loader, runner) = compiler(
@@ -225,7 +129,7 @@ impl PluginHost {
             &trust,
         )?;
         let loader = loader.with_progress(progress);
-        Self::assemble(setup, loader, runner, trust, Active::new(), BTreeMap::new())
+        Self::assemble(setup, loader, runner, trust, BTreeMap::new())
     }
 
     fn assemble(
@@ -233,7 +137,6 @@ impl PluginHost {
         loader: Loader,
         runner: Runner,
         trust: Arc<Trust>,
-        active: Active,
         bundled: BTreeMap<String, BundledPlugin>,
     ) -> Result<Self, SetupError> {
         let components =
@@ -241,69 +144,237 @@ impl PluginHost {
                 path: setup.folder.clone(),
                 source,
             })?;
-        let (shadow_work, shadow_inbox) = mpsc::channel(QUEUED);
         let (withdrawals, withdrawal_inbox) = mpsc::channel(WITHDRAWALS_QUEUED);
-        let shared = Shared {
+        let active = Arc::new(ActivePlugins::default());
+        let shadows = Arc::new(Shadows::default());
+        let calls = Arc::new(Calls {
             runner,
+            active: active.clone(),
+            shadows: shadows.clone(),
+            net: setup.net.clone(),
+            credential_cache: Arc::default(),
+            channel_reach: ChannelReach::default(),
+            has_mail: setup.has_mail,
+            recordings: setup.recordings,
+            runs: setup.runs,
+            run_ids: setup.run_ids,
+            labels: health::Labels::default(),
+            withdrawals,
+        });
+        let versions = Arc::new(Versions {
             loader,
             components,
             trust,
-            active: ArcSwap::from_pointee(active),
-            shadows: ArcSwap::default(),
-            shadow_work,
-            shadow_inbox: Mutex::new(Some(shadow_inbox)),
-            withdrawals,
-            withdrawal_inbox: Mutex::new(Some(withdrawal_inbox)),
+            active,
+            shadows,
             bundled,
-            installing: tokio::sync::Mutex::new(()),
-            in_use: ArcSwap::from_pointee(Box::new(|_: PluginKind, _: &str| Vec::new())),
-            swaps: watch::Sender::new(0),
-            rule_swaps: AtomicU64::new(0),
-            versions_kept: setup.versions_kept,
-            net: setup.net,
-            wallet: Arc::default(),
-            channel_reach: ChannelReach::default(),
-            has_mail: setup.has_mail,
+            calls: calls.clone(),
+            users: Arc::new(PluginUsers::default()),
             log: setup.log,
-            runs: setup.runs,
-            recordings: setup.recordings,
-            next_run_id: AtomicI64::new(setup.first_run_id),
-            labels: health::Labels::default(),
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
+            net: setup.net,
+            versions_kept: setup.versions_kept,
+            changing: tokio::sync::Mutex::new(()),
+            withdrawal_inbox: Mutex::new(Some(withdrawal_inbox)),
+        });
+        Ok(Self { calls, versions })
+    }
+
+    /// Evaluates expressions and templates that people write.
+    pub fn evaluator(&self) -> &Evaluator {
+        &self.calls.runner.evaluator
+    }
+
+    /// Memory that runs have reserved of what they have together.
+    pub fn run_memory(&self) -> RunMemoryUse {
+        self.calls.runner.memory.in_use()
+    }
+
+    /// Recordings of runs that are kept.
+    pub fn recordings(&self) -> &Recordings {
+        &self.calls.recordings
+    }
+
+    /// Returns an id for a run, larger than those before; a run's observation carries the same.
+    pub fn next_run_id(&self) -> i64 {
+        self.calls.next_run_id()
+    }
+}
+
+/// Calls of active versions.
+impl PluginHost {
+    /// Runs a probe. Whatever happens is an observation: a plugin that traps, hangs or answers
+    /// nonsense costs this run only. Nothing is accounted before [`Self::check_done`].
+    pub async fn check(&self, job: &CheckJob) -> CheckDone {
+        self.calls.check(job).await
+    }
+
+    /// Accounts a run of a probe, wherever it ran, and offers it to the candidate beside the active
+    /// version.
+    pub fn check_done(&self, job: &CheckJob, done: &CheckDone) {
+        self.calls.check_done(job, done);
+    }
+
+    /// Evaluates a rule. A rule that breaks has no verdict.
+    pub async fn evaluate(&self, call: RuleCall<'_>) -> Result<Verdict, PluginError> {
+        self.calls.evaluate(call).await
+    }
+
+    /// Makes one attempt at one message.
+    pub async fn notify(
+        &self,
+        channel: &Channel,
+        message: &Message,
+    ) -> Result<Receipt, DeliveryError> {
+        self.calls.notify(channel, message).await
+    }
+
+    /// Takes in a delivery. Whatever goes wrong inside is [`ReceiveError::Broken`].
+    pub async fn receive(&self, call: WebhookCall<'_>) -> Result<Reception, ReceiveError> {
+        self.calls.receive(call).await
+    }
+
+    /// Checks settings: by the plugin's schema first, then by the plugin.
+    pub async fn check_settings(
+        &self,
+        kind: PluginKind,
+        name: &str,
+        settings: &Value,
+        service: Option<&ServiceFacts>,
+    ) -> Result<(), Vec<Fault>> {
+        self.calls
+            .check_settings(kind, name, settings, service)
+            .await
+    }
+
+    /// Returns true for a rule that is evaluated as time passes, although nothing arrived.
+    pub fn rule_ticks(&self, name: &str) -> bool {
+        self.calls.rule_ticks(name)
+    }
+
+    /// Returns how much history a rule needs with these settings, or its candidate with those it
+    /// was tried with, if that is more.
+    pub async fn look_back(&self, name: &str, settings: &Value) -> Result<Duration, PluginError> {
+        self.calls.look_back(name, settings).await
+    }
+
+    /// Replays a recorded run with the version of the plugin that is active here.
+    pub async fn replay(
+        &self,
+        plugin: &str,
+        recording: &Recording,
+    ) -> Result<Replayed, ReplayError> {
+        let plugin = self.calls.active.get(plugin);
+        let plugin = plugin.ok_or_else(|| ReplayError::Plugin(recording.run.plugin.clone()))?;
+        replay::replay(&self.calls.runner, &plugin, recording).await
+    }
+
+    /// Takes the queue of candidates' runs; once in the life of a host.
+    pub fn shadow_runner(&self) -> Option<ShadowRunner> {
+        Some(ShadowRunner {
+            calls: self.calls.clone(),
+            users: self.versions.users.clone(),
+            jobs: self.calls.shadows.take_jobs()?,
         })
     }
+}
 
-    /// Evaluates what people write.
-    pub fn evaluator(&self) -> &Evaluator {
-        &self.shared.runner.evaluator
+/// Rules for backtests.
+impl PluginHost {
+    /// Returns the active version of a rule.
+    pub fn rule_version(&self, name: &str) -> Result<RuleVersion, PluginError> {
+        self.calls.rule_version(name)
     }
 
-    /// Called once the registry exists.
-    pub fn set_in_use(&self, in_use: Box<InUse>) {
-        self.shared.in_use.store(Arc::new(in_use));
+    /// Verifies a rule that is not installed, and does not install it.
+    pub async fn rule_candidate(
+        &self,
+        component: Bytes,
+        by: &str,
+    ) -> Result<RuleVersion, InstallError> {
+        self.versions.rule_candidate(component, by).await
     }
 
-    /// Changes when another version became active, however it came, or something about a candidate
-    /// did.
+    /// Returns how much history this version needs with these settings.
+    pub async fn look_back_of_version(
+        &self,
+        rule: &RuleVersion,
+        settings: &Value,
+    ) -> Result<Duration, PluginError> {
+        self.calls.look_back_of_version(rule, settings).await
+    }
+
+    pub async fn check_settings_of_version(
+        &self,
+        rule: &RuleVersion,
+        settings: &Value,
+    ) -> Result<(), Vec<Fault>> {
+        self.calls.check_settings_of_version(rule, settings).await
+    }
+
+    pub fn rule_session(&self, rule: &RuleVersion, service: &str, settings: &Value) -> RuleSession {
+        self.calls.rule_session(rule, service, settings)
+    }
+}
+
+/// Grants and trust.
+impl PluginHost {
+    /// Sets the policies of the file, for all plugins. They hold from the next run on.
+    pub fn set_file_policies(&self, policies: BTreeMap<String, PluginPolicy>) {
+        self.calls.runner.policies.set_file(policies);
+    }
+
+    /// Sets the policy that the API gave a plugin; the file's goes before it. `None` restores the
+    /// defaults.
+    pub fn set_api_policy(&self, name: &str, policy: Option<PluginPolicy>) {
+        self.calls.runner.policies.set_api(name, policy);
+    }
+
+    /// Returns the grants of a plugin.
+    pub fn grants(&self, name: &str) -> Option<PluginGrants> {
+        let plugin = self.calls.active.get(name)?;
+        Some(PluginGrants::of(&plugin, &self.calls.grants_of(&plugin)))
+    }
+
+    /// Returns what the operator trusts at the moment.
+    pub fn trust(&self) -> PluginTrust {
+        PluginTrust::clone(&self.versions.trust.policy())
+    }
+
+    /// Replaces settings' secrets with `***`.
+    pub fn redacted(&self, kind: PluginKind, name: &str, settings: &Value) -> Value {
+        match self.calls.active.of_kind(kind, name) {
+            Some(plugin) => secrets::redacted(settings, &plugin.info.settings_schema),
+            None => settings.clone(),
+        }
+    }
+}
+
+/// Active versions.
+impl PluginHost {
+    /// Changes when a version became active or was removed, however that came.
     pub fn swaps(&self) -> watch::Receiver<u64> {
-        self.shared.swaps.subscribe()
+        self.calls.active.swaps()
+    }
+
+    /// Changes with [`Self::swaps`], and when something shown about a plugin or its candidate did.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.calls.active.changes()
     }
 
     /// Grows when another version of a rule became active, or a candidate of one came or went.
     pub fn rule_swaps(&self) -> u64 {
-        self.shared.rule_swaps.load(Ordering::Relaxed)
+        self.calls.active.rule_swaps()
     }
 
-    /// None: no such plugin of this kind.
+    /// Returns the description of a plugin of this kind.
     pub fn info(&self, kind: PluginKind, name: &str) -> Option<Arc<PluginInfo>> {
-        self.plugin(kind, name).map(|plugin| plugin.info.clone())
+        let plugin = self.calls.active.of_kind(kind, name);
+        plugin.map(|plugin| plugin.info.clone())
     }
 
-    /// Names of a kind, sorted.
+    /// Returns the names of a kind, sorted.
     pub fn names(&self, kind: PluginKind) -> Vec<String> {
-        let active = self.shared.active.load();
+        let active = self.calls.active.load();
         active
             .values()
             .filter(|plugin| plugin.kind == kind)
@@ -312,130 +383,166 @@ impl PluginHost {
     }
 
     pub fn list(&self) -> Vec<PluginEntry> {
-        self.shared
-            .active
-            .load()
+        let active = self.calls.active.load();
+        active
             .values()
-            .map(|plugin| self.entry(plugin))
+            .map(|plugin| self.versions.entry(plugin))
             .collect()
     }
 
     pub fn get(&self, name: &str) -> Option<PluginEntry> {
-        self.shared
-            .active
-            .load()
-            .get(name)
-            .map(|plugin| self.entry(plugin))
+        let plugin = self.calls.active.get(name)?;
+        Some(self.versions.entry(&plugin))
     }
 
-    /// What runs have reserved of the memory they have together.
-    pub fn run_memory(&self) -> RunMemoryUse {
-        self.shared.runner.memory.in_use()
+    /// Returns the health of the active version.
+    pub fn health(&self, name: &str) -> Option<PluginHealth> {
+        self.calls.active.health(name)
     }
 
-    /// What is kept of runs.
-    pub fn recordings(&self) -> &Recordings {
-        &self.shared.recordings
-    }
-
-    /// Ids of runs grow by one; a run's observation carries the same.
-    pub fn next_run_id(&self) -> i64 {
-        self.shared.next_run_id.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Settings with their secrets as `***`.
-    pub fn redacted(&self, kind: PluginKind, name: &str, settings: &Value) -> Value {
-        match self.plugin(kind, name) {
-            Some(plugin) => secrets::redacted(settings, &plugin.info.settings_schema),
-            None => settings.clone(),
-        }
-    }
-
-    fn plugin(&self, kind: PluginKind, name: &str) -> Option<Arc<LoadedPlugin>> {
-        self.shared
-            .active
-            .load()
-            .get(name)
-            .filter(|plugin| plugin.kind == kind)
-            .cloned()
-    }
-
-    fn entry(&self, plugin: &LoadedPlugin) -> PluginEntry {
-        let shadow = self.shadow(&plugin.info.name).map(|shadow| shadow.entry());
-        PluginEntry {
-            shadow,
-            ..entry(plugin)
-        }
-    }
-
-    /// After a swap, or a change of a candidate.
-    fn changed(&self, kind: PluginKind) {
-        if kind == PluginKind::Rule {
-            self.shared.rule_swaps.fetch_add(1, Ordering::Relaxed);
-        }
-        self.shared.swaps.send_modify(|count| *count += 1);
+    /// Adds the runs before this start to the health of a version that is still active. `since_ms`
+    /// is the oldest moment that was read back.
+    pub fn restore_health(
+        &self,
+        name: &str,
+        digest: &str,
+        since_ms: UnixMillis,
+        groups: &[StoredRuns],
+        last: Vec<StoredRun>,
+    ) {
+        let active = &self.calls.active;
+        active.restore_health(name, digest, since_ms, groups, last);
     }
 }
 
-fn entry(plugin: &LoadedPlugin) -> PluginEntry {
-    PluginEntry {
-        name: plugin.info.name.clone(),
-        kind: plugin.kind,
-        version: plugin.info.version.clone(),
-        digest: plugin.digest.clone(),
-        state: if plugin.health.is_failing() {
-            "failing"
-        } else {
-            "active"
-        },
-        since_ms: plugin.since_ms,
-        by: plugin.by.clone(),
-        size: plugin.size,
-        signed_by: plugin.signed_by.clone(),
-        imports: plugin.imports.clone(),
-        info: plugin.info.clone(),
-        health: plugin.health.shown(now_ms()),
-        shadow: None,
-        rolled_back: plugin.rolled_back.clone(),
-        warning: None,
+/// Changes of versions.
+impl PluginHost {
+    /// Sets who uses plugins, once the registry exists.
+    pub fn set_in_use(&self, in_use: Box<InUse>) {
+        self.versions.users.set(in_use);
+    }
+
+    /// Verifies a component and makes it the active version, or the candidate beside it.
+    pub async fn install(&self, request: InstallRequest) -> Result<PluginEntry, InstallError> {
+        self.versions.install(request).await
+    }
+
+    /// Goes back to the version before this one, or to the one that `to` names by its version or
+    /// its digest. Returns `None` without an earlier one.
+    pub async fn rollback(
+        &self,
+        name: &str,
+        to: Option<&str>,
+        by: &str,
+    ) -> Result<Option<PluginEntry>, InstallError> {
+        self.versions.rollback(name, to, by).await
+    }
+
+    /// Removes an installed plugin. Returns the bundled one that takes its place.
+    pub async fn remove(&self, name: &str, by: &str) -> Result<Option<PluginEntry>, InstallError> {
+        self.versions.remove(name, by).await
+    }
+
+    /// Makes the candidate the active version. Returns `None` without a candidate.
+    pub async fn promote(&self, name: &str, by: &str) -> Result<Option<PluginEntry>, InstallError> {
+        self.versions.promote(name, by).await
+    }
+
+    /// Ends the trial of the candidate. Returns false without one.
+    pub async fn discard(&self, name: &str, by: &str) -> Result<bool, InstallError> {
+        self.versions.discard(name, by).await
+    }
+
+    /// Takes all steps of an installation but the last. `signature` is the text of a `.minisig`
+    /// file.
+    pub async fn check_component(
+        &self,
+        bytes: Bytes,
+        signature: Option<String>,
+        by: &str,
+    ) -> ComponentCheck {
+        self.versions.check_component(bytes, signature, by).await
+    }
+
+    /// Returns the versions of a plugin that can be made active, the one used last first; `None`
+    /// without such a plugin.
+    pub async fn versions(&self, name: &str) -> Result<Option<Vec<VersionEntry>>, InstallError> {
+        self.versions.versions(name).await
+    }
+
+    /// Returns the component of a version that is kept.
+    pub async fn component(&self, name: &str, digest: &str) -> Result<Option<Bytes>, InstallError> {
+        self.versions.component(name, digest).await
+    }
+
+    /// Returns whether this component ever was the active version of its plugin.
+    pub async fn was_active(&self, digest: &str) -> Result<bool, String> {
+        self.versions.was_active(digest).await
+    }
+
+    /// Takes the queue of versions to roll back; once in the life of a host.
+    pub fn withdrawer(&self) -> Option<Withdrawer> {
+        self.versions.withdrawer()
+    }
+
+    /// Pulls and verifies a version under this trust. Returns `None` when it is active already.
+    pub async fn stage_pull(
+        &self,
+        reference: &str,
+        name: &str,
+        trust: &PluginTrust,
+        by: &str,
+    ) -> Result<Option<StagedPlugin>, InstallError> {
+        self.versions.stage_pull(reference, name, trust, by).await
+    }
+
+    pub async fn check_settings_staged(
+        &self,
+        staged: &StagedPlugin,
+        settings: &Value,
+        service: Option<&ServiceFacts>,
+    ) -> Result<(), Vec<Fault>> {
+        self.versions
+            .check_settings_staged(staged, settings, service)
+            .await
+    }
+
+    /// Returns how much history a staged rule needs with these settings.
+    pub async fn look_back_staged(
+        &self,
+        staged: &StagedPlugin,
+        settings: &Value,
+    ) -> Result<Duration, PluginError> {
+        self.versions.look_back_staged(staged, settings).await
+    }
+
+    /// Puts policies, versions and trust into effect together. After an error everything is as it
+    /// was, except that versions activated before it stay when the control store fails in between.
+    pub async fn take_over(
+        &self,
+        policies: BTreeMap<String, PluginPolicy>,
+        trust: PluginTrust,
+        staged: Vec<StagedPlugin>,
+    ) -> Result<(), InstallError> {
+        self.versions.take_over(policies, trust, staged).await
     }
 }
 
-/// The engine, with compiled code kept in the folder, for components that are trusted.
+/// Makes the engine, with compiled code kept in the folder, for components that are trusted.
 fn compiler(
     folder: &Path,
     compiling: Compiling,
     runs_memory_bytes: Option<u64>,
     trust: &Arc<Trust>,
 ) -> Result<(Loader, Runner), SetupError> {
-    let engine = engine::pool::PluginEngine::start().map_err(SetupError::Engine)?;
+    let engine = PluginEngine::start().map_err(SetupError::Engine)?;
     let path = folder.join("compiled");
-    let cache = engine::cache::CompiledCache::open(&path)
-        .map_err(|source| SetupError::Folder { path, source })?;
-    let compiler = engine::compile::Compiler::new(engine.engine.clone(), cache, compiling);
+    let cache = CompiledCache::open(&path).map_err(|source| SetupError::Folder { path, source })?;
+    let compiler = Compiler::new(engine.engine.clone(), cache, compiling);
     let loader = Loader::new(&engine, compiler)
         .map_err(SetupError::Engine)?
         .with_trust(trust.clone());
     let memory = runs_memory_bytes.map_or_else(RunMemory::default, RunMemory::new);
     let evaluator = Evaluator::new(&folder.join("evaluator"));
     Ok((loader, Runner::new(&engine, memory, evaluator)))
-}
-
-/// The component of this digest, if it is part of this binary.
-pub fn bundled_component(digest: &str) -> Option<bytes::Bytes> {
-    let mut components = engine::bundled::bundled()
-        .plugins
-        .iter()
-        .map(|(_, bytes)| *bytes);
-    components
-        .find(|bytes| loader::digest(bytes) == digest)
-        .map(bytes::Bytes::from_static)
-}
-
-/// Names of the plugins that are part of this binary.
-pub fn bundled_names() -> impl Iterator<Item = &'static str> {
-    engine::bundled::bundled()
-        .plugins
-        .iter()
-        .map(|(name, _)| *name)
 }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio_util::sync::CancellationToken;
 
 pub use changes::CatalogError;
 pub use compile::{Defaults, RoutingEntries, maintenance_compile, matchers};
@@ -153,9 +154,22 @@ impl Registry {
         }
     }
 
-    /// Checks the services of the API again, after plugins came or went: those that could not run
-    /// may run now.
-    pub async fn recheck(&self) {
+    /// Checks the services of the API again after every swap of a plugin's version, however it came
+    /// about, until the shutdown: a service may run now that could not, or the other way round.
+    pub async fn follow_swaps(self, mut swaps: watch::Receiver<u64>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = swaps.changed() => if changed.is_err() { return },
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.recheck() => {}
+            }
+        }
+    }
+
+    async fn recheck(&self) {
         let _changing = self.inner.changing.lock().await;
         let state = self.state();
         let stored = state

@@ -115,9 +115,7 @@ impl ConfigReload {
     /// Takes over what waited for the start, and what came between the first reading and the watch.
     async fn begin(&mut self) {
         let trust = self.host.trust();
-        if self.sources.pull(&self.host, &trust).await {
-            self.registry.recheck().await;
-        }
+        self.sources.pull(&self.host, &trust).await;
         let folder = self.config_dir.clone();
         let found = tokio::task::spawn_blocking(move || ConfigFiles::read(&folder).digest()).await;
         if found.is_ok_and(|digest| digest != self.state.borrow().digest) {

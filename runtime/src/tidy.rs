@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "reload",
             "plugin_sources",
             "api",
+            "backtest",
             "registry",
             "monitoring",
             "alerts",
@@ -43,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "api",
         &[
+            "backtest",
             "reload",
             "registry",
             "monitoring",
@@ -65,6 +67,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("plugin_sources", &["registry", "plugin_host"]),
+    ("backtest", &["registry", "alerts", "store", "plugin_host"]),
     // Settings of the parts are read from the environment and checked by `config`.
     (
         "config",

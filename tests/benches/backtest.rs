@@ -9,15 +9,12 @@ mod host;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use extrack::alerts::backtest::{BacktestRun, ObservationPages, RuleRow, backtest};
 use extrack::alerts::history::{Reach, ServiceHistory};
-use extrack::alerts::ports::{PortError, PortResult};
+use extrack::backtest::{BacktestRun, PAGE, pages, simulate};
 use extrack::domain::{
-    AlertRule, History, LOCAL, Observation, Phases, Severity, Status, UnixMillis, Verdict,
+    AlertRule, History, LOCAL, Observation, Phases, Severity, Status, UnixMillis,
 };
-use extrack::plugin_host::{self, PluginHost, RuleCall};
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use extrack::plugin_host::{PluginHost, RuleCall};
 use serde_json::{Value, json};
 
 const START_MS: UnixMillis = 1_795_000_000_000;
@@ -37,7 +34,7 @@ fn main() {
 async fn measure() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let host = host::start_host(folder.path()).await;
-    let observations = Stored((1..=RUNS).map(observation).collect());
+    let observations: Vec<Observation> = (1..=RUNS).map(observation).collect();
     println!("backtest: {RUNS} observations of one service, one core");
     for (plugin, settings) in [
         (
@@ -64,15 +61,19 @@ async fn measure() {
             since_ms: START_MS,
             until_ms: i64::MAX,
         };
-        let mut row = Row {
-            row: host.rule_row(&version, &rule.service, &rule.settings),
-        };
+        let mut session = host.rule_session(&version, &rule.service, &rule.settings);
+        // Runs are numbered from 1.
+        let stored = pages(|after_run| {
+            let from = usize::try_from(after_run).unwrap_or(0).min(RUNS as usize);
+            let page = observations[from..].iter().take(PAGE).cloned().collect();
+            std::future::ready(Ok(page))
+        });
         let start = Instant::now();
-        let outcome = backtest(&run, &observations, &mut row, &|_| {})
+        let outcome = simulate(&run, stored, &mut session, &|_| {})
             .await
             .expect("it can be played");
         let in_a_row = outcome.evaluations as f64 / start.elapsed().as_secs_f64();
-        let fresh = fresh(&host, &rule, &observations.0[..2_000]).await;
+        let fresh = fresh(&host, &rule, &observations[..2_000]).await;
         println!(
             "  {plugin:<14} {in_a_row:>9.0} evaluations/s, {} alerts; in a fresh instance each {fresh:>9.0}/s, 1 : {:.1}",
             outcome.episodes.len(),
@@ -116,7 +117,7 @@ fn rule(plugin: &str, settings: Value) -> AlertRule {
         severity: Severity::Critical,
         channels: Vec::new(),
         is_routed: false,
-        life: Default::default(),
+        options: Default::default(),
         escalation: None,
     }
 }
@@ -145,51 +146,5 @@ fn observation(run: i64) -> Observation {
         metrics: Vec::new(),
         rate_limits: Vec::new(),
         missed: false,
-    }
-}
-
-struct Stored(Vec<Observation>);
-
-impl ObservationPages for Stored {
-    fn page<'a>(
-        &'a self,
-        _service: &'a str,
-        after_run: i64,
-        _between: (UnixMillis, UnixMillis),
-        limit: usize,
-    ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
-        // Runs are numbered from 1.
-        let from = usize::try_from(after_run).unwrap_or(0).min(self.0.len());
-        let page = self.0[from..].iter().take(limit).cloned().collect();
-        futures::future::ready(Ok(page)).boxed()
-    }
-
-    fn count<'a>(
-        &'a self,
-        _service: &'a str,
-        _between: (UnixMillis, UnixMillis),
-    ) -> BoxFuture<'a, PortResult<u64>> {
-        futures::future::ready(Ok(self.0.len() as u64)).boxed()
-    }
-}
-
-struct Row {
-    row: plugin_host::RuleRow,
-}
-
-impl RuleRow for Row {
-    fn evaluate(
-        &mut self,
-        history: Arc<dyn History>,
-        now_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<Verdict>> {
-        self.row
-            .evaluate(history, now_ms)
-            .map(|verdict| verdict.map_err(|error| PortError(error.to_string())))
-            .boxed()
-    }
-
-    fn is_impure(&self) -> bool {
-        self.row.is_impure()
     }
 }

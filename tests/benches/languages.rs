@@ -6,6 +6,7 @@
 #[path = "common/host.rs"]
 mod host;
 
+use extrack::plugin_host::InstallRequest;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -50,9 +51,13 @@ async fn empty_probes(nginx: &TargetServer) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let host = start_host(folder.path()).await;
     for (_, name, component) in &languages {
-        host.install(None, component.clone().into(), "bench")
-            .await
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        host.install(InstallRequest::component(
+            component.clone().into(),
+            None,
+            "bench",
+        ))
+        .await
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     let subjects = languages
         .each_ref()
@@ -153,9 +158,13 @@ async fn templates(nginx: &TargetServer) {
         let component = with_another_digest(component);
         let load = async |host: &extrack::plugin_host::PluginHost| {
             let started = Instant::now();
-            host.install(None, component.clone().into(), "bench")
-                .await
-                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            host.install(InstallRequest::component(
+                component.clone().into(),
+                None,
+                "bench",
+            ))
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
             started.elapsed()
         };
         let first = load(&host).await;

@@ -4,6 +4,7 @@
 #[path = "common/host.rs"]
 mod host;
 
+use extrack::plugin_host::InstallRequest;
 use extrack_tests::components;
 use host::{Quantiles, Subject, process, start_host};
 use serde_json::json;
@@ -25,9 +26,13 @@ fn main() {
 async fn measure() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let host = start_host(folder.path()).await;
-    host.install(None, components::guest("empty").into(), "bench")
-        .await
-        .expect("the empty probe is good");
+    host.install(InstallRequest::component(
+        components::guest("empty").into(),
+        None,
+        "bench",
+    ))
+    .await
+    .expect("the empty probe is good");
     let subject = Subject::new("empty", "http://127.0.0.1:1", json!({}));
     let mut calls = Vec::with_capacity(ROUNDS * CALLS_PER_ROUND);
     let mut starts = Vec::with_capacity(ROUNDS * STARTS_PER_ROUND);

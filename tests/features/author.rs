@@ -127,7 +127,7 @@ async fn a_new_probe_is_tested_run_timed_and_inspected() {
         0,
         &[
             "ok    the project's own tests",
-            "says_what_it_found_beside_what_it_wanted ... ok",
+            "names_the_value_found_beside_the_value_wanted ... ok",
             "dist/quota.wasm: probe quota 0.1.0",
             "tests/example.json is accepted",
             "tests/wrong-path.refused.json is refused",

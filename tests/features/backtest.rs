@@ -218,3 +218,51 @@ services:
     assert_eq!(api.list("/api/v1/alerts").await.len(), 3);
     assert_eq!(inbox.received("/hook").len(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backtested_rule_does_not_see_the_secrets_of_its_settings() {
+    let nginx = TargetServer::start().await;
+    let services = format!(
+        "services:\n  - {{name: Shop, baseUrl: \"{}\", healthEndpoint: /health, monitoring: {{interval: 1}}}}\n",
+        nginx.url()
+    );
+    let runtime = TestRuntime::builder()
+        .services(services)
+        .plugin("reveals.wasm", components::guest("rule-reveals"))
+        .start()
+        .await;
+    let api = runtime.api();
+    wait_for("some runs", PATIENCE, async || {
+        match api.sql_count("SELECT count(*) FROM observations").await {
+            0..3 => Err("fewer than three".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let backtest = async |token: &str| {
+        let file = folder.path().join("reveals.yaml");
+        let rule = format!(
+            "name: Reveals\ntype: rule-reveals\ntoken: {token}\nhalves: [s3cret-of, -the-rule]\n"
+        );
+        std::fs::write(&file, rule).unwrap();
+        let said = runtime
+            .cli([
+                "rule",
+                "backtest",
+                "--rule",
+                file.to_str().unwrap(),
+                "--since",
+                "1h",
+                "--json",
+            ])
+            .await;
+        serde_json::from_str::<Value>(&said.out).unwrap_or_else(|_| panic!("{said:?}"))
+    };
+    let report = backtest("s3cret-of-the-rule").await;
+    assert_eq!(
+        (&report["fired"], &report["impure"]),
+        (&json!(0), &json!(false)),
+        "{report}"
+    );
+}

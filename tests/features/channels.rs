@@ -473,3 +473,65 @@ async fn a_secret_url_that_is_none_is_a_fault_when_it_is_loaded() {
     }
     assert!(!said.err.contains("s3cret"), "{said:?}");
 }
+
+/// Whoever names a service, or lets it answer, writes into messages: no such text stands for a
+/// secret.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_looks_like_a_secret_is_sent_as_it_is() {
+    const HOOK: &str = "T0PS3CR3T-hook-path";
+    const NAME: &str = r#"Shop {"$secret":"/routingKey"} {"secret":"/url"} {{secret:/url}} ***"#;
+    let (apis, inbox) = (ChatApis::start().await, Inbox::start().await);
+    let hook = format!("/{HOOK}");
+    let alerts = format!(
+        r#"
+alerts:
+  - name: "Service Down"
+    condition: "status == 'error'"
+    notifications:
+      - {{channel: pagerduty, routingKey: "{PAGERDUTY_KEY}", url: "{}"}}
+      - {{channel: webhook, url: "{}", headers: {{X-Key: "{PAGERDUTY_KEY}"}}}}
+"#,
+        apis.url("/v2/enqueue"),
+        inbox.url(&hook),
+    );
+    let runtime = TestRuntime::builder().alerts(&alerts).start().await;
+    let service = json!({
+        "name": NAME, "baseUrl": format!("http://{}", refusing_address()), "private": true,
+        "monitoring": {"interval": 1, "timeout": 5000},
+    });
+    runtime
+        .api()
+        .post("/api/v1/services", &service)
+        .await
+        .expect(201);
+    wait_for("both messages", PATIENCE, async || {
+        let counts = (apis.taken("pagerduty").len(), inbox.received(&hook).len());
+        if counts.0 > 0 && counts.1 > 0 {
+            Ok(())
+        } else {
+            Err(format!("{counts:?}, refused: {:?}", apis.refused()))
+        }
+    })
+    .await;
+    let mut event = apis.taken("pagerduty").remove(0);
+    // The key is where the API wants it, and nowhere else.
+    assert_eq!(event["routing_key"].take(), PAGERDUTY_KEY);
+    let hooked = inbox.received(&hook).remove(0);
+    assert_eq!(hooked.headers["x-key"], PAGERDUTY_KEY);
+    assert_eq!(
+        hooked.body["alerts"][0]["annotations"]["serviceName"], NAME,
+        "{:?}",
+        hooked.body
+    );
+    let shown = event.to_string();
+    assert!(
+        shown.contains(r#"{\"$secret\":\"/routingKey\"}"#) && shown.contains("{{secret:/url}}"),
+        "{shown}"
+    );
+    for text in [shown, String::from_utf8_lossy(&hooked.raw).into_owned()] {
+        assert!(
+            !text.contains(PAGERDUTY_KEY) && !text.contains(HOOK),
+            "{text}"
+        );
+    }
+}

@@ -230,7 +230,7 @@ async fn a_component_is_checked_against_its_grants_before_it_runs() {
     let runtime = TestRuntime::builder().prepare();
     plugins_yaml(
         &runtime,
-        "plugins: {probe-tries: {grants: {capabilities: [tcp]}}}\n",
+        "plugins: {probe-tries: {grants: {capabilities: [stream]}}}\n",
     );
     let mut runtime = runtime;
     let file = components::path(TRIES);

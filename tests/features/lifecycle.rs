@@ -199,8 +199,8 @@ async fn an_acknowledgement_stops_the_escalation_over_a_restart_until_it_runs_ou
         let wanted = [
             "acknowledged: on it",
             "ran out",
-            "escalation `ops`, step 1: tells pager",
-            "step 2: tells boss",
+            "escalation `ops`, step 1: notifies pager",
+            "step 2: notifies boss",
         ];
         match wanted.iter().find(|wanted| !text.contains(**wanted)) {
             None => Ok(()),

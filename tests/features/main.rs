@@ -27,6 +27,7 @@ mod names;
 mod outage;
 mod plugins;
 mod probes;
+mod protocols;
 mod reach;
 mod reading;
 mod recordings;

@@ -138,7 +138,7 @@ services:
         assert!(files_with(&runtime.data().join("recordings"), secret).is_empty());
     }
     assert!(
-        recorded.contains("{{secret:/token}}") && recorded.contains("***"),
+        recorded.contains(r#"["x-token",[{"secret":"/token"}]]"#) && recorded.contains("***"),
         "{recorded}"
     );
     let recording: Value = serde_json::from_str(&recorded).unwrap();
@@ -274,9 +274,13 @@ services:
         .map(|byte| format!("{byte:02x}"))
         .collect::<String>();
     extrack_plugin::clock::now_ms();
+    let token = <extrack_plugin::settings::Secret as extrack_plugin::settings::Setting>::from_json(
+        r#"{"$secret": "/token"}"#,
+    )
+    .unwrap();
     let request = extrack_plugin::http::get(check.service.url("/state")).auth("default");
     let response = request
-        .header("x-token", "{{secret:/token}}")
+        .header("x-token", token)
         .header("x-request-id", id)
         .send()
         .unwrap();

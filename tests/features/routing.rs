@@ -48,6 +48,55 @@ alerts:
     )
 }
 
+/// What routing matches, templates and the webhook's JSON show as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_show_every_label_that_alerts_are_routed_by() {
+    let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
+    let services = format!(
+        r#"
+services:
+  - {{name: shop, baseUrl: "{}", healthEndpoint: "/shop", monitoring: {{interval: 1, timeout: 5000}},
+      tags: [b2c, eu], owner: shops, labels: {{team: payments}}}}
+"#,
+        vendor.url()
+    );
+    let alerts = format!(
+        r#"
+channels:
+  ops: {{channel: webhook, url: "{}", template: team}}
+route:
+  receiver: ops
+  groupWait: 0
+messageTemplates:
+  team:
+    text: "{{{{ alerts[0].labels.team }}}} {{{{ alerts[0].labels.tag }}}}"
+alerts:
+  - name: Down
+    condition: "status != 'healthy'"
+    severity: critical
+"#,
+        inbox.url("/ops")
+    );
+    vendor.set_status("/shop", 503);
+    let _runtime = TestRuntime::builder()
+        .services(&services)
+        .alerts(&alerts)
+        .start()
+        .await;
+    let message = wait_for("a message", PATIENCE, async || {
+        let message = inbox.received("/ops").into_iter().next();
+        message.ok_or_else(|| "none".to_owned())
+    })
+    .await;
+    let labels = json!({
+        "alertname": "Down", "service": "shop", "severity": "critical", "type": "REST",
+        "owner": "shops", "tag": "b2c,eu", "team": "payments",
+    });
+    assert_eq!(message.body["alerts"][0]["labels"], labels);
+    assert_eq!(message.body["commonLabels"], labels);
+    assert_eq!(message.body["message"], "payments b2c,eu");
+}
+
 /// Slugs of the alerts that a message calls firing.
 fn firing(message: &Value) -> Vec<String> {
     let alerts = message["alerts"]
@@ -350,7 +399,7 @@ async fn the_escalation_of_a_route_tells_others_when_nobody_comes() {
     assert!(
         history
             .to_string()
-            .contains("escalation `ladder`, step 1: tells boss"),
+            .contains("escalation `ladder`, step 1: notifies boss"),
         "{history:#}"
     );
     vendor.set_status("/shop", 200);

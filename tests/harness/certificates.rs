@@ -1,5 +1,7 @@
 //! An authority that signs certificates on the spot, good and bad ones.
 
+use std::path::{Path, PathBuf};
+
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 pub struct Authority {
@@ -11,6 +13,21 @@ pub struct Authority {
 pub struct Identity {
     pub certificate: String,
     pub key: String,
+}
+
+impl Identity {
+    /// Files for a server: the certificate and the key.
+    pub fn write_to(&self, folder: &Path) -> [PathBuf; 2] {
+        let files = [
+            ("certificate.pem", &self.certificate),
+            ("key.pem", &self.key),
+        ];
+        files.map(|(name, pem)| {
+            let path = folder.join(name);
+            std::fs::write(&path, pem).expect("the folder is ours");
+            path
+        })
+    }
 }
 
 impl Authority {

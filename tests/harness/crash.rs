@@ -163,11 +163,7 @@ pub async fn kill_often(most: usize, within: Duration) {
     // Each transition that is notified has its messages, one for each channel.
     let mut transitions = 0;
     for alert in api.list("/api/v1/alerts").await {
-        let detail = api
-            .get(&format!("/api/v1/alerts/{}", alert["id"]))
-            .await
-            .expect(200);
-        let count = |list: &str, key: &str, word: &str| {
+        let count = |detail: &Value, list: &str, key: &str, word: &str| {
             detail[list]
                 .as_array()
                 .unwrap()
@@ -175,15 +171,27 @@ pub async fn kill_often(most: usize, within: Duration) {
                 .filter(|item| item[key] == word)
                 .count()
         };
-        let fired = count("events", "to", "firing");
-        let resolved = count("events", "to", "resolved");
-        assert_eq!((fired, resolved), (1, 1), "{detail:#}");
-        assert_eq!(count("notifications", "status", "firing"), 2, "{detail:#}");
-        assert_eq!(
-            count("notifications", "status", "resolved"),
-            2,
-            "{detail:#}"
-        );
+        // Messages are made after the transition that they are about.
+        let detail = wait_for(
+            "two messages that it fires and two that it has ended",
+            DELIVERY,
+            async || {
+                let detail = api
+                    .get(&format!("/api/v1/alerts/{}", alert["id"]))
+                    .await
+                    .expect(200);
+                let made = ["firing", "resolved"]
+                    .map(|word| count(&detail, "notifications", "status", word));
+                if made == [2, 2] {
+                    Ok(detail)
+                } else {
+                    Err(format!("{detail:#}"))
+                }
+            },
+        )
+        .await;
+        let steps = ["firing", "resolved"].map(|word| count(&detail, "events", "to", word));
+        assert_eq!(steps, [1, 1], "{detail:#}");
         transitions += 2;
     }
     assert!(

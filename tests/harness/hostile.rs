@@ -89,11 +89,11 @@ impl Hostile {
   (data (i32.const 16) "1.0.0")
   (data (i32.const 32) "{{}}")
   (data (i32.const 40) "{name}")
-  ;; plugin-info: name, version, summary, settings-schema, wants
+  ;; plugin-info: name, version, summary, settings-schema; then wants, rule and attributes, of which there are none
   (data (i32.const 64) "\28\00\00\00\{length:02x}\00\00\00\10\00\00\00\05\00\00\00\28\00\00\00\{length:02x}\00\00\00\20\00\00\00\02\00\00\00\00\00\00\00\00\00\00\00")
-  ;; ok(observation) that is unhealthy for a reason: status at 8, failure at 12, its kind at 16, its text at 20
+  ;; ok(observation) that is unhealthy for a reason: status at 8, failure at 12, its kind at 16, its text at 28
   (data (i32.const 648) "\02")
-  (data (i32.const 652) "\01\00\00\00\05\00\00\00\28\00\00\00\{length:02x}\00\00\00")
+  (data (i32.const 652) "\01\00\00\00\05\00\00\00\00\00\00\00\00\00\00\00\28\00\00\00\{length:02x}\00\00\00")
   {fields}
   (func $give (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)
     (local $at i32)
@@ -107,7 +107,8 @@ impl Hostile {
     local.get $size
     {realloc})
   (func (export "external-tracking:plugin/description@0.2.0#describe") (result i32) {describe})
-  (func (export "external-tracking:plugin/description@0.2.0#check-settings") (param i32 i32) (result i32)
+  (func (export "external-tracking:plugin/description@0.2.0#check-settings")
+    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
     {check_settings})
   (func (export "external-tracking:plugin/probes@0.2.0#check") (param i32) (result i32) {check})
   (func (export "cabi_post_external-tracking:plugin/probes@0.2.0#check") (param i32) {post_return})

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::certificates::Identity;
 use crate::wait::PATIENCE;
 
 pub struct Mailbox {
@@ -26,11 +27,22 @@ pub struct Mail {
 
 impl Mailbox {
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Offers STARTTLS with that certificate.
+    pub async fn start_tls(identity: &Identity) -> Self {
+        Self::start_with(Some(identity)).await
+    }
+
+    async fn start_with(identity: Option<&Identity>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let files = identity.map(|identity| identity.write_to(folder.path()));
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/smtp_server.py");
         let mut process = Command::new(python().await)
             .arg(script)
             .arg(folder.path())
+            .args(files.iter().flatten())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -1,4 +1,4 @@
-//! From a core module, with the description of its interfaces in it, to a component.
+//! Encoding of a core module, with the description of its interfaces in it, as a component.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub fn encode(module: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Writes the component whole or not at all, and only when it differs from what is there, so that
-/// its time of change tells whether anything changed. Answers its size.
+/// its time of change shows whether anything changed. Returns its size.
 pub(crate) fn encode_file(module: &Path, component: &Path) -> Result<u64> {
     let bytes =
         std::fs::read(module).with_context(|| format!("cannot read `{}`", module.display()))?;

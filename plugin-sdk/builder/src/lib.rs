@@ -19,7 +19,7 @@ pub use toolchain::Toolchain;
 /// own interfaces alone.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What to build.
+/// Plugins to build.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// `Cargo.toml` of a package or of a workspace of plugins, or the folder that holds it.
@@ -31,12 +31,12 @@ pub struct Request {
     pub target_dir: PathBuf,
     /// Cargo profile, normally `release`.
     pub profile: String,
-    /// Is told each step, one line of text a step.
+    /// Called with each step, one line of text a step.
     pub progress: fn(&str),
 }
 
 impl Request {
-    /// Everything in `manifest`, as a release, telling its steps on standard error.
+    /// Builds everything in `manifest`, as a release, and writes its steps to standard error.
     pub fn new(manifest: impl Into<PathBuf>, target_dir: impl Into<PathBuf>) -> Self {
         Self {
             manifest: manifest.into(),

@@ -22,7 +22,7 @@ pub enum Language {
     Python,
 }
 
-/// In the order they are looked for.
+/// Files that mark a project, in the order they are looked for.
 const RECOGNISED: [(&str, Language); 3] = [
     ("Cargo.toml", Language::Rust),
     ("package.json", Language::JavaScript),
@@ -49,7 +49,7 @@ pub struct Project {
 }
 
 impl Project {
-    /// Fails where no known project lies, and says what one looks like.
+    /// Fails in a folder without a known project, and names the files that mark one.
     pub fn find(folder: &Path) -> Result<Self> {
         let folder = folder
             .canonicalize()
@@ -93,9 +93,9 @@ impl Project {
         self.language
     }
 
-    /// Gets the tools that are missing, builds, and answers with the components, in the order of
-    /// their names. What the tools say goes to standard error as it comes; `progress` is told
-    /// each step, a line a step.
+    /// Gets the tools that are missing, builds, and returns the components, in the order of their
+    /// names. The output of the tools goes to standard error at once; `progress` is called with each
+    /// step, a line a step.
     pub fn build(&self, progress: fn(&str)) -> Result<Vec<PathBuf>> {
         let started = SystemTime::now();
         match self.language {
@@ -125,7 +125,7 @@ impl Project {
     }
 }
 
-/// Those written since the build began; all there are, when it left them as they were.
+/// Returns the components written since the build began; all of them, when it changed none.
 fn components(dist: &Path, started: SystemTime) -> Result<Vec<PathBuf>> {
     let Ok(entries) = std::fs::read_dir(dist) else {
         return Ok(Vec::new());

@@ -115,7 +115,7 @@ fn compilers(path: &OsStr) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Beside the compiler, as both rustup and Debian install it.
+/// Finds cargo beside the compiler, where both rustup and Debian install it.
 fn cargo_of(rustc: &Path) -> PathBuf {
     let beside = rustc.with_file_name(executable("cargo"));
     if beside.is_file() {

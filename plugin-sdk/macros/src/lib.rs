@@ -13,9 +13,10 @@ use crate::plugin::Kind;
 /// `fn(&Check)` will do.
 ///
 /// Name, version and summary come from the package, unless `name = ".."`, `version = ".."` or
-/// `summary = ".."` is given. `check_settings = function` adds a `fn(&Settings) -> Vec<Fault>` to
-/// the checks of the schema. `wants(host = "..", credential = "..", capability = "..")` asks the
-/// operator for more than the service itself.
+/// `summary = ".."` is given. `check_settings = function` adds a `fn(&Settings) -> Vec<Fault>`, or a
+/// `fn(&Settings, Option<&Service>) -> Vec<Fault>`, to the checks of the schema. `wants(host = "..",
+/// credential = "..", capability = "..", feature = "..")` asks the operator for more than the
+/// service itself, and the host for a feature that the plugin can't work without.
 #[proc_macro_attribute]
 pub fn probe(arguments: TokenStream, item: TokenStream) -> TokenStream {
     plugin::expand(Kind::Probe, arguments.into(), item.into())
@@ -24,8 +25,10 @@ pub fn probe(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Makes a rule of a function `fn(&Evaluation, &Settings) -> impl rule::Outcome`. `look_back =
-/// function` names a `fn(&Settings) -> Duration` that says how much history the rule needs; without
-/// it, only the latest observation. The rest is as for [`macro@probe`].
+/// function` names a `fn(&Settings) -> Duration` that returns how much history the rule needs;
+/// without it, only the latest observation. `over_time = true` is for a rule that depends on the
+/// time that has passed: it is evaluated although no observation arrives. The rest is as for
+/// [`macro@probe`].
 #[proc_macro_attribute]
 pub fn rule(arguments: TokenStream, item: TokenStream) -> TokenStream {
     plugin::expand(Kind::Rule, arguments.into(), item.into())
@@ -51,13 +54,18 @@ pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Reads a struct with named fields, or an enum of bare names, from settings, and writes its JSON
-/// Schema.
+/// Reads a struct with named fields or an enum from settings, and writes its JSON Schema.
 ///
-/// A doc comment is a description. Names become `camelCase`. On a field, `#[setting(..)]` takes
-/// `default = LITERAL` (read as if it stood in the settings), `default` alone (the type's own),
-/// `min`, `max`, `name = ".."`, `secret`, `url` (what is no URL is a fault when it is saved, of a
-/// secret too), and `host` (whoever writes it allows the plugin to reach what it names).
+/// A doc comment is a description. Names become `camelCase`. An enum of bare names is a text; one
+/// whose variants have fields, marked `#[setting(tag = "type")]`, is an object whose key `type` names
+/// the variant. Fields may be of any type that implements `Setting`: other structs and enums, `Vec`,
+/// `BTreeMap<String, _>`, `Option`.
+///
+/// On a field, `#[setting(..)]` takes `default = LITERAL` (read as if the settings had it),
+/// `default` alone (the type's own), `min` and `max` of a number, `min_size` and `max_size` of a
+/// text, list or map, `pattern = ".."` (a regular expression, which the host checks), `name = ".."`,
+/// `secret`, `url` (a text that is no URL is a fault when it is saved, of a secret too), `host` (the
+/// plugin may reach the named host), `port` and `mail`.
 #[proc_macro_derive(Settings, attributes(setting))]
 pub fn settings(item: TokenStream) -> TokenStream {
     settings::expand(item.into())

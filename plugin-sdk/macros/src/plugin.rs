@@ -6,7 +6,9 @@ use quote::{format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, FnArg, Ident, ItemFn, LitStr, Path, Result, Token, Type, parenthesized};
+use syn::{
+    Error, Expr, FnArg, Ident, ItemFn, LitBool, LitStr, Path, Result, Token, Type, parenthesized,
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -34,6 +36,7 @@ struct Arguments {
     summary: Option<Expr>,
     check_settings: Option<Path>,
     look_back: Option<Path>,
+    over_time: Option<LitBool>,
     wants: Vec<(Ident, LitStr)>,
 }
 
@@ -57,8 +60,9 @@ impl Parse for Arguments {
                     "summary" => arguments.summary = Some(input.parse()?),
                     "check_settings" => arguments.check_settings = Some(input.parse()?),
                     "look_back" => arguments.look_back = Some(input.parse()?),
+                    "over_time" => arguments.over_time = Some(input.parse()?),
                     other => {
-                        let known = "`name`, `version`, `summary`, `check_settings`, `look_back`, `wants(..)`";
+                        let known = "`name`, `version`, `summary`, `check_settings`, `look_back`, `over_time`, `wants(..)`";
                         return Err(Error::new(
                             key.span(),
                             format!("`{other}` is not known here; known are {known}"),
@@ -86,10 +90,11 @@ impl Parse for Want {
             "host" => "Host",
             "credential" => "Credential",
             "capability" => "Capability",
+            "feature" => "Feature",
             _ => {
                 return Err(Error::new(
                     key.span(),
-                    "wants are `host`, `credential` or `capability`",
+                    "wants are `host`, `credential`, `capability` or `feature`",
                 ));
             }
         };
@@ -101,16 +106,35 @@ impl Parse for Want {
     }
 }
 
+impl Arguments {
+    /// Fails where an argument is given that only rules have.
+    fn check(&self, kind: Kind) -> Result<()> {
+        if kind == Kind::Rule {
+            return Ok(());
+        }
+        if let Some(path) = &self.look_back {
+            return Err(Error::new(path.span(), "only a rule looks back"));
+        }
+        match &self.over_time {
+            Some(flag) => Err(Error::new(
+                flag.span(),
+                "only a rule is evaluated over time",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
 pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let arguments: Arguments = syn::parse2(arguments)?;
     let function: ItemFn = syn::parse2(item)?;
-    if let (Some(path), false) = (&arguments.look_back, kind == Kind::Rule) {
-        return Err(Error::new(path.span(), "only a rule looks back"));
-    }
+    arguments.check(kind)?;
     let settings = settings_type(kind, &function)?;
     let about = about(&arguments);
     let check_settings = match &arguments.check_settings {
-        Some(path) => quote!(#path(settings)),
+        Some(path) => {
+            quote!(::extrack_plugin::export::SettingsCheck::check(#path, settings, service))
+        }
         None => quote!(::std::vec::Vec::new()),
     };
     let implementation = implementation(kind, &function.sig.ident, settings.is_some(), &arguments);
@@ -118,23 +142,7 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> R
         || quote!(::extrack_plugin::settings::NoSettings),
         |settings| quote!(#settings),
     );
-    let (exports, export) = match kind {
-        Kind::Probe => ("probes", "probe::export_probe"),
-        Kind::Rule => ("rules", "rule::export_rule"),
-        Kind::Notifier => ("notifiers", "notifier::export_notifier"),
-        Kind::Webhook => ("webhooks", "webhook::export_webhook"),
-    };
-    let exports = format_ident!("{exports}");
-    let export: Path = syn::parse_str(&format!("::extrack_plugin::wit::{export}"))?;
-    let world: Path = syn::parse_str(&format!(
-        "::extrack_plugin::wit::{}",
-        match kind {
-            Kind::Probe => "probe",
-            Kind::Rule => "rule",
-            Kind::Notifier => "notifier",
-            Kind::Webhook => "webhook",
-        }
-    ))?;
+    let exports = exports(kind);
     Ok(quote! {
         #function
 
@@ -146,8 +154,11 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> R
             type Settings = #settings;
             const ABOUT: ::extrack_plugin::export::About = #about;
 
-            fn check_settings(settings: &Self::Settings) -> ::std::vec::Vec<::extrack_plugin::settings::Fault> {
-                let _ = settings;
+            fn check_settings(
+                settings: &Self::Settings,
+                service: ::std::option::Option<&::extrack_plugin::probe::Service>,
+            ) -> ::std::vec::Vec<::extrack_plugin::settings::Fault> {
+                let _ = (settings, service);
                 #check_settings
             }
         }
@@ -157,16 +168,31 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> R
         // Off WebAssembly nothing calls the plugin; its functions are used all the same.
         const _: fn() -> ::extrack_plugin::wit::types::PluginInfo = ::extrack_plugin::export::describe::<ExtrackPlugin>;
 
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            type Exported = ::extrack_plugin::export::#exports::Adapter<ExtrackPlugin>;
-            ::extrack_plugin::wit::description::export_description!(Exported with_types_in ::extrack_plugin::wit::description);
-            #export!(Exported with_types_in #world);
-        };
+        #exports
     })
 }
 
-/// What `describe` will say.
+/// Exports of the plugin on WebAssembly.
+fn exports(kind: Kind) -> TokenStream {
+    let (interface, world) = match kind {
+        Kind::Probe => ("probes", "probe"),
+        Kind::Rule => ("rules", "rule"),
+        Kind::Notifier => ("notifiers", "notifier"),
+        Kind::Webhook => ("webhooks", "webhook"),
+    };
+    let (interface, world) = (format_ident!("{interface}"), format_ident!("{world}"));
+    let export = format_ident!("export_{world}");
+    quote! {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Exported = ::extrack_plugin::export::#interface::Adapter<ExtrackPlugin>;
+            ::extrack_plugin::wit::description::export_description!(Exported with_types_in ::extrack_plugin::wit::description);
+            ::extrack_plugin::wit::#world::#export!(Exported with_types_in ::extrack_plugin::wit::#world);
+        };
+    }
+}
+
+/// Description of the plugin, for `describe`.
 fn about(arguments: &Arguments) -> TokenStream {
     let or_package = |given: &Option<Expr>, variable: &str| match given {
         Some(given) => quote!(#given),
@@ -179,17 +205,19 @@ fn about(arguments: &Arguments) -> TokenStream {
         .wants
         .iter()
         .map(|(kind, name)| quote!(::extrack_plugin::export::Want::#kind(::std::string::String::from(#name))));
+    let over_time = arguments.over_time.as_ref().is_some_and(|flag| flag.value);
     quote! {
         ::extrack_plugin::export::About {
             name: #name,
             version: #version,
             summary: #summary,
             wants: || ::std::vec![#(#wants),*],
+            over_time: #over_time,
         }
     }
 }
 
-/// The kind's own trait, calling the author's function.
+/// Implements the kind's own trait by a call of the author's function.
 fn implementation(
     kind: Kind,
     function: &Ident,
@@ -201,66 +229,69 @@ fn implementation(
     } else {
         quote!(#function(subject))
     };
-    match kind {
-        Kind::Probe => quote! {
-            impl ::extrack_plugin::export::Probe for ExtrackPlugin {
-                fn check(
-                    subject: &::extrack_plugin::probe::Check,
-                    settings: &<Self as ::extrack_plugin::export::Plugin>::Settings,
-                ) -> ::std::result::Result<::extrack_plugin::probe::Observation, ::extrack_plugin::probe::Stop> {
-                    let _ = settings;
-                    ::extrack_plugin::probe::Outcome::into_result(#call)
-                }
-            }
-        },
-        Kind::Rule => {
-            let look_back = match &arguments.look_back {
-                Some(path) => quote!(#path(settings)),
-                None => quote!(::std::time::Duration::ZERO),
-            };
-            quote! {
-                impl ::extrack_plugin::export::Rule for ExtrackPlugin {
-                    fn look_back(settings: &<Self as ::extrack_plugin::export::Plugin>::Settings) -> ::std::time::Duration {
-                        let _ = settings;
-                        #look_back
-                    }
+    let (module, trait_name, method, subject, answer, error) = match kind {
+        Kind::Probe => ("probe", "Probe", "check", "Check", "Observation", "Stop"),
+        Kind::Rule => (
+            "rule",
+            "Rule",
+            "evaluate",
+            "Evaluation",
+            "Verdict",
+            "RuleError",
+        ),
+        Kind::Notifier => (
+            "notifier",
+            "Notifier",
+            "notify",
+            "Notification",
+            "Receipt",
+            "NotifyError",
+        ),
+        Kind::Webhook => (
+            "webhook",
+            "Webhook",
+            "receive",
+            "Delivery",
+            "Reception",
+            "Reject",
+        ),
+    };
+    let [module, trait_name, method, subject, answer, error] =
+        [module, trait_name, method, subject, answer, error].map(|name| format_ident!("{name}"));
+    let body = match kind {
+        Kind::Notifier => call,
+        _ => quote!(::extrack_plugin::#module::Outcome::into_result(#call)),
+    };
+    let look_back = (kind == Kind::Rule).then(|| look_back(arguments));
+    quote! {
+        impl ::extrack_plugin::export::#trait_name for ExtrackPlugin {
+            #look_back
 
-                    fn evaluate(
-                        subject: &::extrack_plugin::rule::Evaluation,
-                        settings: &<Self as ::extrack_plugin::export::Plugin>::Settings,
-                    ) -> ::std::result::Result<::extrack_plugin::rule::Verdict, ::extrack_plugin::rule::RuleError> {
-                        let _ = settings;
-                        ::extrack_plugin::rule::Outcome::into_result(#call)
-                    }
-                }
+            fn #method(
+                subject: &::extrack_plugin::#module::#subject,
+                settings: &<Self as ::extrack_plugin::export::Plugin>::Settings,
+            ) -> ::std::result::Result<::extrack_plugin::#module::#answer, ::extrack_plugin::#module::#error> {
+                let _ = settings;
+                #body
             }
         }
-        Kind::Webhook => quote! {
-            impl ::extrack_plugin::export::Webhook for ExtrackPlugin {
-                fn receive(
-                    subject: &::extrack_plugin::webhook::Delivery,
-                    settings: &<Self as ::extrack_plugin::export::Plugin>::Settings,
-                ) -> ::std::result::Result<::extrack_plugin::webhook::Reception, ::extrack_plugin::webhook::Reject> {
-                    let _ = settings;
-                    ::extrack_plugin::webhook::Outcome::into_result(#call)
-                }
-            }
-        },
-        Kind::Notifier => quote! {
-            impl ::extrack_plugin::export::Notifier for ExtrackPlugin {
-                fn notify(
-                    subject: &::extrack_plugin::notifier::Notification,
-                    settings: &<Self as ::extrack_plugin::export::Plugin>::Settings,
-                ) -> ::std::result::Result<::extrack_plugin::notifier::Receipt, ::extrack_plugin::notifier::NotifyError> {
-                    let _ = settings;
-                    #call
-                }
-            }
-        },
     }
 }
 
-/// The type behind the reference in the second parameter; none without one.
+fn look_back(arguments: &Arguments) -> TokenStream {
+    let look_back = match &arguments.look_back {
+        Some(path) => quote!(#path(settings)),
+        None => quote!(::std::time::Duration::ZERO),
+    };
+    quote! {
+        fn look_back(settings: &<Self as ::extrack_plugin::export::Plugin>::Settings) -> ::std::time::Duration {
+            let _ = settings;
+            #look_back
+        }
+    }
+}
+
+/// Returns the type behind the reference in the second parameter; none without one.
 fn settings_type(kind: Kind, function: &ItemFn) -> Result<Option<Type>> {
     let wanted = format!(
         "a plugin's function takes `{}`, and `&Settings` if it has settings",

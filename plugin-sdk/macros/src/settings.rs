@@ -1,13 +1,21 @@
 //! `#[derive(Settings)]`: a schema put together from constant pieces, and a reader that asks for
 //! each key once.
 
+mod options;
+mod text;
+mod types;
+
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, ExprLit, ExprUnary, Field, Fields, GenericArgument,
-    Ident, Lit, LitStr, Meta, PathArguments, Result, Type, UnOp, Variant,
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, Ident, Lit, LitStr, Meta,
+    Result, Type, Variant,
 };
+
+use options::Options;
+use text::{camel_case, json_text, lower_camel_case};
+use types::{inner_of_option, is_unsigned, largest, last_name};
 
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
@@ -17,12 +25,18 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
             "settings can't have parameters",
         ));
     }
-    let (schema, read, absent) = match &input.data {
+    let Parts { schema, read } = match &input.data {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => structure(&fields.named.iter().collect::<Vec<_>>())?,
             other => return Err(Error::new(other.span(), "settings need named fields")),
         },
-        Data::Enum(data) => names(&data.variants.iter().collect::<Vec<_>>())?,
+        Data::Enum(data) => {
+            let variants = data.variants.iter().collect::<Vec<_>>();
+            match Options::read(&input.attrs)?.tag {
+                Some(tag) => alternatives(&tag.value(), &variants)?,
+                None => names(&variants)?,
+            }
+        }
         Data::Union(data) => {
             return Err(Error::new(
                 data.union_token.span(),
@@ -44,76 +58,58 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
             ) -> ::std::option::Option<Self> {
                 #read
             }
-
-            #absent
         }
     })
 }
 
-/// What `#[setting(..)]` says.
-#[derive(Default)]
-struct Options {
-    name: Option<LitStr>,
-    /// JSON text.
-    default: Option<String>,
-    default_of_type: bool,
-    min: Option<String>,
-    max: Option<String>,
-    secret: bool,
-    url: bool,
-    /// What stands behind `x-host`, as JSON.
-    host: Option<&'static str>,
-    port: bool,
-    mail: bool,
+/// Bodies of the two functions of `Setting`.
+struct Parts {
+    schema: TokenStream,
+    read: TokenStream,
 }
 
-impl Options {
-    fn read(attributes: &[Attribute]) -> Result<Self> {
-        let mut options = Self::default();
-        for attribute in attributes
-            .iter()
-            .filter(|attribute| attribute.path().is_ident("setting"))
-        {
-            attribute.parse_nested_meta(|meta| {
-                let Some(key) = meta.path.get_ident().map(Ident::to_string) else {
-                    return Err(meta.error("wanted a name"));
-                };
-                match key.as_str() {
-                    "name" => options.name = Some(meta.value()?.parse()?),
-                    "secret" => options.secret = true,
-                    "url" => options.url = true,
-                    "host" if !meta.input.peek(syn::Token![=]) => options.host = Some("true"),
-                    "host" => {
-                        let form: LitStr = meta.value()?.parse()?;
-                        if form.value() != "url" {
-                            return Err(Error::new(form.span(), "known is `host = \"url\"`"));
-                        }
-                        options.host = Some("\"url\"");
-                    }
-                    "port" => options.port = true,
-                    "mail" => options.mail = true,
-                    "default" if !meta.input.peek(syn::Token![=]) => options.default_of_type = true,
-                    "default" => options.default = Some(json_literal(&meta.value()?.parse()?)?),
-                    "min" => options.min = Some(number(&meta.value()?.parse()?)?),
-                    "max" => options.max = Some(number(&meta.value()?.parse()?)?),
-                    _ => {
-                        return Err(meta.error(
-                            "known are `default`, `min`, `max`, `name`, `secret`, `host`, `port`, `mail` and `url`",
-                        ));
-                    }
-                }
-                Ok(())
-            })?;
-        }
-        Ok(options)
-    }
+fn structure(fields: &[&Field]) -> Result<Parts> {
+    let Object {
+        schema,
+        reads,
+        bindings,
+    } = object(fields, None)?;
+    Ok(Parts {
+        schema: quote! {
+            let mut schema = ::std::string::String::new();
+            #schema
+            schema
+        },
+        read: quote! {
+            let mut object = ::extrack_plugin::settings::Object::open(value, place, faults)?;
+            #(#reads)*
+            object.close(faults);
+            ::std::option::Option::Some(Self { #(#bindings: #bindings?),* })
+        },
+    })
 }
 
-fn structure(fields: &[&Field]) -> Result<(TokenStream, TokenStream, TokenStream)> {
+/// An object with a key for each field.
+struct Object {
+    /// Statements that append to `schema`.
+    schema: TokenStream,
+    /// Statements that read each field from `object` into a variable of its name.
+    reads: Vec<TokenStream>,
+    bindings: Vec<Ident>,
+}
+
+/// `tag` is a key with its only value.
+fn object(fields: &[&Field], tag: Option<(&str, &str)>) -> Result<Object> {
     let mut pieces = Vec::new();
     let mut reads = Vec::new();
     let mut bindings = Vec::new();
     let mut required = Vec::new();
+    let mut start = String::from("{\"type\":\"object\",\"properties\":{");
+    if let Some((key, value)) = tag {
+        let key = json_text(key);
+        start.push_str(&format!("{key}:{{\"const\":{}}}", json_text(value)));
+        required.push(key);
+    }
     for (index, field) in fields.iter().enumerate() {
         let Some(ident) = &field.ident else {
             return Err(Error::new(field.span(), "settings need named fields"));
@@ -134,9 +130,9 @@ fn structure(fields: &[&Field]) -> Result<(TokenStream, TokenStream, TokenStream
         if !is_optional {
             required.push(json_text(&key));
         }
-        let comma = if index == 0 { "" } else { "," };
+        let comma = if index == 0 && tag.is_none() { "" } else { "," };
         let head = format!("{comma}{}:", json_text(&key));
-        let keywords = keywords(&options, &description(&field.attrs));
+        let keywords = keywords(&options, &description(&field.attrs), inner);
         let ty = &field.ty;
         pieces.push(quote! {
             schema.push_str(#head);
@@ -145,25 +141,76 @@ fn structure(fields: &[&Field]) -> Result<(TokenStream, TokenStream, TokenStream
             );
         });
         reads.push(read_field(ident, &key, ty, &options)?);
-        bindings.push(ident);
+        bindings.push(ident.clone());
     }
     let tail = format!(
         "}},\"required\":[{}],\"additionalProperties\":false}}",
         required.join(",")
     );
-    let schema = quote! {
-        let mut schema = ::std::string::String::from("{\"type\":\"object\",\"properties\":{");
-        #(#pieces)*
-        schema.push_str(#tail);
-        schema
-    };
-    let read = quote! {
-        let mut object = ::extrack_plugin::settings::Object::open(value, place, faults)?;
-        #(#reads)*
-        object.close(faults);
-        ::std::option::Option::Some(Self { #(#bindings: #bindings?),* })
-    };
-    Ok((schema, read, quote!()))
+    Ok(Object {
+        schema: quote! {
+            schema.push_str(#start);
+            #(#pieces)*
+            schema.push_str(#tail);
+        },
+        reads,
+        bindings,
+    })
+}
+
+/// An enum whose variants have fields: an object whose key `tag` names the variant.
+fn alternatives(tag: &str, variants: &[&Variant]) -> Result<Parts> {
+    let mut schemas = Vec::new();
+    let mut arms = Vec::new();
+    let mut names = Vec::new();
+    for (index, variant) in variants.iter().enumerate() {
+        let fields: Vec<&Field> = match &variant.fields {
+            Fields::Named(fields) => fields.named.iter().collect(),
+            Fields::Unit => Vec::new(),
+            Fields::Unnamed(fields) => {
+                return Err(Error::new(fields.span(), "settings need named fields"));
+            }
+        };
+        let name = variant_name(variant)?;
+        let Object {
+            schema,
+            reads,
+            bindings,
+        } = object(&fields, Some((tag, &name)))?;
+        let comma = if index == 0 { "" } else { "," };
+        schemas.push(quote! {
+            schema.push_str(#comma);
+            #schema
+        });
+        let ident = &variant.ident;
+        arms.push(quote! {
+            ::std::option::Option::Some(#name) => {
+                #(#reads)*
+                object.close(faults);
+                ::std::option::Option::Some(Self::#ident { #(#bindings: #bindings?),* })
+            }
+        });
+        names.push(name);
+    }
+    let wanted = format!("one of `{}`", names.join("`, `"));
+    Ok(Parts {
+        schema: quote! {
+            let mut schema = ::std::string::String::from("{\"oneOf\":[");
+            #(#schemas)*
+            schema.push_str("]}");
+            schema
+        },
+        read: quote! {
+            let mut object = ::extrack_plugin::settings::Object::open(value, place, faults)?;
+            match object.tag(#tag) {
+                #(#arms)*
+                _ => {
+                    object.wrong_tag(#tag, #wanted, faults);
+                    ::std::option::Option::None
+                }
+            }
+        },
+    })
 }
 
 fn read_field(ident: &Ident, key: &str, ty: &Type, options: &Options) -> Result<TokenStream> {
@@ -179,7 +226,13 @@ fn read_field(ident: &Ident, key: &str, ty: &Type, options: &Options) -> Result<
         }
     };
     let (min, max) = (limit(&options.min)?, limit(&options.max)?);
-    let limits = quote!(::extrack_plugin::settings::Limits { min: #min, max: #max });
+    let (min_size, max_size) = (optional(options.min_size), optional(options.max_size));
+    let limits = quote!(::extrack_plugin::settings::Limits {
+        min: #min,
+        max: #max,
+        min_size: #min_size,
+        max_size: #max_size,
+    });
     let default = match &options.default {
         Some(text) => quote!(::std::option::Option::Some(#text)),
         None => quote!(::std::option::Option::None),
@@ -195,8 +248,15 @@ fn read_field(ident: &Ident, key: &str, ty: &Type, options: &Options) -> Result<
     })
 }
 
-/// The keywords that a field adds to its type's schema: JSON members, each with a comma behind it.
-fn keywords(options: &Options, description: &str) -> String {
+fn optional(size: Option<u64>) -> TokenStream {
+    match size {
+        Some(size) => quote!(::std::option::Option::Some(#size)),
+        None => quote!(::std::option::Option::None),
+    }
+}
+
+/// Keywords that a field adds to its type's schema: JSON members, each with a comma behind it.
+fn keywords(options: &Options, description: &str, ty: &Type) -> String {
     let mut keywords = String::new();
     let mut push = |name: &str, value: &str| keywords.push_str(&format!("\"{name}\":{value},"));
     if !description.is_empty() {
@@ -211,6 +271,20 @@ fn keywords(options: &Options, description: &str) -> String {
     if let Some(max) = &options.max {
         push("maximum", max);
     }
+    let counted = match last_name(ty).as_deref() {
+        Some("Vec" | "Secrets") => "Items",
+        Some("BTreeMap") => "Properties",
+        _ => "Length",
+    };
+    if let Some(size) = options.min_size {
+        push(&format!("min{counted}"), &size.to_string());
+    }
+    if let Some(size) = options.max_size {
+        push(&format!("max{counted}"), &size.to_string());
+    }
+    if let Some(pattern) = &options.pattern {
+        push("pattern", &json_text(&pattern.value()));
+    }
     if options.url {
         push("format", "\"uri\"");
     }
@@ -223,27 +297,21 @@ fn keywords(options: &Options, description: &str) -> String {
     if options.mail {
         push("x-mail", "true");
     }
-    if options.secret {
-        push("x-secret", "true");
-    }
     keywords
 }
 
-fn names(variants: &[&Variant]) -> Result<(TokenStream, TokenStream, TokenStream)> {
+fn names(variants: &[&Variant]) -> Result<Parts> {
     let mut texts = Vec::new();
     let mut paths = Vec::new();
     for variant in variants {
         if !matches!(variant.fields, Fields::Unit) {
             return Err(Error::new(
                 variant.span(),
-                "an enum of settings has bare names; write `Setting` by hand for others",
+                "an enum of settings has bare names; with fields, name the key that tells its variants apart: \
+                 `#[setting(tag = \"type\")]`",
             ));
         }
-        let options = Options::read(&variant.attrs)?;
-        texts.push(options.name.map_or_else(
-            || lower_camel_case(&variant.ident.to_string()),
-            |name| name.value(),
-        ));
+        texts.push(variant_name(variant)?);
         paths.push(&variant.ident);
     }
     let listed: Vec<String> = texts.iter().map(|text| json_text(text)).collect();
@@ -256,10 +324,21 @@ fn names(variants: &[&Variant]) -> Result<(TokenStream, TokenStream, TokenStream
         };
         faults.expect(found, value, place, #wanted)
     };
-    Ok((quote!(::std::string::String::from(#schema)), read, quote!()))
+    Ok(Parts {
+        schema: quote!(::std::string::String::from(#schema)),
+        read,
+    })
 }
 
-/// The doc comment as one paragraph.
+fn variant_name(variant: &Variant) -> Result<String> {
+    let options = Options::read(&variant.attrs)?;
+    Ok(options.name.map_or_else(
+        || lower_camel_case(&variant.ident.to_string()),
+        |name| name.value(),
+    ))
+}
+
+/// Joins a doc comment to one paragraph.
 fn description(attributes: &[Attribute]) -> String {
     let mut lines = Vec::new();
     for attribute in attributes {
@@ -276,136 +355,9 @@ fn description(attributes: &[Attribute]) -> String {
     lines.join(" ").trim().to_owned()
 }
 
-fn inner_of_option(ty: &Type) -> Option<&Type> {
-    let Type::Path(path) = ty else { return None };
-    let last = path
-        .path
-        .segments
-        .last()
-        .filter(|segment| segment.ident == "Option")?;
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
-        return None;
-    };
-    match arguments.args.first()? {
-        GenericArgument::Type(inner) => Some(inner),
-        _ => None,
-    }
-}
-
-fn type_name(ty: &Type) -> Option<String> {
-    let Type::Path(path) = ty else { return None };
-    path.path.get_ident().map(Ident::to_string)
-}
-
-fn is_unsigned(ty: &Type) -> bool {
-    type_name(ty).is_some_and(|name| ["u8", "u16", "u32", "u64"].contains(&name.as_str()))
-}
-
-fn largest(ty: &Type) -> Option<&'static str> {
-    match type_name(ty)?.as_str() {
-        "u8" => Some("255"),
-        "u16" => Some("65535"),
-        "u32" => Some("4294967295"),
-        _ => None,
-    }
-}
-
-fn json_literal(expression: &Expr) -> Result<String> {
-    match expression {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(text),
-            ..
-        }) => Ok(json_text(&text.value())),
-        Expr::Lit(ExprLit {
-            lit: Lit::Bool(flag),
-            ..
-        }) => Ok(flag.value.to_string()),
-        other => number(other),
-    }
-}
-
-fn number(expression: &Expr) -> Result<String> {
-    match expression {
-        Expr::Lit(ExprLit {
-            lit: Lit::Int(number),
-            ..
-        }) => Ok(number.base10_digits().to_owned()),
-        Expr::Lit(ExprLit {
-            lit: Lit::Float(number),
-            ..
-        }) => Ok(number.base10_digits().to_owned()),
-        Expr::Unary(ExprUnary {
-            op: UnOp::Neg(_),
-            expr,
-            ..
-        }) => Ok(format!("-{}", number(expr)?)),
-        other => Err(Error::new(other.span(), "wanted a literal")),
-    }
-}
-
-/// A text as JSON.
-fn json_text(text: &str) -> String {
-    let mut json = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            control if u32::from(control) < 0x20 => {
-                json.push_str(&format!("\\u{:04x}", u32::from(control)))
-            }
-            other => json.push(other),
-        }
-    }
-    json.push('"');
-    json
-}
-
-/// `warn_below` as `warnBelow`.
-fn camel_case(name: &str) -> String {
-    let mut camel = String::new();
-    let mut is_start_of_word = false;
-    for character in name.trim_start_matches("r#").chars() {
-        match character {
-            '_' => is_start_of_word = true,
-            _ if is_start_of_word => {
-                camel.extend(character.to_uppercase());
-                is_start_of_word = false;
-            }
-            _ => camel.push(character),
-        }
-    }
-    camel
-}
-
-/// `TooLarge` as `tooLarge`.
-fn lower_camel_case(name: &str) -> String {
-    let mut characters = name.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(characters).collect()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn writes_names_as_json_has_them() {
-        for (name, wanted) in [
-            ("path", "path"),
-            ("warn_below", "warnBelow"),
-            ("r#type", "type"),
-            ("max_body_bytes", "maxBodyBytes"),
-        ] {
-            assert_eq!(camel_case(name), wanted);
-        }
-        assert_eq!(lower_camel_case("TooLarge"), "tooLarge");
-    }
-
-    #[test]
-    fn escapes_text() {
-        assert_eq!(json_text("a \"b\" \\ \n"), r#""a \"b\" \\ \u000a""#);
-    }
 
     #[test]
     fn says_what_is_wrong_with_a_struct() {
@@ -431,6 +383,24 @@ mod tests {
                     }
                 ),
                 "parameters",
+            ),
+            (
+                quote!(
+                    #[setting(tag = "type")]
+                    enum E {
+                        A(u8),
+                    }
+                ),
+                "named fields",
+            ),
+            (
+                quote!(
+                    struct S {
+                        #[setting(min_size = "x")]
+                        a: String,
+                    }
+                ),
+                "literal",
             ),
             (
                 quote!(

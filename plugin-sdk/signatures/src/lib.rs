@@ -1,5 +1,5 @@
-//! How senders of webhooks sign. The host checks with this what the SDK's fake host computes with
-//! it: one place says what a scheme is. Knows no plugin, no clock and no request, only their bytes.
+//! Schemes by which senders of webhooks sign. The host checks with this what the SDK's fake host
+//! computes with it: each scheme is defined once. Knows no plugin, no clock and no request, only their bytes.
 //! All comparisons take the same time whatever differs.
 
 mod mac;
@@ -12,7 +12,7 @@ pub use mac::{Algorithm, mac};
 
 use subtle::ConstantTimeEq;
 
-/// What may lie between a sender's clock and ours: what the vendors' own libraries take.
+/// Largest difference between a sender's clock and ours: that of the vendors' own libraries.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// A vendor's way of signing.
@@ -37,7 +37,7 @@ impl Scheme {
         Scheme::StandardWebhooks,
     ];
 
-    /// As the contract has it, e.g. `standard-webhooks`.
+    /// Returns the contract's name, e.g. `standard-webhooks`.
     pub fn as_str(self) -> &'static str {
         match self {
             Scheme::Github => "github",
@@ -97,7 +97,7 @@ pub fn verify(
         &key,
         &[signed.before_body.as_bytes(), body],
     );
-    // The moment only after the signature: an unsigned moment says nothing.
+    // The moment only after the signature: an unsigned moment proves nothing.
     let matches = signed
         .signatures
         .iter()

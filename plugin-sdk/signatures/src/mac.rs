@@ -18,7 +18,7 @@ impl Algorithm {
         Algorithm::HmacSha512,
     ];
 
-    /// As the contract has it, e.g. `hmac-sha256`.
+    /// Returns the contract's name, e.g. `hmac-sha256`.
     pub fn as_str(self) -> &'static str {
         match self {
             Algorithm::HmacSha1 => "hmac-sha1",

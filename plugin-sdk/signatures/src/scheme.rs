@@ -1,4 +1,4 @@
-//! What each scheme signs, and where its signatures stand.
+//! The text that each scheme signs, and the headers with its signatures.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,11 +8,11 @@ use crate::{Scheme, SignatureError};
 /// Signatures looked at in one header: a sender that changes its secret sends two.
 const SIGNATURES: usize = 16;
 
-/// What a request says of its own signature.
+/// Signature of a request, as its headers have it.
 pub(crate) struct Signed {
-    /// What is signed in front of the body.
+    /// Text that is signed in front of the body.
     pub(crate) before_body: String,
-    /// Since 1970; none where the scheme signs no moment.
+    /// Seconds since 1970; none where the scheme signs no moment.
     pub(crate) seconds: Option<u64>,
     pub(crate) signatures: Vec<Vec<u8>>,
 }
@@ -106,7 +106,7 @@ pub(crate) fn read(scheme: Scheme, headers: &[(String, String)]) -> Result<Signe
     }
 }
 
-/// What [`read`] reads.
+/// Writes the headers that [`read`] reads.
 pub(crate) fn headers(
     scheme: Scheme,
     id: &str,

@@ -4,7 +4,27 @@ use std::time::Duration;
 
 use crate::fake::Host;
 use crate::prelude::*;
-use crate::wit::description::exports::external_tracking::plugin::description::Guest as Described;
+use crate::wit::description::exports::external_tracking::plugin::description::{
+    Guest as Described, ProposedSettings,
+};
+
+/// Settings as the host proposes them, for a service at `https://s`.
+fn proposed(settings: &str) -> ProposedSettings {
+    ProposedSettings {
+        settings: settings.to_owned(),
+        service: Some(service()),
+        attributes: Vec::new(),
+    }
+}
+
+fn service() -> Service {
+    Service {
+        slug: "s".into(),
+        name: "S".into(),
+        base_url: "https://s".into(),
+        attributes: Vec::new(),
+    }
+}
 
 mod a_probe {
     use super::*;
@@ -30,10 +50,7 @@ mod a_probe {
     fn checked(settings: &Settings) -> Vec<Fault> {
         let is_wrong = settings.answer == "wrong";
         is_wrong
-            .then(|| Fault {
-                path: "/answer".to_owned(),
-                message: "is wrong".to_owned(),
-            })
+            .then(|| Fault::new("/answer", "is wrong"))
             .into_iter()
             .collect()
     }
@@ -64,13 +81,13 @@ mod a_probe {
 
     #[test]
     fn settings_are_checked_by_shape_and_by_the_author() {
-        assert!(Exported::check_settings(r#"{"answer": "right"}"#.to_owned()).is_ok());
+        assert!(Exported::check_settings(proposed(r#"{"answer": "right"}"#)).is_ok());
         for (settings, message) in [
             (r#"{"answer": "wrong"}"#, "is wrong"),
             (r#"{"answer": 1}"#, "is `1`, wanted a text"),
             ("{}", "is missing"),
         ] {
-            let faults = Exported::check_settings(settings.to_owned()).unwrap_err();
+            let faults = Exported::check_settings(proposed(settings)).unwrap_err();
             assert_eq!(
                 (faults[0].path.as_str(), faults[0].message.as_str()),
                 ("/answer", message)
@@ -81,21 +98,17 @@ mod a_probe {
     #[test]
     fn a_probe_answers_an_observation_or_says_that_it_is_broken() {
         use crate::wit::probe::exports::external_tracking::plugin::probes::{
-            Context, Guest, ProbeError, Service,
+            Context, Guest, ProbeError,
         };
         let _host = Host::install();
         let check = |answer: &str| {
             Exported::check(Context {
-                service: Service {
-                    slug: "s".into(),
-                    name: "S".into(),
-                    base_url: "https://s".into(),
-                    attributes: Vec::new(),
-                },
+                service: service(),
                 settings: format!(r#"{{"answer": "{answer}"}}"#),
                 timeout_ms: 1_000,
                 previous: None,
                 credentials: Vec::new(),
+                attributes: Vec::new(),
             })
         };
         assert_eq!(check("fine").unwrap().metrics.len(), 2);
@@ -109,6 +122,48 @@ mod a_probe {
     }
 }
 
+mod a_probe_of_one_service {
+    use super::*;
+
+    #[probe(check_settings = checked, wants(feature = "http.request:text"))]
+    fn check(_check: &Check, _settings: &NoSettings) -> Observation {
+        Observation::healthy()
+    }
+
+    fn checked(_settings: &NoSettings, service: Option<&Service>) -> Vec<Fault> {
+        let is_plain = service.is_some_and(|service| service.base_url.starts_with("http:"));
+        is_plain
+            .then(|| Fault::new("", "needs `https`"))
+            .into_iter()
+            .collect()
+    }
+
+    type Exported = crate::export::probes::Adapter<ExtrackPlugin>;
+
+    #[test]
+    fn settings_are_checked_for_the_service() {
+        let check = |service| {
+            Exported::check_settings(ProposedSettings {
+                service,
+                ..proposed("{}")
+            })
+        };
+        assert_eq!(check(Some(service())), Ok(()));
+        assert_eq!(check(None), Ok(()));
+        let plain = Service {
+            base_url: "http://s".to_owned(),
+            ..service()
+        };
+        assert_eq!(check(Some(plain)).unwrap_err()[0].message, "needs `https`");
+    }
+
+    #[test]
+    fn a_feature_that_the_plugin_needs_is_among_its_wants() {
+        let wants = format!("{:?}", Exported::describe().wants);
+        assert_eq!(wants, r#"[Want::Feature("http.request:text")]"#);
+    }
+}
+
 mod a_rule {
     use super::*;
 
@@ -117,7 +172,7 @@ mod a_rule {
         window: Duration,
     }
 
-    #[rule(look_back = look_back)]
+    #[rule(look_back = look_back, over_time = true)]
     fn evaluate(evaluation: &Evaluation, _settings: &Settings) -> Verdict {
         Finding::new(format!("at {}", evaluation.now_ms))
             .value(1.0)
@@ -134,6 +189,8 @@ mod a_rule {
     fn a_name_comes_from_the_package_where_the_attribute_says_nothing() {
         assert_eq!(Exported::describe().name, env!("CARGO_PKG_NAME"));
         assert_eq!(Exported::describe().version, env!("CARGO_PKG_VERSION"));
+        let rule = Exported::describe().rule;
+        assert!(rule.is_some_and(|rule| rule.evaluated_over_time));
     }
 
     #[test]
@@ -147,10 +204,11 @@ mod a_rule {
                 service: service.to_owned(),
                 settings: settings.to_owned(),
                 now_ms: 7,
+                attributes: Vec::new(),
             })
         };
         assert_eq!(
-            Exported::look_back(r#"{"window": "2m"}"#.to_owned()),
+            Exported::look_back(r#"{"window": "2m"}"#.to_owned()).look_back_ms,
             120_000
         );
         assert!(
@@ -200,6 +258,7 @@ mod a_notifier {
             Context {
                 settings: "{}".to_owned(),
                 timeout_ms: 1_000,
+                attributes: Vec::new(),
             },
             notification,
         );
@@ -247,6 +306,7 @@ mod a_webhook {
             headers: vec![("x-key".to_owned(), key.to_owned())],
             body: body.as_bytes().to_vec(),
             received_ms: 0,
+            attributes: Vec::new(),
         };
         Exported::receive(context, request)
     }

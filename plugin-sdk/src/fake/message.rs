@@ -17,6 +17,7 @@ pub fn notification(alerts: usize) -> Notification {
         ended_ms: None,
         labels: Vec::new(),
         annotations: Vec::new(),
+        attributes: Vec::new(),
     };
     Notification {
         id: "n-1".to_owned(),
@@ -66,7 +67,12 @@ pub fn awkward(alerts: usize) -> Notification {
         alert.service = format!("service-{index}");
         (alert.name, alert.service_name, alert.summary) =
             (text(index), text(index + 1), text(index + 2));
-        alert.labels = vec![("team".to_owned(), text(index + 3))];
+        alert.labels = vec![
+            ("alertname".to_owned(), alert.name.clone()),
+            ("service".to_owned(), alert.service.clone()),
+            ("severity".to_owned(), alert.severity.clone()),
+            ("team".to_owned(), text(index + 3)),
+        ];
         alert.annotations = vec![("runbook".to_owned(), text(index + 4))];
     }
     notification.group_key = format!("{{}}/{{service=~{:?}}}:{{}}", text(0));
@@ -74,7 +80,7 @@ pub fn awkward(alerts: usize) -> Notification {
     notification
 }
 
-/// The message with so many alerts of the group left out, as the host says it.
+/// Notes that so many alerts of the group were left out, as the host does.
 pub fn with_omitted(mut notification: Notification, alerts: i64) -> Notification {
     let value = crate::value::Value::Integer(alerts);
     notification.attributes.push(crate::value::Entry {

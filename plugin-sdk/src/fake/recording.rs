@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -21,7 +23,7 @@ use probe::exports::external_tracking::plugin::probes;
 use rule::exports::external_tracking::plugin::rules;
 
 /// The format that this version of the crate reads.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 impl Host {
     /// Puts a host in place that answers as it did in a recorded run. A request that was not made
@@ -52,31 +54,27 @@ impl Host {
         host
     }
 
-    /// What the recorded run of a probe was given.
+    /// Returns the input of the recorded run of a probe.
     pub fn recorded_check(&self) -> Check {
         self.argument::<probes::Context>(0).into()
     }
 
-    /// What the recorded evaluation of a rule was given.
+    /// Returns the input of the recorded evaluation of a rule.
     pub fn recorded_evaluation(&self) -> Evaluation {
-        let context: rules::Context = self.argument(0);
-        Evaluation {
-            service: context.service,
-            now_ms: context.now_ms,
-        }
+        self.argument::<rules::Context>(0).into()
     }
 
-    /// The message that the recorded run of a notifier was given.
+    /// Returns the message of the recorded run of a notifier.
     pub fn recorded_notification(&self) -> Notification {
         self.argument::<notifiers::Notification>(1)
     }
 
-    /// The delivery that the recorded run of a webhook was given.
+    /// Returns the delivery of the recorded run of a webhook.
     pub fn recorded_delivery(&self) -> Delivery {
         Delivery::new(self.argument(0), self.argument(1))
     }
 
-    /// The settings of the recorded run; secrets are placeholders, as always.
+    /// The settings of the recorded run; secrets name their places, as always.
     pub fn recorded_settings<S: crate::settings::Setting>(&self) -> S {
         let settings =
             self.with_tape(|tape| tape.arguments[0]["settings"].as_str().map(str::to_owned));
@@ -102,7 +100,7 @@ impl Host {
     }
 }
 
-/// What is left of a recording.
+/// Rest of a recording.
 pub(crate) struct Tape {
     ts_ms: u64,
     arguments: Vec<Value>,
@@ -157,7 +155,7 @@ impl Tape {
         }))
     }
 
-    /// Of the connection that the recorded run opened next, from 1.
+    /// Counts the connections that the recorded run opened, from 1.
     pub(crate) fn next_connection(&mut self) -> u32 {
         self.connections += 1;
         self.connections
@@ -165,7 +163,7 @@ impl Tape {
 }
 
 impl State {
-    /// None: this host plays no recording.
+    /// Returns the recorded answer; none where this host plays no recording.
     pub(crate) fn recorded<A: DeserializeOwned>(
         &mut self,
         function: &str,
@@ -210,7 +208,8 @@ impl State {
         })
     }
 
-    /// For what the fake host can do by itself. None too if the recorded run did not ask.
+    /// Returns the recorded answer of a call that the fake host can also answer by itself. None too
+    /// if the recorded run did not make it.
     pub(crate) fn recorded_or<A: DeserializeOwned>(
         &mut self,
         function: &str,
@@ -230,7 +229,9 @@ fn spell_out(value: &mut Value) {
                 (1, Some((name, Value::String(text)))) if name == "utf8" => {
                     Some(text.as_bytes().to_vec())
                 }
-                (1, Some((name, Value::String(text)))) if name == "base64" => base64(text),
+                (1, Some((name, Value::String(text)))) if name == "base64" => {
+                    STANDARD.decode(text).ok()
+                }
                 _ => None,
             };
             match bytes {
@@ -240,29 +241,6 @@ fn spell_out(value: &mut Value) {
         }
         _ => {}
     }
-}
-
-/// The standard alphabet (RFC 4648), padded.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0u32, 0);
-    for byte in text.trim_end_matches('=').bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

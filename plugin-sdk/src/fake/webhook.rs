@@ -7,8 +7,9 @@ use extrack_signatures as real;
 use serde_json::json;
 
 use super::{Host, State};
-use crate::signatures::Scheme;
-use crate::webhook::Delivery;
+use crate::settings::Secret;
+use crate::signatures::{Place, Scheme};
+use crate::webhook::{Delivery, decode};
 use crate::wit::signatures::SignatureError;
 
 /// A `POST` of this body.
@@ -22,6 +23,7 @@ pub fn delivery(body: impl Into<Vec<u8>>) -> Delivery {
         body: body.into(),
         received_ms: super::START_MS,
         timeout: Duration::from_secs(10),
+        attributes: Vec::new(),
     }
 }
 
@@ -64,18 +66,17 @@ impl Host {
     }
 }
 
-/// In a test, the placeholder is the secret.
 impl State {
     pub(crate) fn verify(
         &mut self,
         scheme: &str,
-        secret: &str,
+        secret: &Secret,
         headers: &[(String, String)],
         body: &[u8],
         tolerance_seconds: Option<u32>,
     ) -> Result<(), SignatureError> {
         let asked = json!({
-            "scheme": scheme, "secret": secret, "headers": headers, "body": body, "tolerance_seconds": tolerance_seconds,
+            "scheme": scheme, "secret": secret.pointer(), "headers": headers, "body": body, "tolerance_seconds": tolerance_seconds,
         });
         if let Some(verified) = self.recorded("signatures.verify", &asked) {
             return verified;
@@ -85,33 +86,65 @@ impl State {
         let tolerance = tolerance_seconds.map_or(real::TOLERANCE, |seconds| {
             Duration::from_secs(seconds.into())
         });
-        real::verify(scheme, secret, headers, body, self.now_ms, tolerance).map_err(guest)
+        real::verify(
+            scheme,
+            secret.value(),
+            headers,
+            body,
+            self.now_ms,
+            tolerance,
+        )
+        .map_err(guest)
     }
 
     pub(crate) fn verify_hmac(
         &mut self,
         algorithm: &str,
-        secret: &str,
+        secret: &Secret,
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), SignatureError> {
-        let asked = json!({"algorithm": algorithm, "secret": secret, "message": message, "signature": signature});
+        let asked = json!({"algorithm": algorithm, "secret": secret.pointer(), "message": message, "signature": signature});
         if let Some(verified) = self.recorded("signatures.verify-hmac", &asked) {
             return verified;
         }
         let algorithm = real::Algorithm::parse(algorithm)
             .ok_or_else(|| SignatureError::Unsupported(algorithm.to_owned()))?;
-        real::verify_mac(algorithm, secret.as_bytes(), message, signature).map_err(guest)
+        real::verify_mac(algorithm, secret.value().as_bytes(), message, signature).map_err(guest)
     }
 
-    pub(crate) fn verify_secret(&mut self, secret: &str, sent: &str) -> Result<(), SignatureError> {
-        if let Some(verified) = self.recorded(
-            "signatures.verify-secret",
-            &json!({"secret": secret, "sent": sent}),
-        ) {
+    pub(crate) fn verify_sent(
+        &mut self,
+        delivery: &Delivery,
+        secret: &Secret,
+        place: Place<'_>,
+    ) -> Result<(), SignatureError> {
+        let asked = json!({"secret": secret.pointer(), "place": place.to_wit()});
+        if let Some(verified) = self.recorded("signatures.verify-sent", &asked) {
             return verified;
         }
-        real::same(secret.as_bytes(), sent.as_bytes()).map_err(guest)
+        let is_it = |sent: &str| real::same(secret.value().as_bytes(), sent.as_bytes());
+        let found = match place {
+            Place::Header(name) => {
+                let sent = delivery.header(name).ok_or_else(|| {
+                    SignatureError::Malformed(format!("there is no header `{name}`"))
+                })?;
+                let last_word = sent.rsplit(' ').next().unwrap_or(sent);
+                is_it(last_word).or_else(|_| is_it(sent))
+            }
+            Place::Query(name) => {
+                let sent = delivery.query(name).ok_or_else(|| {
+                    SignatureError::Malformed(format!("the URL has no `{name}=`"))
+                })?;
+                is_it(&sent)
+            }
+            Place::Path => delivery
+                .path
+                .split('/')
+                .find_map(|segment| is_it(&decode(segment)).ok())
+                .ok_or(real::SignatureError::Mismatch),
+        };
+        found.map_err(guest)
     }
 }
 

@@ -46,15 +46,15 @@ impl Jar {
         }
     }
 
-    /// The header for a request to `url`, behind what the plugin set by itself.
-    pub(super) fn header(&self, url: &str, own: Option<&str>) -> Option<String> {
+    /// The cookies for a request to `url`, as the value of a header.
+    pub(super) fn header(&self, url: &str) -> Option<String> {
         let host = url::host(url)?;
         let (path, is_secure) = (url::path(url), url::is_https(url));
         let fitting = self.cookies.iter().filter(|cookie| {
             cookie.host == host && is_below(&path, &cookie.path) && (is_secure || !cookie.is_secure)
         });
         let pairs = fitting.map(|cookie| format!("{}={}", cookie.name, cookie.value));
-        let all: Vec<String> = own.map(str::to_owned).into_iter().chain(pairs).collect();
+        let all: Vec<String> = pairs.collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }
@@ -188,9 +188,7 @@ mod tests {
             (&["nothing", "=1"], "https://shop.example/", None),
         ] {
             assert_eq!(
-                jar("https://shop.example/", cookies)
-                    .header(to, None)
-                    .as_deref(),
+                jar("https://shop.example/", cookies).header(to).as_deref(),
                 wanted,
                 "{cookies:?} {to}"
             );
@@ -201,16 +199,10 @@ mod tests {
     fn without_a_path_a_cookie_is_of_the_folder_that_set_it() {
         let jar = jar("https://shop.example/account/login?x=/y", &["a=1"]);
         assert_eq!(
-            jar.header("https://shop.example/account/home", None)
-                .as_deref(),
+            jar.header("https://shop.example/account/home").as_deref(),
             Some("a=1")
         );
-        assert_eq!(jar.header("https://shop.example/", None), None);
-        assert_eq!(
-            jar.header("https://shop.example/account", Some("own=1"))
-                .as_deref(),
-            Some("own=1; a=1")
-        );
+        assert_eq!(jar.header("https://shop.example/"), None);
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! From an answer that leads elsewhere to the next request, as browsers make it (Fetch standard,
-//! HTTP-redirect fetch), with a narrower idea of what may come along to another origin.
+//! Redirects: the next request after an answer that leads elsewhere, as browsers make it (Fetch
+//! standard, HTTP-redirect fetch), with a narrower idea of what may come along to another origin.
 
+use super::draft::Draft;
+use super::text::Text;
 use crate::url;
 use crate::wit::http as wit;
 
-/// Options that say nothing of who asks.
+/// Options that do not identify the sender.
 const HARMLESS: [&str; 3] = ["insecure", "max-body-bytes", "decompress"];
 /// Words in the names of headers that prove who asks.
 const PRIVATE_WORDS: [&str; 10] = [
@@ -31,13 +33,15 @@ pub(super) fn target(url: &str, response: &wit::Response) -> Option<String> {
 }
 
 /// Turns a request into the one for the next hop.
-pub(super) fn follow(request: &mut wit::Request, target: String, status: u16) {
+pub(super) fn follow(request: &mut Draft, target: String, status: u16) {
     let is_post = request.method.eq_ignore_ascii_case("POST");
     let keeps_method =
         request.method.eq_ignore_ascii_case("GET") || request.method.eq_ignore_ascii_case("HEAD");
-    let is_other = !is_same_place(&request.url, &target);
+    let is_other = !is_same_place(&request.url.shown(), &target);
     if is_other {
         request.auth = None;
+        request.basic_auth = None;
+        request.signature = None;
         request
             .options
             .retain(|option| HARMLESS.contains(&option.key.as_str()));
@@ -55,7 +59,7 @@ pub(super) fn follow(request: &mut wit::Request, target: String, status: u16) {
             .headers
             .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
     }
-    request.url = target;
+    request.url = target.into();
 }
 
 /// The same origin, or the same host one step safer: `https` at its usual port in the place of
@@ -70,39 +74,34 @@ fn is_same_place(from: &str, to: &str) -> bool {
     from == to || safer.is_some_and(|host| to == format!("https://{host}:443"))
 }
 
-fn is_private(name: &str, value: &str) -> bool {
+fn is_private(name: &str, value: &Text) -> bool {
     let name = name.to_ascii_lowercase();
-    let is_placeholder = |text: &str| text.contains("{{secret") || text.contains("{{sent");
-    is_placeholder(value)
-        || is_placeholder(&name)
-        || PRIVATE_WORDS.iter().any(|word| name.contains(word))
+    value.has_secret() || PRIVATE_WORDS.iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::{self, Request};
+    use crate::settings::{Secret, Setting};
 
     fn request() -> Request {
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let mut request = http::post("https://a.example/in")
-            .json(&serde_json::json!({"key": "{{secret-0f:/key}}"}))
-            .secrets_in_json()
+        let secret = Secret::from_json(r#"{"$secret": "/key"}"#).unwrap();
+        http::post("https://a.example/in")
+            .json_with(&serde_json::json!({}), &[("/key", &secret)])
+            .header("content-language", "en")
             .auth("default")
+            .basic_auth("me", &secret)
+            .sign_standard_webhooks("1", &secret)
             .insecure()
             .decompress()
             .server_name("inner.example")
-            .option("basic-auth", "me:{{secret-0f:/password}}")
-            .option("standard-webhooks", "1:{{secret-0f:/key}}");
-        request.inner.headers.extend([
-            pair("Authorization", "Bearer x"),
-            pair("Cookie", "a=1"),
-            pair("X-Api-Key", "plain"),
-            pair("PRIVATE-TOKEN", "plain"),
-            pair("x-custom", "{{secret-0f:/custom}}"),
-            pair("accept", "text/html"),
-        ]);
-        request
+            .header("Authorization", "Bearer x")
+            .header("Cookie", "a=1")
+            .header("X-Api-Key", "plain")
+            .header("PRIVATE-TOKEN", "plain")
+            .header("x-custom", &secret)
+            .header("accept", "text/html")
     }
 
     #[test]
@@ -115,13 +114,17 @@ mod tests {
             "https://evil.example/@a.example",
         ] {
             for status in [301, 302, 303, 307, 308] {
-                let mut request = request().inner;
+                let mut request = request().draft;
                 follow(&mut request, target.to_owned(), status);
                 assert_eq!(request.auth, None, "{target} {status}");
-                assert_eq!(request.body, None, "{target} {status}");
+                assert!(
+                    request.basic_auth.is_none() && request.signature.is_none(),
+                    "{target} {status}"
+                );
+                assert!(request.body.is_none(), "{target} {status}");
                 assert_eq!(
                     request.headers,
-                    [("accept".to_owned(), "text/html".to_owned())],
+                    [("accept".to_owned(), "text/html".into())],
                     "{target} {status}"
                 );
                 let options: Vec<&str> = request
@@ -141,24 +144,26 @@ mod tests {
             ("http://a.example/in", "https://a.example/in"),
             ("http://a.example:8080/in", "http://a.example:8080/"),
         ] {
-            let mut request = request().inner;
-            request.url = from.to_owned();
+            let mut request = request().draft;
+            request.url = from.into();
             let before = (
                 request.auth.clone(),
-                request.body.clone(),
+                request.body.is_some(),
+                request.basic_auth.is_some() && request.signature.is_some(),
                 request.headers.len(),
                 request.options.len(),
             );
             follow(&mut request, target.to_owned(), 308);
             let after = (
                 request.auth.clone(),
-                request.body.clone(),
+                request.body.is_some(),
+                request.basic_auth.is_some() && request.signature.is_some(),
                 request.headers.len(),
                 request.options.len(),
             );
             assert_eq!(before, after, "{from} {target}");
             assert_eq!(
-                (request.method.as_str(), request.url.as_str()),
+                (request.method.as_str(), request.url.shown().as_str()),
                 ("POST", target)
             );
         }
@@ -172,14 +177,14 @@ mod tests {
 
     #[test]
     fn a_body_stays_behind_where_the_method_changes() {
-        let mut request = request().inner;
+        let mut request = request().draft;
         follow(&mut request, "https://a.example/done".to_owned(), 302);
-        assert_eq!((request.method.as_str(), request.body), ("GET", None));
+        assert!(request.method == "GET" && request.body.is_none());
         assert!(
             request
                 .headers
                 .iter()
-                .all(|(name, _)| name != "content-type")
+                .all(|(name, _)| name != "content-language")
         );
         assert_eq!(request.auth.as_deref(), Some("default"));
     }

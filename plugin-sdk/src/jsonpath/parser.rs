@@ -189,7 +189,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// What follows a backslash.
+/// Reads the character behind a backslash.
 fn escaped(rest: &mut std::str::Chars<'_>, quote: char) -> Option<char> {
     match rest.next()? {
         'b' => Some('\u{8}'),

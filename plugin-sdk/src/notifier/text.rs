@@ -7,7 +7,7 @@ pub fn length(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// At most so many UTF-16 code units; what is cut off shows as `…`.
+/// Cuts a text to so many UTF-16 code units; a cut shows as `…`.
 pub fn shorten(text: &str, most: usize) -> String {
     shorten_escaped(text, most, |c, out| out.push(c))
 }

@@ -18,10 +18,7 @@ impl Faults {
     }
 
     pub fn add(&mut self, place: &Place<'_>, message: impl Into<String>) {
-        self.0.push(Fault {
-            path: place.pointer(),
-            message: message.into(),
-        });
+        self.0.push(Fault::new(place.pointer(), message));
     }
 
     /// Passes a value on, or notes that another one was wanted.
@@ -39,7 +36,7 @@ impl Faults {
     }
 }
 
-/// A value for people; what is long is only named.
+/// Shows a value to people; a long one is only named.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "empty".to_owned(),
@@ -51,7 +48,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// Where in the settings a value stands.
+/// Place of a value in the settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a>(Step<'a>);
 
@@ -63,7 +60,7 @@ enum Step<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// The whole of the settings.
+    /// Place of the whole settings.
     pub const ROOT: Place<'static> = Place(Step::Root);
 
     pub fn key(&'a self, key: &'a str) -> Place<'a> {
@@ -74,7 +71,7 @@ impl<'a> Place<'a> {
         Place(Step::Item(self, index))
     }
 
-    /// As a JSON Pointer (RFC 6901).
+    /// Returns the place as a JSON Pointer (RFC 6901).
     pub fn pointer(&self) -> String {
         match &self.0 {
             Step::Root => String::new(),
@@ -105,8 +102,7 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// Reads one key. Absent, it is `default` (JSON text), or whatever its type makes of it.
-    /// `limits` apply to numbers.
+    /// Reads one key. Absent, it is `default` (JSON text), or what its type makes of it.
     pub fn field<T: Setting>(
         &mut self,
         key: &'static str,
@@ -133,6 +129,21 @@ impl<'a> Object<'a> {
         T::read(value, &place, faults)
     }
 
+    /// Reads the key that names an alternative.
+    pub fn tag(&mut self, key: &'static str) -> Option<&'a str> {
+        self.known.push(key);
+        self.entries.get(key).and_then(Value::as_str)
+    }
+
+    /// Notes that a key does not name one of the alternatives.
+    pub fn wrong_tag(&self, key: &'static str, wanted: &str, faults: &mut Faults) {
+        let place = self.place.key(key);
+        match self.entries.get(key) {
+            Some(found) => faults.add(&place, format!("is {}, wanted {wanted}", shown(found))),
+            None => faults.add(&place, format!("is missing, wanted {wanted}")),
+        }
+    }
+
     /// Notes keys that were never asked for.
     pub fn close(self, faults: &mut Faults) {
         for key in self
@@ -156,21 +167,43 @@ fn list(names: &[&str]) -> String {
     quoted.join(", ")
 }
 
-/// Bounds of a number, both included.
+/// Bounds, all included.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
+    /// Smallest number.
     pub min: Option<f64>,
+    /// Largest number.
     pub max: Option<f64>,
+    /// Fewest characters of a text, or entries of a list or of keys with values.
+    pub min_size: Option<u64>,
+    pub max_size: Option<u64>,
 }
 
 impl Limits {
     fn check(self, value: &Value, place: &Place<'_>, faults: &mut Faults) {
+        self.check_size(value, place, faults);
         let Some(number) = value.as_f64() else { return };
         if let Some(min) = self.min.filter(|min| number < *min) {
             faults.add(place, format!("is `{value}`, wanted at least {min}"));
         }
         if let Some(max) = self.max.filter(|max| number > *max) {
             faults.add(place, format!("is `{value}`, wanted at most {max}"));
+        }
+    }
+
+    fn check_size(self, value: &Value, place: &Place<'_>, faults: &mut Faults) {
+        let (size, what) = match value {
+            Value::String(text) => (text.chars().count(), "characters"),
+            Value::Array(items) => (items.len(), "entries"),
+            Value::Object(entries) => (entries.len(), "entries"),
+            _ => return,
+        };
+        let size = size as u64;
+        if let Some(min) = self.min_size.filter(|min| size < *min) {
+            faults.add(place, format!("has {size} {what}, wanted at least {min}"));
+        }
+        if let Some(max) = self.max_size.filter(|max| size > *max) {
+            faults.add(place, format!("has {size} {what}, wanted at most {max}"));
         }
     }
 }

@@ -25,8 +25,7 @@ struct Sample {
     labels: BTreeMap<String, Secret>,
     #[setting(default)]
     parts: Vec<Part>,
-    #[setting(secret)]
-    token: Option<String>,
+    token: Option<Secret>,
     #[setting(url)]
     hook: Option<Secret>,
     #[setting(name = "X-Any")]
@@ -79,7 +78,7 @@ fn the_schema_says_what_the_struct_says() {
                     "required": ["id"],
                     "additionalProperties": false,
                 }},
-                "token": {"type": "string", "x-secret": true},
+                "token": {"type": "string", "minLength": 1, "x-secret": true},
                 "hook": {"type": "string", "minLength": 1, "format": "uri", "x-secret": true},
                 "X-Any": {},
             },
@@ -123,7 +122,7 @@ fn present_keys_are_read() {
         (sample.port, sample.offset, sample.any),
         (Some(65_535), 2.0, Some(json!([1])))
     );
-    assert_eq!(sample.labels["a"].placeholder(), "b");
+    assert_eq!(sample.labels["a"].pointer(), "/labels/a");
     assert_eq!(
         sample.parts,
         [Part {
@@ -151,7 +150,7 @@ fn every_fault_is_told_with_its_place() {
         ("/mostItems", "is `11`, wanted at most 10"),
         ("/port", "is `70000`, wanted at most 65535"),
         ("/port", "is `70000`, wanted a whole number in range"),
-        ("/labels/a~1b", "is `1`, wanted a text"),
+        ("/labels/a~1b", "is `1`, wanted a secret"),
         ("/parts/1/id", "is missing"),
         (
             "/nam",
@@ -189,5 +188,97 @@ fn a_plugin_without_settings_takes_none() {
     assert_eq!(
         NoSettings::from_json(r#"{"a": 1}"#).unwrap_err()[0].message,
         "is not a setting; known are none"
+    );
+}
+
+#[derive(Settings, Debug, PartialEq)]
+struct Bounded {
+    #[setting(pattern = "^[a-z]+$", min_size = 2, max_size = 4)]
+    word: String,
+    #[setting(default, max_size = 2)]
+    items: Vec<Login>,
+    #[setting(default, min_size = 1)]
+    by_name: BTreeMap<String, i64>,
+}
+
+#[derive(Settings, Debug, PartialEq)]
+#[setting(tag = "type")]
+enum Login {
+    None,
+    Basic {
+        user: String,
+        /// Password of the user.
+        password: Secret,
+    },
+    #[setting(name = "api-key")]
+    Key {
+        #[setting(default = "x-key")]
+        header: String,
+    },
+}
+
+#[test]
+fn bounds_patterns_and_alternatives_are_in_the_schema() {
+    let schema: Value = serde_json::from_str(&Bounded::schema()).unwrap();
+    let alternative = |name: &str, properties: Value, required: Value| {
+        let mut all = json!({"type": {"const": name}});
+        all.as_object_mut()
+            .unwrap()
+            .extend(properties.as_object().unwrap().clone());
+        json!({"type": "object", "properties": all, "required": required, "additionalProperties": false})
+    };
+    assert_eq!(
+        schema["properties"],
+        json!({
+            "word": {"type": "string", "pattern": "^[a-z]+$", "minLength": 2, "maxLength": 4},
+            "items": {"type": "array", "maxItems": 2, "items": {"oneOf": [
+                alternative("none", json!({}), json!(["type"])),
+                alternative("basic", json!({
+                    "user": {"type": "string"},
+                    "password": {"type": "string", "minLength": 1, "x-secret": true, "description": "Password of the user."},
+                }), json!(["type", "user", "password"])),
+                alternative("api-key", json!({"header": {"type": "string", "default": "x-key"}}), json!(["type"])),
+            ]}},
+            "byName": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "integer"}},
+        })
+    );
+}
+
+#[test]
+fn an_alternative_is_read_by_its_tag_and_bounds_are_kept() {
+    let read = Bounded::from_json(
+        r#"{"word": "abc", "items": [{"type": "none"}, {"type": "api-key"}], "byName": {"a": 1}}"#,
+    );
+    let items = read.unwrap().items;
+    let key = Login::Key {
+        header: "x-key".to_owned(),
+    };
+    assert_eq!(items, [Login::None, key]);
+    let faults = Bounded::from_json(
+        r#"{"word": "a", "byName": {}, "items": [{"type": "basic"}, {"type": "digest"}, {}, {"type": "none", "user": "u"}]}"#,
+    )
+    .unwrap_err();
+    let found: Vec<(&str, &str)> = faults
+        .iter()
+        .map(|fault| (fault.path.as_str(), fault.message.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("/word", "has 1 characters, wanted at least 2"),
+            ("/items", "has 4 entries, wanted at most 2"),
+            ("/items/0/user", "is missing"),
+            ("/items/0/password", "is missing"),
+            (
+                "/items/1/type",
+                "is `digest`, wanted one of `none`, `basic`, `api-key`"
+            ),
+            (
+                "/items/2/type",
+                "is missing, wanted one of `none`, `basic`, `api-key`"
+            ),
+            ("/items/3/user", "is not a setting; known are `type`"),
+            ("/byName", "has 0 entries, wanted at least 1"),
+        ]
     );
 }

@@ -9,26 +9,27 @@ use tokio_util::sync::CancellationToken;
 use super::actions::commit;
 use super::clock::Clock;
 use super::lifecycle;
-use super::ports::{AlertStore, CommitError, PortResult};
+use super::ports::{CommitError, PortResult};
 use super::signals::AlertSignals;
+use crate::store::ControlStore;
 
-/// Looked at this often even if nobody called: the clock may have been set.
+/// Interval of the checks without a call: the clock may have been set.
 const PATROL: Duration = Duration::from_secs(30);
 
-/// Before what failed is tried again.
+/// Pause before what failed is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Read at once.
 const PAGE: u32 = 100;
 
 pub struct AcknowledgementWatch {
-    store: Arc<dyn AlertStore>,
+    store: ControlStore,
     clock: Arc<dyn Clock>,
     signals: AlertSignals,
 }
 
 impl AcknowledgementWatch {
-    pub fn new(store: Arc<dyn AlertStore>, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
+    pub fn new(store: ControlStore, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
         Self {
             store,
             clock,
@@ -66,7 +67,7 @@ impl AcknowledgementWatch {
                     break;
                 };
                 ended += 1;
-                match commit(self.store.as_ref(), &self.signals, change, None).await {
+                match commit(&self.store, &self.signals, change, None).await {
                     // Somebody else was faster.
                     Ok(_) | Err(CommitError::Changed(_)) => {}
                     Err(CommitError::Port(error)) => return Err(error),
@@ -77,7 +78,7 @@ impl AcknowledgementWatch {
             }
             let until_ms = expiring
                 .first()
-                .and_then(|alert| alert.marks.acknowledged.as_ref()?.until_ms);
+                .and_then(|alert| alert.flags.acknowledged.as_ref()?.until_ms);
             let wait = until_ms.map(|until_ms| {
                 Duration::from_millis(u64::try_from(until_ms - now_ms).unwrap_or(0))
             });

@@ -1,21 +1,22 @@
-//! What people do to alerts: acknowledge, take that back, resolve. Each is a transition like the
-//! engine's, in one transaction, with who did it; whoever comes second sees what the first one made
-//! of the alert.
+//! Actions of people on alerts: acknowledge, take that back, resolve. Each is a transition like the
+//! engine's, in one transaction, with who did it; the second of two sees the alert as the first one
+//! left it.
 
 use std::sync::Arc;
 
 use super::clock::Clock;
 use super::lifecycle::{self, Change};
-use super::ports::{AlertStore, CommitError, MemoryChange, PortError, Transition};
+use super::ports::{CommitError, MemoryChange, PortError, Transition};
 use super::signals::AlertSignals;
 use crate::domain::{Acknowledgement, Alert, AlertId, NotificationStatus, UnixMillis};
+use crate::store::ControlStore;
 
 /// The engine moves alerts on as well; more than this often in a row is a fault.
 const TRIES: u32 = 5;
 
 #[derive(Clone)]
 pub struct AlertActions {
-    store: Arc<dyn AlertStore>,
+    store: ControlStore,
     clock: Arc<dyn Clock>,
     signals: AlertSignals,
 }
@@ -36,7 +37,7 @@ pub enum ActionError {
 }
 
 impl AlertActions {
-    pub fn new(store: Arc<dyn AlertStore>, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
+    pub fn new(store: ControlStore, clock: Arc<dyn Clock>, signals: AlertSignals) -> Self {
         Self {
             store,
             clock,
@@ -49,7 +50,7 @@ impl AlertActions {
         &self.signals
     }
 
-    /// Somebody is on it, until a moment or until it ends; nobody is told of it again before that.
+    /// Acknowledges an alert until a moment or until it ends; it is not sent again before that.
     pub async fn acknowledge(
         &self,
         id: AlertId,
@@ -76,22 +77,22 @@ impl AlertActions {
         .await
     }
 
-    /// Nobody is on it any more: it fires again, and that is news.
+    /// Takes an acknowledgement back: the alert fires again, and that is news.
     pub async fn unacknowledge(
         &self,
         id: AlertId,
         actor: &str,
         note: &str,
     ) -> Result<Alert, ActionError> {
-        let wanted = "nobody has acknowledged it";
+        let wanted = "it is not acknowledged";
         self.act(id, wanted, None, |alert, now_ms| {
             lifecycle::unacknowledge(alert, actor, note, now_ms)
         })
         .await
     }
 
-    /// It ends, whatever its rule says; the rule opens another one only after it was satisfied
-    /// once.
+    /// Resolves an alert, whatever the verdict of its rule; the rule opens another one only after
+    /// it was satisfied once.
     pub async fn resolve(
         &self,
         id: AlertId,
@@ -102,10 +103,10 @@ impl AlertActions {
         let resolve =
             |alert: &Alert, now_ms| lifecycle::resolve_by_hand(alert, actor, note, now_ms);
         let alert = self.act(id, wanted, held, resolve).await?;
-        // The engine finds out when the rule is satisfied; whoever asks before that has to know.
+        // The engine updates it when the rule is satisfied; requests before that have to see it.
         self.signals
-            .standings()
-            .change(&alert.rule, |standing| standing.is_held = true);
+            .rule_statuses()
+            .change(&alert.rule, |status| status.is_held = true);
         Ok(alert)
     }
 
@@ -118,18 +119,15 @@ impl AlertActions {
     ) -> Result<Alert, ActionError> {
         let mut refusal = String::new();
         for _ in 0..TRIES {
-            let alert = self
-                .store
-                .alert_get(id)
-                .await?
-                .ok_or(ActionError::NotFound(id))?;
+            let found = self.store.alert_get(id).await.map_err(PortError::from)?;
+            let (alert, _) = found.ok_or(ActionError::NotFound(id))?;
             let Some(change) = change(&alert, self.clock.now_ms()) else {
                 return Err(ActionError::NotNow {
                     alert: Box::new(alert),
                     wanted,
                 });
             };
-            match commit(self.store.as_ref(), &self.signals, change, memory).await {
+            match commit(&self.store, &self.signals, change, memory).await {
                 Ok(alert) => return Ok(alert),
                 Err(CommitError::Changed(reason)) => refusal = reason,
                 Err(CommitError::Port(error)) => return Err(error.into()),
@@ -142,17 +140,16 @@ impl AlertActions {
     }
 }
 
-/// Commits a change to an alert that people know of, then says so.
+/// Commits a change to an alert that fires, and signals it.
 pub(super) async fn commit(
-    store: &dyn AlertStore,
+    store: &ControlStore,
     signals: &AlertSignals,
     change: Change,
     memory: Option<MemoryChange>,
 ) -> Result<Alert, CommitError> {
-    // Whoever is in a group with it is told.
     let is_news = change.notify == Some(NotificationStatus::Firing);
     let Change { alert, event, .. } = change;
-    let committed = store
+    let (alert, event) = store
         .transition_commit(Transition {
             alert,
             event,
@@ -162,9 +159,7 @@ pub(super) async fn commit(
             escalation: None,
         })
         .await?;
-    metrics::counter!("extrack_alert_transitions_total", "to" => committed.event.to.as_str())
-        .increment(1);
-    let (alert, event) = (&committed.alert, &committed.event);
+    metrics::counter!("extrack_alert_transitions_total", "to" => event.to.as_str()).increment(1);
     let (service, rule, state) = (
         alert.service.as_str(),
         alert.name.as_str(),
@@ -180,6 +175,6 @@ pub(super) async fn commit(
         reason,
         "alert is {state}"
     );
-    signals.committed(alert, event);
-    Ok(committed.alert)
+    signals.committed(&alert, &event);
+    Ok(alert)
 }

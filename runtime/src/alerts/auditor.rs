@@ -1,6 +1,6 @@
-//! Looks for what should have happened and did not: groups nobody looked at, messages nobody tried
-//! to send, steps of an escalation nobody took. It trusts none of those who should have done it,
-//! only the clock and the store, and says so loudly.
+//! Looks for overdue work: groups that were not looked at, messages that were not attempted, steps
+//! of escalations that were not taken. It trusts only the clock and the store, and reports what it
+//! finds as errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,31 +10,31 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::ports::{PortError, PortResult};
+use super::ports::PortResult;
 use super::signals::AlertSignals;
 use crate::domain::{Catalog, ChannelId, UnixMillis};
 use crate::store::ControlStore;
 use crate::store::control::{Overdue, OverdueKind};
 
-/// Who writes into an alert's history.
+/// Actor in the history of alerts.
 const AUDITOR: &str = "auditor";
 
-/// After a start there is something to catch up with.
+/// Time until the first look: after a start there is a backlog.
 const FIRST_LOOK: Duration = Duration::from_secs(120);
 
 const PATROL: Duration = Duration::from_secs(30);
 
-/// What is due is done within a second; this leaves room for a machine that is busy.
+/// Delay that is overdue. Work that is due is done within a second; a busy machine needs more.
 const LATE_MS: i64 = 60_000;
 
 /// Delivery is at work on a channel that was attempted so lately, though others of its messages
 /// wait: a receiver that hangs takes 35 s an attempt.
 const AT_WORK_MS: i64 = 120_000;
 
-/// The same is said again after this long.
+/// Interval of reports of the same item.
 const REMIND_MS: i64 = 3_600_000;
 
-/// Of each kind; more say nothing more.
+/// Overdue items read of each kind.
 const PAGE: u32 = 100;
 
 pub struct Auditor {
@@ -43,7 +43,7 @@ pub struct Auditor {
     signals: AlertSignals,
     /// Has the rate limits of channels.
     catalog: watch::Receiver<Arc<Catalog>>,
-    /// What was found already, and when it was said last.
+    /// Items that were reported, with the moment of the last report.
     said: BTreeMap<(OverdueKind, i64), UnixMillis>,
 }
 
@@ -82,7 +82,7 @@ impl Auditor {
         }
     }
 
-    /// Finds what is overdue, and says what was not said before.
+    /// Finds what is overdue, and reports what was not reported before.
     pub(super) async fn look(&mut self) -> PortResult<()> {
         let now_ms = self.clock.now_ms();
         let found = self.overdue(now_ms).await?;
@@ -114,20 +114,15 @@ impl Auditor {
     async fn overdue(&self, now_ms: UnixMillis) -> PortResult<Vec<Overdue>> {
         let (catalog, due_before_ms) = (self.catalog.borrow().clone(), now_ms - LATE_MS);
         let mut at_work = Vec::new();
-        for channel in self
-            .store
-            .overdue_channels(due_before_ms)
-            .await
-            .map_err(PortError::of)?
-        {
+        for channel in self.store.overdue_channels(due_before_ms).await? {
             if self.is_at_work(&catalog, &channel, now_ms).await? {
                 at_work.push(channel);
             }
         }
-        self.store
+        Ok(self
+            .store
             .overdue_list(due_before_ms, &at_work, PAGE)
-            .await
-            .map_err(PortError::of)
+            .await?)
     }
 
     /// A message that is due waits for its channel's rate limit, or for others that fail or hang:
@@ -149,8 +144,7 @@ impl Auditor {
         let attempts = self
             .store
             .notification_attempts_since(channel, since_ms)
-            .await
-            .map_err(PortError::of)?;
+            .await?;
         let is_recent = attempts
             .iter()
             .any(|at_ms| now_ms.saturating_sub(*at_ms) < AT_WORK_MS);
@@ -176,11 +170,9 @@ impl Auditor {
                 .increment(1);
             for alert in &overdue.alerts {
                 let reason = format!("overdue for {late_s} s: {what} (`{name}`)");
-                let noted = self
-                    .store
+                self.store
                     .alert_event_note(*alert, AUDITOR, &reason, now_ms)
-                    .await;
-                noted.map_err(PortError::of)?;
+                    .await?;
             }
             self.signals.wake_all();
         }
@@ -190,8 +182,8 @@ impl Auditor {
 
 fn text_of(kind: OverdueKind) -> &'static str {
     match kind {
-        OverdueKind::Group => "a group of alerts whose channel has not been told",
-        OverdueKind::Notification => "a message that nobody has tried to send",
+        OverdueKind::Group => "a group of alerts whose channel has not been notified",
+        OverdueKind::Notification => "a message that was not attempted",
         OverdueKind::Escalation => "a step of an escalation that was not taken",
     }
 }

@@ -8,14 +8,14 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::ports::{PortError, PortResult};
+use super::ports::PortResult;
 use super::signals::AlertSignals;
 use crate::store::ControlStore;
 
 /// How soon a jump that the scheduler noticed is seen to.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// For reading what another part is writing at the moment, or a disk that is full.
+/// Periods after which a failure is reported: another part may be writing, or the disk be full.
 const RETRY_PERIODS: u32 = 5;
 
 pub struct ClockKeeper {
@@ -58,7 +58,7 @@ impl ClockKeeper {
     pub(super) async fn look(&mut self) -> PortResult<()> {
         let now_ms = self.clock.now_ms();
         if !self.is_clamped {
-            let changed = self.store.due_clamp(now_ms).await.map_err(PortError::of)?;
+            let changed = self.store.due_clamp(now_ms).await?;
             self.is_clamped = true;
             self.note(
                 changed,
@@ -71,8 +71,7 @@ impl ClockKeeper {
             let changed = self
                 .store
                 .due_set_back(back_ms - self.back_ms, now_ms)
-                .await
-                .map_err(PortError::of)?;
+                .await?;
             self.back_ms = back_ms;
             self.note(changed, "the clock was set back");
         }

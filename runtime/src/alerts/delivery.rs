@@ -22,19 +22,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Catalog, ChannelId, MessageRate, NotificationReason, UnixMillis};
 use crate::plugin_host::Evaluator;
+use crate::store::ControlStore;
 
 use super::clock::Clock;
-use super::ports::{AlertStore, DueNotification, Notifier};
+use super::ports::{DueNotification, Notifier, PortError};
 use super::signals::AlertSignals;
 use attempt::Sender;
 use follow::ChannelFollower;
 use limit::Limiter;
 
-/// Due messages read at once, without what they say: that is read when a message is started.
+/// Due messages read at once, without their content, which is read when a message is started.
 const ROWS: u32 = 256;
 
-/// The outbox is looked at this often even if nobody called and nothing is due: the clock may have
-/// been set.
+/// Interval of the looks at the outbox without a call and with nothing due: the clock may have been
+/// set.
 const PATROL: Duration = Duration::from_secs(30);
 
 /// The shortest wait for something that is due but can't be started.
@@ -47,10 +48,10 @@ pub struct DeliverySettings {
     /// Attempts under way at once on one channel, so that one that hangs leaves room for the
     /// others.
     pub at_once_per_channel: usize,
-    /// For one attempt, whatever the notifier does. The plugin host has a shorter one, which can
-    /// say more.
+    /// Deadline of one attempt, whatever the notifier does. The plugin host has a shorter one,
+    /// whose errors have more detail.
     pub deadline: Duration,
-    /// Before the second attempt; doubles with each one.
+    /// Wait before the second attempt; doubles with each one.
     pub first_retry: Duration,
     pub longest_retry: Duration,
     /// The longest wait that another side may ask for.
@@ -81,11 +82,11 @@ impl Default for DeliverySettings {
 
 #[derive(Clone)]
 pub struct DeliveryDeps {
-    pub store: Arc<dyn AlertStore>,
+    pub store: ControlStore,
     pub notifier: Arc<dyn Notifier>,
     pub clock: Arc<dyn Clock>,
     pub signals: AlertSignals,
-    /// For templates.
+    /// Renders templates.
     pub evaluator: Evaluator,
     pub settings: DeliverySettings,
 }
@@ -100,7 +101,7 @@ pub struct Delivery {
     channels: ChannelFollower,
 }
 
-/// What an attempt under way occupies.
+/// Place that an attempt under way occupies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     notification: i64,
@@ -171,6 +172,7 @@ impl Delivery {
                 .store
                 .notification_due_after(now_ms, after, ROWS)
                 .await
+                .map_err(PortError::from)
             {
                 Ok(due) => due,
                 Err(error) => {
@@ -242,7 +244,7 @@ impl Delivery {
         !same_group && count < self.deps.settings.at_once_per_channel
     }
 
-    /// As configured now: a channel that left the configuration has no limit any more.
+    /// Returns the limit as configured now: a channel that left the configuration has none.
     fn limit(&self, sender: &Sender, channel: &ChannelId) -> Option<MessageRate> {
         sender
             .catalog
@@ -288,8 +290,9 @@ impl Delivery {
                 match self
                     .deps
                     .store
-                    .notification_attempts_since(channel.clone(), since_ms)
+                    .notification_attempts_since(&channel, since_ms)
                     .await
+                    .map_err(PortError::from)
                 {
                     Ok(begun) => self.limiter.tell(&channel, begun),
                     Err(error) => {
@@ -334,16 +337,17 @@ impl Delivery {
             .collect()
     }
 
-    /// It is read with what is due next, once everything before it is done.
+    /// Merges what waits on a channel into a digest, which is read with what is due next.
     async fn make_digest(&self, channel: &ChannelId, starting: Vec<i64>, now_ms: UnixMillis) {
         let under_way = self.under_way.values().map(|place| place.notification);
-        let except = starting.into_iter().chain(under_way).collect();
+        let except: Vec<i64> = starting.into_iter().chain(under_way).collect();
         let key = format!("{:032x}", rand::random::<u128>());
         match self
             .deps
             .store
-            .notification_digest(channel.clone(), except, key, now_ms)
+            .notification_digest(channel, &except, key, now_ms)
             .await
+            .map_err(PortError::from)
         {
             Ok(Some(digest)) => {
                 metrics::counter!("extrack_notification_digests_total").increment(1);
@@ -352,7 +356,7 @@ impl Delivery {
                     channel = channel.0,
                     notification,
                     alerts,
-                    "the channel's rate limit is reached, a digest tells of the rest"
+                    "the channel's rate limit is reached, a digest names the rest"
                 );
             }
             Ok(None) => {}
@@ -371,7 +375,8 @@ impl Delivery {
     }
 
     async fn wait(&self) -> Duration {
-        let next_ms = match self.deps.store.notification_next_due().await {
+        let next = self.deps.store.notification_next_due().await;
+        let next_ms = match next.map_err(PortError::from) {
             Ok(Some(next_ms)) => next_ms,
             Ok(None) => return PATROL,
             Err(error) => {

@@ -1,13 +1,44 @@
-//! Where an alert that fires is told of, live and in backtests: the groups it joins, and the policy
-//! by which others are told if nobody comes. Pure.
+//! Destinations of an alert that fires, live and in backtests: its labels, the groups it joins, and
+//! its escalation policy. Pure.
 
 use std::sync::Arc;
 
-use crate::domain::{Alert, AlertRule, Catalog, EscalationPolicy, GroupDraft, Timing, UnixMillis};
+use crate::domain::{
+    Alert, AlertRule, Catalog, EscalationPolicy, Firing, GroupDraft, Labels, Severity, Timing,
+    UnixMillis,
+};
 
-use super::dispatch::{first_flush_ms, labelled};
+use super::dispatch::first_flush_ms;
+use super::ports::AlertDraft;
 
-/// As the routing tree says, or a group of its own for each of the rule's channels. None twice.
+/// Returns the draft with the labels that its service gives it as of now: they are matched and
+/// grouped by, and messages show them.
+pub(super) fn with_labels(mut draft: AlertDraft, catalog: &Catalog) -> AlertDraft {
+    draft.labels = labels_of(&draft.name, &draft.service, draft.severity, catalog);
+    draft
+}
+
+/// Returns an alert as matchers see it. One from before labels were stored has those of now.
+pub fn labelled(alert: &Alert, catalog: &Catalog) -> Firing {
+    let labels = if alert.labels.is_empty() {
+        labels_of(&alert.name, &alert.service, alert.severity, catalog)
+    } else {
+        alert.labels.clone()
+    };
+    Firing {
+        name: alert.name.clone(),
+        service: alert.service.clone(),
+        labels,
+        severity: alert.severity,
+    }
+}
+
+fn labels_of(name: &str, service: &str, severity: Severity, catalog: &Catalog) -> Labels {
+    let described = catalog.described(service);
+    Labels::of(name, service, severity, described.map(Arc::as_ref))
+}
+
+/// Returns the groups of the routing tree, or one for each of the rule's channels. None twice.
 pub(super) fn groups_of(
     rule: &AlertRule,
     alert: &Alert,

@@ -22,15 +22,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{AlertGroup, Catalog, UnixMillis};
+use crate::store::ControlStore;
 
 use super::clock::Clock;
-use super::ports::{AlertStore, PortResult};
+use super::ports::{PortError, PortResult};
 use super::signals::AlertSignals;
 
 pub use decide::decide;
 pub use group::first_flush_ms;
 pub use recovery::RecoveryHolds;
-pub use sweep::{has_lost_its_cause, is_quiet_time, labelled, mutes_of};
+pub use sweep::{ActiveMutes, has_lost_its_cause, is_quiet_time, mutes_of};
 
 use steps::Steps;
 use sweep::Sweep;
@@ -38,26 +39,26 @@ use sweep::Sweep;
 /// Groups read at once; each has all its alerts.
 const GROUPS: u32 = 128;
 
-/// The groups are looked at this often even if nobody called and nothing is due: the clock may have
-/// been set.
+/// Interval of the looks at the groups without a call and with nothing due: the clock may have been
+/// set.
 const PATROL: Duration = Duration::from_secs(30);
 
 /// Pages of groups between two looks at the catalog and the shutdown.
 const LOOKS: usize = 16;
 
-/// Before what failed is tried again.
+/// Pause before what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub struct DispatchDeps {
-    pub store: Arc<dyn AlertStore>,
+    pub store: ControlStore,
     pub clock: Arc<dyn Clock>,
     pub signals: AlertSignals,
 }
 
 pub struct Dispatcher {
     deps: DispatchDeps,
-    /// Some alert was muted when it was looked at last, or nobody has looked yet.
+    /// Whether some alert was muted at the last look, or there was none yet.
     may_be_muted: bool,
     /// Alerts that stay muted for a while although what muted them has ended.
     recovery_holds: RecoveryHolds,
@@ -79,8 +80,8 @@ impl Dispatcher {
     }
 
     /// Runs until the shutdown, then looks once more, so that what has been decided last is on its
-    /// way. Nothing is decided before a catalog was published (version 0 is none), which says
-    /// what mutes what.
+    /// way. Nothing is decided before a catalog was published (version 0 is none), which has the
+    /// mutes.
     pub async fn run(
         mut self,
         mut catalog: watch::Receiver<Arc<Catalog>>,
@@ -167,19 +168,15 @@ impl Dispatcher {
             flushes.push(flush);
         }
         // What changed while it was looked at stays due, and is read again.
-        let offered = flushes.clone();
+        let unrecorded = self.deps.signals.unrecorded();
         let queued = self
             .deps
             .store
-            .group_flush(flushes, now_ms)
+            .group_flush(&flushes, now_ms)
             .await
-            .inspect_err(|error| {
-                self.deps
-                    .signals
-                    .unrecorded()
-                    .offer_flushes(&offered, &error.0, now_ms);
-            })?;
-        self.deps.signals.unrecorded().flushed(&offered);
+            .map_err(PortError::from)
+            .inspect_err(|error| unrecorded.offer_flushes(&flushes, &error.0, now_ms))?;
+        unrecorded.flushed(&flushes);
         if queued > 0 {
             metrics::counter!("extrack_notifications_decided_total").increment(queued as u64);
             self.deps.signals.wake_delivery();
@@ -187,8 +184,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Until something is due that was not at a moment, or a silence, a window or a hold begins or
-    /// ends.
+    /// Returns the time until something is due that was not at a moment, or a silence, a window or
+    /// a hold begins or ends.
     async fn wait(
         &self,
         due_ms: UnixMillis,

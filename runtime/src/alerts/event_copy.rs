@@ -9,29 +9,26 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::ports::{AlertStore, EventSink, PortResult};
+use super::ports::{EventSink, PortResult};
 use super::signals::AlertSignals;
+use crate::store::ControlStore;
 
 /// Events read at once.
 const BATCH: u32 = 500;
 
-/// Looked at even if nobody called: whatever was missed is found then.
+/// Interval of the looks without a call: what was missed is found then.
 const PATROL: Duration = Duration::from_secs(60);
 
 const RETRY: Duration = Duration::from_secs(5);
 
 pub struct EventCopy {
-    store: Arc<dyn AlertStore>,
+    store: ControlStore,
     results: Arc<dyn EventSink>,
     signals: AlertSignals,
 }
 
 impl EventCopy {
-    pub fn new(
-        store: Arc<dyn AlertStore>,
-        results: Arc<dyn EventSink>,
-        signals: AlertSignals,
-    ) -> Self {
+    pub fn new(store: ControlStore, results: Arc<dyn EventSink>, signals: AlertSignals) -> Self {
         Self {
             store,
             results,
@@ -116,11 +113,11 @@ impl EventCopy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::fakes::{FakeResults, FakeStore, wait_until};
+    use crate::alerts::fakes::{FakeResults, TestStore, wait_until};
     use crate::alerts::lifecycle;
     use crate::alerts::ports::Transition;
 
-    async fn commit_one(store: &FakeStore, now_ms: i64) {
+    async fn commit_one(store: &TestStore, now_ms: i64) {
         let name = format!("Down {}", store.state().events.len());
         let rule = crate::alerts::fakes::rule("shop-api", &name);
         let judged = lifecycle::judge(
@@ -146,18 +143,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn copies_each_event_once_over_a_restart() {
         let (store, results, signals) = (
-            FakeStore::default(),
+            TestStore::default(),
             FakeResults::default(),
             AlertSignals::default(),
         );
         for round in 1..=3 {
             commit_one(&store, 0).await;
             let shutdown = CancellationToken::new();
-            let copy = EventCopy::new(
-                Arc::new(store.clone()),
-                Arc::new(results.clone()),
-                signals.clone(),
-            );
+            let copy = EventCopy::new(store.control(), Arc::new(results.clone()), signals.clone());
             let task = tokio::spawn(copy.run(shutdown.clone()));
             commit_one(&store, 0).await;
             results.fail_next(1);
@@ -173,14 +166,14 @@ mod tests {
     async fn a_control_store_made_anew_beside_kept_results_has_its_first_events_copied() {
         let results = FakeResults::default();
         let mut copied = 0;
-        for (store, events) in [(FakeStore::default(), 5), (FakeStore::default(), 2)] {
+        for (store, events) in [(TestStore::default(), 5), (TestStore::default(), 2)] {
             for _ in 0..events {
                 copied += 1;
                 commit_one(&store, copied * 1_000).await;
             }
             let shutdown = CancellationToken::new();
             let copy = EventCopy::new(
-                Arc::new(store),
+                store.control(),
                 Arc::new(results.clone()),
                 AlertSignals::default(),
             );

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Between two lines.
+/// Interval of two lines.
 const PERIOD: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]

@@ -1,5 +1,5 @@
-//! Is an alert changing so often that its messages say nothing any more? Icinga's measure: of the
-//! last 20 judgements, which share was a change, the newer ones weighing more.
+//! [`Flapping`] measures whether an alert changes so often that its messages are of no use. Icinga's
+//! measure: the share of changes among the last 20 judgements, the newer ones weighing more.
 
 use crate::domain::FlappingThresholds;
 
@@ -13,7 +13,7 @@ pub struct Flapping {
 const STATES: u32 = 20;
 
 impl Flapping {
-    /// From what was kept.
+    /// Makes one from what was kept.
     pub fn restore(changes: u32, is_flapping: bool) -> Self {
         Self {
             changes: changes & ((1 << STATES) - 1),

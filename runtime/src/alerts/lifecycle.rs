@@ -24,10 +24,10 @@ pub use draft::alert_of;
 use draft::{describe, draft_of, event, opening, text_of};
 pub use no_data::{is_without_data, no_data_after, no_data_finding};
 
-/// Who acts when the engine does.
+/// Actor of what the engine does.
 pub const ENGINE: &str = "engine";
 
-/// What comes of one judgement.
+/// Result of one judgement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     pub memory: RuleMemory,
@@ -39,12 +39,12 @@ pub struct Judgement {
 pub struct Change {
     pub alert: AlertDraft,
     pub event: EventDraft,
-    /// What people are to be told.
+    /// Status that channels are to be notified of.
     pub notify: Option<NotificationStatus>,
 }
 
-/// What the verdict makes of the rule's open alert, or of none. `before` is what the judgement
-/// before left in mind.
+/// Applies a verdict to the rule's open alert, or to none. `before` is the memory of the judgement
+/// before.
 pub fn judge(
     current: Option<&Alert>,
     before: &RuleMemory,
@@ -55,8 +55,8 @@ pub fn judge(
     judge_as(current, before, verdict, rule, now_ms, false)
 }
 
-/// For a rule that could not be judged for long: what that counts as, `finding` saying for how long
-/// and why.
+/// Judges a rule that could not be evaluated for long by its `noData`; `finding` has the duration
+/// and the reason.
 pub fn judge_no_data(
     current: Option<&Alert>,
     before: &RuleMemory,
@@ -65,7 +65,7 @@ pub fn judge_no_data(
     now_ms: UnixMillis,
 ) -> Judgement {
     use crate::domain::NoData;
-    let verdict = match rule.life.no_data {
+    let verdict = match rule.options.no_data {
         NoData::Keep => {
             return Judgement {
                 memory: *before,
@@ -76,13 +76,13 @@ pub fn judge_no_data(
         NoData::Alert => Verdict::Breached(finding),
     };
     // Nothing is counted: one silence is one silence, however often it is looked at.
-    let life = crate::domain::Life {
+    let options = crate::domain::AlertOptions {
         failures: Failures::default(),
         flapping: None,
-        ..rule.life
+        ..rule.options
     };
     let rule = AlertRule {
-        life,
+        options,
         ..rule.clone()
     };
     let judged = judge_as(current, before, &verdict, &rule, now_ms, true);
@@ -118,50 +118,28 @@ fn judge_as(
     // A breach that is not one yet by the last few does not begin the time, but lets it go on.
     let is_clear =
         is_fired && !memory.was_breached && (!is_breach || memory.clear_since_ms.is_some());
-    let clear_ms = match is_clear {
-        true => {
-            let since_ms = *memory.clear_since_ms.get_or_insert(now_ms);
-            now_ms.saturating_sub(since_ms)
-        }
-        false => {
-            memory.clear_since_ms = None;
-            0
-        }
-    };
+    memory.clear_since_ms = is_clear.then(|| memory.clear_since_ms.unwrap_or(now_ms));
     let change = match current {
         None if memory.is_held => {
             memory.is_held = memory.was_breached;
             None
         }
-        None if is_breach => Some(suspect(finding, rule, &memory, now_ms)),
-        None => None,
-        Some(alert) if !is_fired => match is_breach {
-            true => confirm(alert, finding, rule, &memory, now_ms),
-            false if window(&memory, rule).count_ones() == 0 => {
-                Some(satisfied(alert, finding, now_ms))
-            }
-            false => None,
-        },
-        Some(alert) if memory.is_flapping && !alert.marks.flapping => {
-            Some(begins_to_flap(alert, &memory, now_ms))
+        None => is_breach.then(|| suspect(finding, rule, &memory, now_ms)),
+        Some(alert) if !is_fired && is_breach => confirm(alert, finding, rule, &memory, now_ms),
+        Some(alert) if !is_fired => {
+            let is_over = window(&memory, rule).count_ones() == 0;
+            is_over.then(|| satisfied(alert, finding, now_ms))
         }
-        Some(_) if memory.is_flapping => None,
-        Some(alert) if is_clear && !is_breach && clear_ms >= ms(rule.life.keep_firing_for) => {
-            Some(satisfied(alert, finding, now_ms))
+        Some(alert) => {
+            let breach = is_breach.then_some(finding);
+            change_of_fired(alert, finding, breach, rule, &memory, now_ms, no_data)
         }
-        Some(alert) if alert.marks.flapping => {
-            Some(calmed(alert, is_breach.then_some(finding), now_ms))
-        }
-        Some(alert) if is_breach && alert.marks.no_data && !no_data => {
-            Some(judged_again(alert, finding, now_ms))
-        }
-        Some(_) => None,
     };
     let change = change.or_else(|| current.and_then(|alert| reassessed(alert, rule, now_ms)));
     let change = change.map(|mut change| {
         // A silence that outlasts the duration fires as what it is.
         if no_data && is_breach && !is_fired {
-            change.alert.marks.no_data = true;
+            change.alert.flags.no_data = true;
         }
         if !change.alert.state.is_open() {
             memory.clear_since_ms = None;
@@ -171,7 +149,32 @@ fn judge_as(
     Judgement { memory, change }
 }
 
-/// Without it a restart would make a difference: what a person did, a time that runs, a count that
+/// Returns the change of an alert that has fired. `breach` is the finding if it is one, `no_data`
+/// that it is one of missing data.
+fn change_of_fired(
+    alert: &Alert,
+    finding: &Finding,
+    breach: Option<&Finding>,
+    rule: &AlertRule,
+    memory: &RuleMemory,
+    now_ms: UnixMillis,
+    no_data: bool,
+) -> Option<Change> {
+    if memory.is_flapping {
+        return (!alert.flags.flapping).then(|| begins_to_flap(alert, memory, now_ms));
+    }
+    let is_clear_for_long = memory.clear_since_ms.is_some_and(|since_ms| {
+        now_ms.saturating_sub(since_ms) >= ms(rule.options.keep_firing_for)
+    });
+    match breach {
+        None if is_clear_for_long => Some(satisfied(alert, finding, now_ms)),
+        _ if alert.flags.flapping => Some(calmed(alert, breach, now_ms)),
+        Some(_) if alert.flags.no_data && !no_data => Some(judged_again(alert, finding, now_ms)),
+        _ => None,
+    }
+}
+
+/// Whether a memory has to survive a restart: an action of a person, a time that runs, a count that
 /// has begun.
 pub fn is_worth_keeping(before: &RuleMemory, after: &RuleMemory, current: Option<&Alert>) -> bool {
     before.is_held != after.is_held
@@ -192,8 +195,8 @@ fn remember(before: &RuleMemory, is_breach: bool, rule: &AlertRule) -> RuleMemor
         breaches,
         ..*before
     };
-    memory.was_breached = window(&memory, rule).count_ones() >= rule.life.failures.count.max(1);
-    let flapping = match &rule.life.flapping {
+    memory.was_breached = window(&memory, rule).count_ones() >= rule.options.failures.count.max(1);
+    let flapping = match &rule.options.flapping {
         None => Flapping::default(),
         Some(thresholds) => Flapping::restore(before.changes, before.is_flapping)
             .judge(memory.was_breached != before.was_breached, thresholds),
@@ -204,7 +207,7 @@ fn remember(before: &RuleMemory, is_breach: bool, rule: &AlertRule) -> RuleMemor
 
 /// The breaches among the judgements that count.
 fn window(memory: &RuleMemory, rule: &AlertRule) -> u64 {
-    memory.breaches & ((1 << rule.life.failures.of.clamp(1, Failures::MOST)) - 1)
+    memory.breaches & ((1 << rule.options.failures.of.clamp(1, Failures::MOST)) - 1)
 }
 
 fn suspect(finding: &Finding, rule: &AlertRule, memory: &RuleMemory, now_ms: UnixMillis) -> Change {
@@ -212,7 +215,7 @@ fn suspect(finding: &Finding, rule: &AlertRule, memory: &RuleMemory, now_ms: Uni
     let mut alert = opening(rule, now_ms);
     if fires {
         (alert.state, alert.fired_ms) = (AlertState::Firing, Some(now_ms));
-        alert.marks.flapping = memory.is_flapping;
+        alert.flags.flapping = memory.is_flapping;
     }
     describe(&mut alert, finding);
     let reason = fired_reason(&alert, memory);
@@ -243,7 +246,7 @@ fn confirm(
         updated_ms: now_ms,
         ..draft_of(pending)
     };
-    alert.marks.flapping = memory.is_flapping;
+    alert.flags.flapping = memory.is_flapping;
     describe(&mut alert, finding);
     let reason = fired_reason(&alert, memory);
     let event = event(Some(AlertState::Pending), &alert, ENGINE, &reason, now_ms);
@@ -255,20 +258,20 @@ fn confirm(
 }
 
 fn fired_reason(alert: &AlertDraft, memory: &RuleMemory) -> String {
-    match alert.marks.flapping {
-        true => format!("{}; {}", alert.summary, flapping_text(memory)),
-        false => alert.summary.clone(),
+    if alert.flags.flapping {
+        return format!("{}; {}", alert.summary, flapping_text(memory));
     }
+    alert.summary.clone()
 }
 
-/// One message; from here on it stays open, whatever the rule says, until it calms.
+/// Begins flapping, with one message; the alert stays open, whatever the verdicts, until it calms.
 fn begins_to_flap(alert: &Alert, memory: &RuleMemory, now_ms: UnixMillis) -> Change {
     let reason = flapping_text(memory);
     let mut draft = AlertDraft {
         updated_ms: now_ms,
         ..draft_of(alert)
     };
-    draft.marks.flapping = true;
+    draft.flags.flapping = true;
     // Who is on it knows.
     let notify = (alert.state == AlertState::Firing).then_some(NotificationStatus::Firing);
     if notify.is_some() {
@@ -289,7 +292,7 @@ fn flapping_text(memory: &RuleMemory) -> String {
     )
 }
 
-/// The rule was edited: whoever knows of the alert is told of it only if it became worse.
+/// Applies an edited severity; channels are notified only if it became worse.
 fn reassessed(alert: &Alert, rule: &AlertRule, now_ms: UnixMillis) -> Option<Change> {
     if rule.severity == alert.severity {
         return None;
@@ -310,13 +313,13 @@ fn reassessed(alert: &Alert, rule: &AlertRule, now_ms: UnixMillis) -> Option<Cha
     })
 }
 
-/// It goes on as any other.
+/// Ends the flapping of an alert that stays open.
 fn calmed(alert: &Alert, finding: Option<&Finding>, now_ms: UnixMillis) -> Change {
     let mut draft = AlertDraft {
         updated_ms: now_ms,
         ..draft_of(alert)
     };
-    draft.marks.flapping = false;
+    draft.flags.flapping = false;
     if let Some(finding) = finding {
         describe(&mut draft, finding);
     }
@@ -334,13 +337,13 @@ fn calmed(alert: &Alert, finding: Option<&Finding>, now_ms: UnixMillis) -> Chang
     }
 }
 
-/// After a time without data, its rule sees a breach of its own.
+/// Updates an alert of missing data whose rule sees a breach now.
 fn judged_again(alert: &Alert, finding: &Finding, now_ms: UnixMillis) -> Change {
     let mut draft = AlertDraft {
         updated_ms: now_ms,
         ..draft_of(alert)
     };
-    draft.marks.no_data = false;
+    draft.flags.no_data = false;
     describe(&mut draft, finding);
     let reason = format!("there is data again: {}", draft.summary);
     let event = event(Some(alert.state), &draft, ENGINE, &reason, now_ms);
@@ -374,7 +377,7 @@ fn close_by(alert: &Alert, actor: &str, reason: &str, now_ms: UnixMillis) -> Cha
         updated_ms: now_ms,
         ..draft_of(alert)
     };
-    draft.marks.flapping = false;
+    draft.flags.flapping = false;
     let event = event(Some(alert.state), &draft, actor, reason, now_ms);
     let notify = alert
         .fired_ms

@@ -1,5 +1,5 @@
 //! Keeps the control store small: removes what is over and older than it is to be kept, in small
-//! steps with pauses between them, so that whoever commits an alert never waits for more than one
+//! steps with pauses between them, so that the commit of an alert never waits for more than one
 //! step.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::ports::{EventSink, PortError, PortResult};
+use super::ports::{EventSink, PortResult};
 use crate::domain::UnixMillis;
 use crate::store::ControlStore;
 use crate::store::control::Retained;
@@ -16,17 +16,16 @@ use crate::store::control::Retained;
 /// Rows a step looks at: some milliseconds for the store's only writer.
 const STEP_ROWS: u32 = 200;
 
-/// Between two steps: the writer is free for the most of the time.
+/// Pause between two steps: the writer is free for most of the time.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Before the first round, so that it is not in the way of a start.
+/// Time until the first round, so that it is not in the way of a start.
 const START: Duration = Duration::from_secs(60);
 
-/// Between two rounds.
+/// Interval of the rounds.
 const PERIOD: Duration = Duration::from_secs(3_600);
 
-/// For the results to say up to which event they have copied. Alerts stay until the next round when
-/// they don't.
+/// Deadline for the last copied event of the results. Alerts stay until the next round without it.
 const RESULTS_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Signs of life are kept this long: the other side keeps its own account of them.
@@ -133,8 +132,7 @@ impl Retention {
             let step = self
                 .store
                 .retention_step(what, before_ms, after, STEP_ROWS)
-                .await
-                .map_err(PortError::of)?;
+                .await?;
             removed += step.removed;
             metrics::counter!("extrack_retention_rows_removed_total", "of" => word(what))
                 .increment(step.removed);

@@ -1,12 +1,11 @@
-//! What the engine says right after a commit. All of it may be lost without harm: the control store
-//! holds the truth.
+//! Signals after a commit. All of them may be lost without harm: the control store holds the truth.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
 
-use super::standing::RuleStandings;
+use super::rule_status::RuleStatuses;
 use super::unrecorded::Unrecorded;
 use crate::domain::{Alert, AlertEvent, ClockJumps, UnixMillis};
 
@@ -20,7 +19,7 @@ pub struct AlertChange {
     pub event: Arc<AlertEvent>,
 }
 
-/// Looks whether something outside of alerting is stuck, and says what.
+/// Returns what outside of alerting is stuck.
 type Stalled = dyn Fn() -> Option<String> + Send + Sync;
 
 #[derive(Clone)]
@@ -32,20 +31,20 @@ pub struct AlertSignals {
     outbox: Arc<Notify>,
     /// Wakes the copying of events.
     events: Arc<Notify>,
-    /// Wakes whoever watches over acknowledgements.
+    /// Wakes the watch over acknowledgements.
     acknowledged: Arc<Notify>,
     /// When the engine last came round, by a clock that never jumps; 0 before it does.
     beat_ms: Arc<AtomicI64>,
-    /// What should have happened and did not, in one line each; for anyone to read.
+    /// Overdue work, one public line each.
     overdue: Arc<Mutex<Vec<String>>>,
     /// Why results have not been recorded for a while.
     not_recorded: Arc<Mutex<Option<String>>>,
-    /// What can't be done for single alerts, while all others are served.
+    /// Failures of single alerts, while all others are served.
     warnings: Arc<Mutex<Vec<String>>>,
-    standings: RuleStandings,
+    rule_statuses: RuleStatuses,
     unrecorded: Unrecorded,
     clock_jumps: ClockJumps,
-    /// Of the probes.
+    /// Check whether probes run.
     stalled: Arc<OnceLock<Box<Stalled>>>,
 }
 
@@ -69,7 +68,7 @@ impl Default for AlertSignals {
             overdue: Arc::default(),
             not_recorded: Arc::default(),
             warnings: Arc::default(),
-            standings: RuleStandings::default(),
+            rule_statuses: RuleStatuses::default(),
             clock_jumps: ClockJumps::default(),
             stalled: Arc::default(),
             unrecorded: Unrecorded::default(),
@@ -78,16 +77,15 @@ impl Default for AlertSignals {
 }
 
 impl AlertSignals {
-    /// For pages that follow along.
+    /// Subscribes to committed changes, for live pages.
     pub fn subscribe(&self) -> broadcast::Receiver<AlertChange> {
         self.changes.subscribe()
     }
 
-    /// To be called by whoever committed a transition: the engine, or the API on behalf of a
-    /// person.
+    /// Signals a transition that was committed, by the engine or by the API on behalf of a person.
     pub fn committed(&self, alert: &Alert, event: &AlertEvent) {
         self.wake_all();
-        // Nobody listening is fine.
+        // An error means that there is no listener, which is fine.
         let _ = self.changes.send(AlertChange {
             alert: Arc::new(alert.clone()),
             event: Arc::new(event.clone()),
@@ -95,11 +93,11 @@ impl AlertSignals {
     }
 
     /// How each rule stands.
-    pub fn standings(&self) -> &RuleStandings {
-        &self.standings
+    pub fn rule_statuses(&self) -> &RuleStatuses {
+        &self.rule_statuses
     }
 
-    /// What could not be committed.
+    /// Alerts that could not be committed.
     pub fn unrecorded(&self) -> &Unrecorded {
         &self.unrecorded
     }
@@ -116,7 +114,7 @@ impl AlertSignals {
         self.acknowledged.notify_one();
     }
 
-    /// What is overdue, nothing private; empty while all is well. Probes that do not run count as
+    /// Returns overdue work without private data, and probes that do not run; empty while all is
     /// well.
     pub fn overdue(&self) -> Vec<String> {
         let overdue = self
@@ -135,7 +133,7 @@ impl AlertSignals {
         let _ = self.stalled.set(Box::new(stalled));
     }
 
-    /// By how much the wall clock has jumped.
+    /// Jumps of the wall clock.
     pub fn clock_jumps(&self) -> &ClockJumps {
         &self.clock_jumps
     }
@@ -151,7 +149,7 @@ impl AlertSignals {
         *self.overdue.lock().unwrap_or_else(PoisonError::into_inner) = overdue;
     }
 
-    /// Set by whoever looks after the results; none while they are recorded.
+    /// Sets why results are not recorded; none while they are.
     pub fn set_not_recorded(&self, reason: Option<String>) {
         *self
             .not_recorded
@@ -166,7 +164,7 @@ impl AlertSignals {
             .clone()
     }
 
-    /// What can't be done for single alerts, nothing private; no reason not to be ready.
+    /// Returns failures of single alerts without private data; no reason not to be ready.
     pub fn warnings(&self) -> Vec<String> {
         self.warnings
             .lock()

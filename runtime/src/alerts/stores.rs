@@ -1,325 +1,12 @@
-//! The control store and the results behind the ports.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! The results behind the interfaces of `ports`.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::domain::{
-    Alert, AlertEvent, AlertGroup, AlertId, Channel, ChannelId, GroupFlush, MuteChange,
-    Notification, Observation, RuleMemory, RunGroup, UnixMillis,
-};
-use crate::store::control::{
-    AfterAttempt, Attempt, ChannelsFollowed, DueNotification, Escalation, MemoryChange, StepTaken,
-    Transition,
-};
-use crate::store::{ControlError, ControlStore, ResultStore};
+use crate::domain::{Alert, AlertEvent, Observation, RunGroup, UnixMillis};
+use crate::store::ResultStore;
 
-use super::backtest::ObservationPages;
-use super::ports::{
-    AlertStore, CommitError, Committed, EventSink, GroupSpan, HistoryLoader, PortError, PortResult,
-    Quiet,
-};
-
-impl AlertStore for ControlStore {
-    fn alert_open_list(&self) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
-        self.alert_open_list()
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn alert_open_of_service<'a>(
-        &'a self,
-        service: &'a str,
-    ) -> BoxFuture<'a, PortResult<Vec<Alert>>> {
-        self.alert_open_of_service(service)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn alert_get(&self, id: AlertId) -> BoxFuture<'_, PortResult<Option<Alert>>> {
-        async move {
-            Ok(self
-                .alert_get(id)
-                .await
-                .map_err(PortError::of)?
-                .map(|(alert, _)| alert))
-        }
-        .boxed()
-    }
-
-    fn alert_told(&self, id: AlertId) -> BoxFuture<'_, PortResult<Vec<ChannelId>>> {
-        self.alert_told(id)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn alert_expiring(&self, limit: u32) -> BoxFuture<'_, PortResult<Vec<Alert>>> {
-        self.alert_expiring(limit)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn transition_commit(
-        &self,
-        transition: Transition,
-    ) -> BoxFuture<'_, Result<Committed, CommitError>> {
-        async move {
-            match ControlStore::transition_commit(self, transition).await {
-                Ok((alert, event)) => Ok(Committed { alert, event }),
-                Err(
-                    error @ (ControlError::Conflict { .. }
-                    | ControlError::Exists { .. }
-                    | ControlError::NotFound { .. }
-                    // Perhaps it was done: that is seen when the alert is read again.
-                    | ControlError::Interrupted),
-                ) => Err(CommitError::Changed(error.to_string())),
-                Err(error) => Err(PortError::of(error).into()),
-            }
-        }
-        .boxed()
-    }
-
-    fn rule_memory_list<'a>(
-        &'a self,
-        service: Option<&'a str>,
-    ) -> BoxFuture<'a, PortResult<Vec<(String, String, RuleMemory)>>> {
-        self.rule_memory_list(service)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn rule_memory_put<'a>(
-        &'a self,
-        rule: &'a str,
-        service: &'a str,
-        change: MemoryChange,
-    ) -> BoxFuture<'a, PortResult<()>> {
-        self.rule_memory_put(rule, service, change)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn alert_event_after(
-        &self,
-        id: i64,
-        limit: u32,
-    ) -> BoxFuture<'_, PortResult<Vec<(AlertEvent, Alert)>>> {
-        self.alert_event_after(id, limit)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn group_due(
-        &self,
-        now_ms: UnixMillis,
-        limit: u32,
-    ) -> BoxFuture<'_, PortResult<Vec<AlertGroup>>> {
-        self.group_due(now_ms, limit)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn group_next_due(
-        &self,
-        after_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        self.group_next_due(after_ms)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn group_flush(
-        &self,
-        flushes: Vec<GroupFlush>,
-        now_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<usize>> {
-        async move {
-            self.group_flush(&flushes, now_ms)
-                .await
-                .map_err(PortError::of)
-        }
-        .boxed()
-    }
-
-    fn quiet(&self, now_ms: UnixMillis) -> BoxFuture<'_, PortResult<Quiet>> {
-        async move {
-            let silences = self
-                .silence_ending_after(now_ms)
-                .await
-                .map_err(PortError::of)?;
-            let windows = self
-                .maintenance_open_after(now_ms)
-                .await
-                .map_err(PortError::of)?;
-            Ok(Quiet {
-                silences,
-                maintenance: windows
-                    .into_iter()
-                    .map(|stored| Arc::new(stored.window))
-                    .collect(),
-            })
-        }
-        .boxed()
-    }
-
-    fn alert_mute(&self, changes: Vec<MuteChange>) -> BoxFuture<'_, PortResult<Vec<Committed>>> {
-        async move {
-            let changed = self.alert_mute(changes).await.map_err(PortError::of)?;
-            Ok(changed
-                .into_iter()
-                .map(|(alert, event)| Committed { alert, event })
-                .collect())
-        }
-        .boxed()
-    }
-
-    fn escalation_due_after(
-        &self,
-        now_ms: UnixMillis,
-        after: (UnixMillis, i64),
-        limit: u32,
-    ) -> BoxFuture<'_, PortResult<Vec<Escalation>>> {
-        self.escalation_due_after(now_ms, after, limit)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn escalation_next_due(
-        &self,
-        after_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        self.escalation_next_due(after_ms)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn escalation_take(
-        &self,
-        step: StepTaken,
-        now_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<bool>> {
-        async move {
-            self.escalation_take(&step, now_ms)
-                .await
-                .map_err(PortError::of)
-        }
-        .boxed()
-    }
-
-    fn silence_notice(
-        &self,
-        silence: i64,
-        alerts: Vec<AlertId>,
-        reason: String,
-        now_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<bool>> {
-        async move {
-            self.silence_notice(silence, &alerts, &reason, now_ms)
-                .await
-                .map_err(PortError::of)
-        }
-        .boxed()
-    }
-
-    fn channel_put(&self, channel: Arc<Channel>) -> BoxFuture<'_, PortResult<()>> {
-        async move { self.channel_put(&channel).await.map_err(PortError::of) }.boxed()
-    }
-
-    fn channel_get(&self, id: ChannelId) -> BoxFuture<'_, PortResult<Option<Channel>>> {
-        async move { self.channel_get(&id).await.map_err(PortError::of) }.boxed()
-    }
-
-    fn channel_follow(
-        &self,
-        current: BTreeMap<ChannelId, Arc<Channel>>,
-        now_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<ChannelsFollowed>> {
-        async move {
-            self.channel_follow(&current, now_ms)
-                .await
-                .map_err(PortError::of)
-        }
-        .boxed()
-    }
-
-    fn notification_due_after(
-        &self,
-        now_ms: UnixMillis,
-        after: (UnixMillis, i64),
-        limit: u32,
-    ) -> BoxFuture<'_, PortResult<Vec<DueNotification>>> {
-        self.notification_due_after(now_ms, after, limit)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn notification_get(&self, id: i64) -> BoxFuture<'_, PortResult<Option<Notification>>> {
-        self.notification_get(id)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn notification_next_due(&self) -> BoxFuture<'_, PortResult<Option<UnixMillis>>> {
-        self.notification_next_due()
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn notification_attempt(
-        &self,
-        id: i64,
-        attempt: Attempt,
-        after: AfterAttempt,
-    ) -> BoxFuture<'_, PortResult<()>> {
-        async move {
-            match self.notification_attempt(id, &attempt, after).await {
-                Ok(_) => Ok(()),
-                // Recorded by an earlier try that answered with an error, or taken away by a
-                // person.
-                Err(ControlError::Conflict { .. } | ControlError::NotFound { .. }) => Ok(()),
-                Err(error) => Err(PortError::of(error)),
-            }
-        }
-        .boxed()
-    }
-
-    fn notification_reference(&self, id: i64) -> BoxFuture<'_, PortResult<Option<String>>> {
-        self.notification_reference(id)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn notification_attempts_since(
-        &self,
-        channel: ChannelId,
-        since_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<Vec<UnixMillis>>> {
-        async move {
-            self.notification_attempts_since(&channel, since_ms)
-                .await
-                .map_err(PortError::of)
-        }
-        .boxed()
-    }
-
-    fn notification_digest(
-        &self,
-        channel: ChannelId,
-        except: Vec<i64>,
-        idempotency_key: String,
-        now_ms: UnixMillis,
-    ) -> BoxFuture<'_, PortResult<Option<Notification>>> {
-        async move {
-            let made = self
-                .notification_digest(&channel, &except, idempotency_key, now_ms)
-                .await;
-            made.map_err(PortError::of)
-        }
-        .boxed()
-    }
-}
+use super::ports::{EventSink, GroupSpan, HistoryLoader, PortError, PortResult};
 
 impl HistoryLoader for ResultStore {
     fn load<'a>(
@@ -354,36 +41,11 @@ impl HistoryLoader for ResultStore {
 
 /// A history that lacks what was spooled before the start is read again when it is whole.
 fn past_of(results: &ResultStore) -> PortResult<()> {
-    match results.is_past_whole() {
-        true => Ok(()),
-        false => Err(PortError(
-            "observations from before the start are in the spool and not committed yet".to_owned(),
-        )),
+    if results.is_past_whole() {
+        return Ok(());
     }
-}
-
-impl ObservationPages for ResultStore {
-    fn page<'a>(
-        &'a self,
-        service: &'a str,
-        after_run: i64,
-        between: (UnixMillis, UnixMillis),
-        limit: usize,
-    ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
-        self.observation_span(service, after_run, between, limit)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
-
-    fn count<'a>(
-        &'a self,
-        service: &'a str,
-        between: (UnixMillis, UnixMillis),
-    ) -> BoxFuture<'a, PortResult<u64>> {
-        self.observation_count(service, between)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
-    }
+    let reason = "observations from before the start are in the spool and not committed yet";
+    Err(PortError(reason.to_owned()))
 }
 
 impl EventSink for ResultStore {
@@ -444,19 +106,19 @@ mod tests {
         let (signals, clock) = (AlertSignals::default(), Arc::new(SystemClock));
         let engine = AlertEngine::new(EngineDeps {
             rules: Arc::new(FakeRules::default()),
-            store: Arc::new(store.clone()),
+            store: store.clone(),
             history: Arc::new(FakeHistory::default()),
             clock: clock.clone(),
             signals: signals.clone(),
             settings: EngineSettings::default(),
         });
         let dispatcher = Dispatcher::new(DispatchDeps {
-            store: Arc::new(store.clone()),
+            store: store.clone(),
             clock: clock.clone(),
             signals: signals.clone(),
         });
         let delivery = Delivery::new(DeliveryDeps {
-            store: Arc::new(store.clone()),
+            store: store.clone(),
             notifier: Arc::new(notifier.clone()),
             clock,
             signals,

@@ -1,7 +1,7 @@
-//! What could not be committed, and is sent from memory: the control store's disk is full beyond
-//! its ballast, or fails. People are notified that an alert fires or ended, with a note that it is
-//! not on record, of each outage once; when it can be committed after all, they are not notified of
-//! it again. All of it is lost with the process.
+//! Alerts that could not be committed, and are sent from memory: the control store's disk is full
+//! beyond its ballast, or fails. People are notified that an alert fires or ended, with a note that
+//! it is not on record, of each outage once; when it can be committed after all, they are not
+//! notified of it again. All of it is lost with the process.
 
 mod entry;
 mod sender;
@@ -15,16 +15,16 @@ use tokio::sync::Notify;
 
 use crate::domain::{
     Alert, AlertGroup, AlertId, AlertRule, AlertState, Catalog, GroupFlush, NotificationStatus,
-    Told, UnixMillis,
+    NotifyState, UnixMillis,
 };
 
-use super::destinations::groups_of;
+use super::destinations::{groups_of, with_labels};
 use super::lifecycle::{Change, alert_of};
 use entry::Entry;
 pub use sender::UnrecordedSender;
 
-/// Alerts with something that is not on record, about two kilobytes each; more at once nobody
-/// reads.
+/// Alerts with something that is not on record, about two kilobytes each; more at once are of no
+/// use to a reader.
 const MOST_ENTRIES: usize = 10_000;
 
 /// Alerts of one rule, one after the other: as many as its verdicts that wait for the store can
@@ -68,7 +68,8 @@ impl Unrecorded {
         now_ms: UnixMillis,
     ) {
         let Some(status) = change.notify else { return };
-        let alert = alert_of(&change.alert, change.alert.id.unwrap_or(NOT_YET));
+        let draft = with_labels(change.alert.clone(), catalog);
+        let alert = alert_of(&draft, draft.id.unwrap_or(NOT_YET));
         let mut entries = self.lock();
         let Some(entry) = entry_of(&mut entries, &alert, fault, now_ms) else {
             return;
@@ -109,7 +110,8 @@ impl Unrecorded {
         self.offered.notify_one();
     }
 
-    /// These messages are on record, and go the usual way unless they are on their way already.
+    /// Takes messages that are on record: they go the usual way unless they are on their way
+    /// already.
     pub(super) fn flushed(&self, flushes: &[GroupFlush]) {
         let mut entries = self.lock();
         for draft in flushes.iter().flat_map(|flush| &flush.notifications) {
@@ -140,8 +142,8 @@ impl Unrecorded {
         self.offered.notify_one();
     }
 
-    /// Everything that the rule made of its alerts is on record, and `open` is what is open of it.
-    /// Who was notified of another one, which the store has never had, is notified of its end.
+    /// Takes that the alerts of a rule are on record, and which one is open.
+    /// Channels that were notified of another one, which the store has never had, get its end.
     pub(super) fn settled(&self, rule: &str, open: Option<&Alert>, now_ms: UnixMillis) {
         let mut entries = self.lock();
         for entry in of_rule(&mut entries, rule) {
@@ -165,7 +167,7 @@ impl Unrecorded {
 
     /// Sets what the group's channel was notified of from memory, and returns what of it the store
     /// has yet to know.
-    pub(super) fn take_over(&self, group: &mut AlertGroup) -> Vec<(AlertId, Told)> {
+    pub(super) fn take_over(&self, group: &mut AlertGroup) -> Vec<(AlertId, NotifyState)> {
         let mut entries = self.lock();
         let mut learned = Vec::new();
         for member in &mut group.members {
@@ -183,12 +185,12 @@ impl Unrecorded {
                 None => {}
                 // Nothing is owed to the channel, and it need not be notified of the end.
                 Some(NotificationStatus::Resolved) if alert.state == AlertState::Resolved => {
-                    member.told = Told::Refused;
+                    member.notify_state = NotifyState::Rejected;
                 }
-                Some(_) if member.told == Told::Nothing => {
-                    member.told = Told::Firing;
+                Some(_) if member.notify_state == NotifyState::Pending => {
+                    member.notify_state = NotifyState::Notified;
                     if alert.state != AlertState::Resolved {
-                        learned.push((alert.id, Told::Firing));
+                        learned.push((alert.id, NotifyState::Notified));
                     }
                 }
                 Some(_) => {}

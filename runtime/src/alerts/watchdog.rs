@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::ports::{PortError, PortResult};
+use super::ports::PortResult;
 use super::signals::AlertSignals;
 use crate::domain::{
-    Alert, AlertId, AlertMarks, AlertState, Catalog, NotificationDraft, NotificationReason,
+    Alert, AlertFlags, AlertId, AlertState, Catalog, NotificationDraft, NotificationReason,
     NotificationStatus, Severity, UnixMillis, Watchdog,
 };
 use crate::store::ControlStore;
@@ -21,13 +21,13 @@ use crate::store::ControlStore;
 const NAME: &str = "Watchdog";
 const GROUP: &str = "watchdog";
 
-/// In the place of a service.
+/// Subject in the place of a service.
 const SUBJECT: &str = "extrack";
 
 /// The engine comes round every 15 s; it is stuck when it has not for this long.
 const BEAT_MS: i64 = 60_000;
 
-/// Between looks whether the engine has begun.
+/// Interval of the checks whether the engine has begun.
 const START: Duration = Duration::from_secs(1);
 
 pub struct WatchdogSender {
@@ -100,13 +100,9 @@ impl WatchdogSender {
         else {
             return Ok(false);
         };
-        self.store
-            .channel_put(channel)
-            .await
-            .map_err(PortError::of)?;
+        self.store.channel_put(channel).await?;
         let draft = draft(watchdog, now_ms);
-        let queued = self.store.notification_queue_alone(draft, now_ms).await;
-        let is_queued = queued.map_err(PortError::of)?;
+        let is_queued = self.store.notification_queue_alone(draft, now_ms).await?;
         if is_queued {
             self.signals.wake_delivery();
         }
@@ -136,7 +132,8 @@ fn draft(watchdog: &Watchdog, now_ms: UnixMillis) -> NotificationDraft {
         service: SUBJECT.to_owned(),
         severity: Severity::Info,
         state: AlertState::Firing,
-        summary: "extrack watches and tells; worry when this message stays away".to_owned(),
+        summary: "extrack is running; its notifications have stopped when this message stays away"
+            .to_owned(),
         value: None,
         wanted: None,
         started_ms: now_ms,
@@ -144,7 +141,8 @@ fn draft(watchdog: &Watchdog, now_ms: UnixMillis) -> NotificationDraft {
         resolved_ms: None,
         updated_ms: now_ms,
         suppressed_by: None,
-        marks: AlertMarks::default(),
+        flags: AlertFlags::default(),
+        labels: Default::default(),
     };
     NotificationDraft {
         group_key: GROUP.to_owned(),

@@ -27,7 +27,7 @@ pub(super) fn build(
 fn start_engine(tasks: &mut Tasks, core: &Core, observations: mpsc::Receiver<Arc<Observation>>) {
     let engine = AlertEngine::new(EngineDeps {
         rules: Arc::new(core.host.clone()),
-        store: Arc::new(core.control.clone()),
+        store: core.control.clone(),
         history: Arc::new(core.results.clone()),
         clock: Arc::new(SystemClock),
         signals: core.signals.clone(),
@@ -42,7 +42,7 @@ fn start_engine(tasks: &mut Tasks, core: &Core, observations: mpsc::Receiver<Arc
 /// Starts what groups, sends and copies what the engine has committed.
 fn start_delivery(tasks: &mut Tasks, core: &Core) {
     let dispatcher = Dispatcher::new(DispatchDeps {
-        store: Arc::new(core.control.clone()),
+        store: core.control.clone(),
         clock: Arc::new(SystemClock),
         signals: core.signals.clone(),
     });
@@ -52,7 +52,7 @@ fn start_delivery(tasks: &mut Tasks, core: &Core) {
     });
     let public_url = core.settings.public_url.clone().unwrap_or_default();
     let delivery = Delivery::new(DeliveryDeps {
-        store: Arc::new(core.control.clone()),
+        store: core.control.clone(),
         notifier: Arc::new(core.host.clone()),
         clock: Arc::new(SystemClock),
         signals: core.signals.clone(),
@@ -67,7 +67,7 @@ fn start_delivery(tasks: &mut Tasks, core: &Core) {
         delivery.run(catalog, stop).await;
     });
     let sender = UnrecordedSender::new(
-        Arc::new(core.control.clone()),
+        core.control.clone(),
         Arc::new(core.host.clone()),
         Arc::new(SystemClock),
         core.signals.unrecorded().clone(),
@@ -78,7 +78,7 @@ fn start_delivery(tasks: &mut Tasks, core: &Core) {
         sender.run(catalog, stop).await;
     });
     let copy = EventCopy::new(
-        Arc::new(core.control.clone()),
+        core.control.clone(),
         Arc::new(core.results.clone()),
         core.signals.clone(),
     );
@@ -89,8 +89,7 @@ fn start_delivery(tasks: &mut Tasks, core: &Core) {
 fn start_watches(tasks: &mut Tasks, core: &Core) {
     let clock: Arc<SystemClock> = Arc::new(SystemClock);
     let (control, signals) = (&core.control, &core.signals);
-    let watch =
-        AcknowledgementWatch::new(Arc::new(control.clone()), clock.clone(), signals.clone());
+    let watch = AcknowledgementWatch::new(control.clone(), clock.clone(), signals.clone());
     tasks.spawn(Stage::Alerting, "acknowledgements", |stop| watch.run(stop));
     let keeper = ClockKeeper::new(control.clone(), clock.clone(), signals.clone());
     tasks.spawn(Stage::Alerting, "clock keeper", |stop| keeper.run(stop));

@@ -3,21 +3,25 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::backtest::Backtester;
 use super::first_token::first_token;
 use super::status::RunningProgram;
 use super::tasks::{Stage, Tasks};
 use super::{Core, Options, Started, descriptors};
 use crate::alerts::{AlertActions, AlertChange, SystemClock};
-use crate::api::{self, ApiDeps, ApiSettings, ApiState, Live};
+use crate::api::{self, ApiDeps, ApiSettings, ApiState, Backtests, Live};
+use crate::backtest::{
+    BacktestError, BacktestProgress, BacktestReport, BacktestRequest, Backtester,
+};
 use crate::config::Settings;
-use crate::monitoring::{BoardChange, Monitoring};
+use crate::monitoring::{Monitoring, StatusChange};
 use crate::plugin_sources::PluginFolder;
 use crate::reload::{ConfigHandle, ConfigReload};
 
@@ -52,8 +56,8 @@ pub(super) async fn build(
     let max_connections =
         descriptors::connections(parts.descriptors, core.settings.max_connections);
     let live = Live::new();
-    let (pages, board) = (live.clone(), parts.monitoring.board().subscribe());
-    let (alerts, swaps) = (core.signals.subscribe(), core.host.swaps());
+    let (pages, board) = (live.clone(), parts.monitoring.status_cache().subscribe());
+    let (alerts, swaps) = (core.signals.subscribe(), core.host.changes());
     tasks.spawn(Stage::Faces, "live changes", |stop| {
         follow_changes(pages, board, alerts, swaps, stop)
     });
@@ -67,7 +71,7 @@ pub(super) async fn build(
     } = parts;
     let program = RunningProgram {
         core: core.clone(),
-        board: monitoring.board(),
+        status_cache: monitoring.status_cache(),
         metrics,
         configuration: configuration.clone(),
     };
@@ -77,10 +81,7 @@ pub(super) async fn build(
         pages.run(page_deps, stop)
     });
     start_http(tasks, deps, live, listener, &core.settings, max_connections)?;
-    let registry = core.registry.clone();
-    tasks.spawn(Stage::Faces, "plugin folder", |stop| {
-        folder.run(registry, stop)
-    });
+    tasks.spawn(Stage::Faces, "plugin folder", |stop| folder.run(stop));
     tasks.spawn(Stage::Faces, "configuration watch", |stop| reload.run(stop));
     Ok(Started { address, new_token })
 }
@@ -101,7 +102,7 @@ fn api_deps(
         notifier: Arc::new(core.host.clone()),
         signals: core.signals.clone(),
         actions: AlertActions::new(
-            Arc::new(core.control.clone()),
+            core.control.clone(),
             Arc::new(SystemClock),
             core.signals.clone(),
         ),
@@ -145,7 +146,7 @@ fn start_http(
 /// Wakes the live pages when something changes.
 async fn follow_changes(
     live: Live,
-    mut board: broadcast::Receiver<BoardChange>,
+    mut board: broadcast::Receiver<StatusChange>,
     mut alerts: broadcast::Receiver<AlertChange>,
     mut swaps: watch::Receiver<u64>,
     stop: CancellationToken,
@@ -156,8 +157,8 @@ async fn follow_changes(
         tokio::select! {
             () = stop.cancelled() => return,
             change = board.recv() => match change {
-                Ok(BoardChange { service }) if service.is_empty() => changes.services(),
-                Ok(BoardChange { service }) => changes.service(&service),
+                Ok(StatusChange { service }) if service.is_empty() => changes.services(),
+                Ok(StatusChange { service }) => changes.service(&service),
                 Err(RecvError::Lagged(_)) => changes.services(),
                 Err(RecvError::Closed) => return,
             },
@@ -170,5 +171,15 @@ async fn follow_changes(
                 Err(_) => return,
             },
         }
+    }
+}
+
+impl Backtests for Backtester {
+    fn backtest<'a>(
+        &'a self,
+        request: BacktestRequest,
+        progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
+    ) -> BoxFuture<'a, Result<BacktestReport, BacktestError>> {
+        self.run(request, progress).boxed()
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn build(
     let unjudged = monitoring
         .restore_board(&core.results, &core.registry.catalog())
         .await;
-    monitoring.judge_again(unjudged).await;
+    monitoring.evaluate_again(unjudged).await;
     let targets = &core.settings.offline_targets;
     if let Some(watch) = monitoring.offline_watch(net, targets, to_alerts) {
         tasks.spawn(Stage::Monitoring, "offline watch", |stop| watch.run(stop));

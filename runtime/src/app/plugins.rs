@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::adapters::{ControlLog, load_api_policies};
 use super::tasks::{Stage, Tasks};
 use super::{Core, Options, recording};
 use crate::config::Settings;
-use crate::domain::ShadowRun;
+use crate::domain::{RunIds, ShadowRun, now_ms};
 use crate::net::Net;
-use crate::plugin_host::{
-    Compiling, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse, Setup, Withdrawer,
-};
+use crate::plugin_host::{Compiling, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse, Setup};
 use crate::plugin_sources::{PluginFolder, PluginSources};
 use crate::registry::Registry;
 use crate::reload::StartDraft;
@@ -55,7 +52,7 @@ pub(super) async fn build(
         runs_memory_bytes: settings.runs_memory_bytes,
         runs,
         recordings,
-        first_run_id: results.first_run_id(),
+        run_ids: RunIds::after(results.first_run_id() - 1, RunIds::THIS_NODE, now_ms),
         has_mail: settings.smtp.is_some(),
     })
     .await?;
@@ -84,12 +81,14 @@ pub(super) fn guard_settings(host: &PluginHost, registry: &Registry) {
             .map(|usage| SettingsInUse {
                 owner: usage.owner,
                 settings: usage.settings,
+                service: usage.service,
             })
             .collect()
     }));
 }
 
-/// Starts what tries candidates, and what rolls versions back.
+/// Starts what tries candidates, what rolls versions back, and what checks services again after
+/// either.
 pub(super) fn start(
     tasks: &mut Tasks,
     core: &Core,
@@ -106,21 +105,12 @@ pub(super) fn start(
         .host
         .withdrawer()
         .context("the queue of roll-backs is taken")?;
-    let registry = core.registry.clone();
-    tasks.spawn(Stage::Monitoring, "plugin roll-backs", |stop| {
-        roll_back(withdrawer, registry, stop)
+    tasks.spawn(Stage::Monitoring, "plugin rollbacks", |stop| {
+        withdrawer.run(stop)
+    });
+    let (registry, swaps) = (core.registry.clone(), core.host.swaps());
+    tasks.spawn(Stage::Monitoring, "services recheck", |stop| {
+        registry.follow_swaps(swaps, stop)
     });
     Ok(())
-}
-
-/// Rolls versions back that break from their first run on. Services are checked again after each,
-/// as after every other change.
-async fn roll_back(mut withdrawer: Withdrawer, registry: Registry, shutdown: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            rolled_back = withdrawer.next() => if rolled_back.is_none() { return },
-        }
-        registry.recheck().await;
-    }
 }

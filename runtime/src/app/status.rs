@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::api::ProgramStatus;
 use crate::domain::{CurrentStatus, UnixMillis};
-use crate::monitoring::StatusBoard;
+use crate::monitoring::StatusCache;
 use crate::reload::ConfigHandle;
 use crate::store::control::BallastState;
 use crate::store::{ControlStore, ResultStore};
@@ -16,7 +16,7 @@ use super::Core;
 /// The parts whose state counts.
 pub(super) struct RunningProgram {
     pub(super) core: Core,
-    pub(super) board: Arc<StatusBoard>,
+    pub(super) status_cache: Arc<StatusCache>,
     pub(super) metrics: PrometheusHandle,
     pub(super) configuration: ConfigHandle,
 }
@@ -50,7 +50,7 @@ impl ProgramStatus for RunningProgram {
         metrics::gauge!("extrack_runs_memory_limit_bytes").set(memory.limit_bytes as f64);
         let catalog = self.core.registry.catalog();
         metrics::gauge!("extrack_alert_rules_without_data")
-            .set(self.core.signals.standings().silent() as f64);
+            .set(self.core.signals.rule_statuses().silent() as f64);
         metrics::gauge!("extrack_configuration_differs")
             .set(self.configuration.warnings().len() as f64);
         metrics::gauge!("extrack_services").set(catalog.services.len() as f64);
@@ -58,7 +58,7 @@ impl ProgramStatus for RunningProgram {
             let count = catalog
                 .services
                 .keys()
-                .filter(|slug| self.board.status(slug) == Some(status))
+                .filter(|slug| self.status_cache.status(slug) == Some(status))
                 .count();
             metrics::gauge!("extrack_services_by_status", "status" => status.as_str())
                 .set(count as f64);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertMarks, ChannelId, LabelPairs, UnixMillis};
+use super::{AlertFlags, ChannelId, LabelPairs, Labels, UnixMillis};
 
 /// Row id of an alert in the control store.
 #[derive(
@@ -41,7 +41,7 @@ impl Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
-    /// Breached, but not for long enough yet. Nobody is told.
+    /// Breached, but not for long enough yet. No message is sent.
     Pending,
     Firing,
     /// Firing, and somebody is on it.
@@ -101,15 +101,27 @@ pub struct Alert {
     pub fired_ms: Option<UnixMillis>,
     pub resolved_ms: Option<UnixMillis>,
     pub updated_ms: UnixMillis,
-    /// What mutes it, while it is suppressed: `silence 3`.
+    /// Cause of the mute while it is suppressed, e.g. `silence 3`.
     #[serde(default)]
     pub suppressed_by: Option<String>,
+    #[serde(default, alias = "marks")]
+    pub flags: AlertFlags,
+    /// Labels built at the last transition; empty in what was stored before labels were.
     #[serde(default)]
-    pub marks: AlertMarks,
+    pub labels: Labels,
 }
 
 impl Alert {
-    /// By which an alert that is told of by itself is named: `alertname`, `service` and `severity`.
+    /// Returns the labels as messages show them.
+    pub fn label_pairs(&self) -> LabelPairs {
+        if self.labels.is_empty() {
+            return self.own_labels();
+        }
+        self.labels.to_pairs()
+    }
+
+    /// Returns the labels that name an alert which is notified on its own: `alertname`, `service`
+    /// and `severity`.
     pub fn own_labels(&self) -> LabelPairs {
         let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         vec![
@@ -164,7 +176,7 @@ pub enum NotificationState {
     Delivered,
     /// Given up: a permanent error, or too many attempts. Kept, and shown.
     Dead,
-    /// Held back by its channel's rate limit, and told of in a digest.
+    /// Held back by its channel's rate limit, and merged into a digest.
     Digested,
 }
 
@@ -194,13 +206,13 @@ impl NotificationState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NotificationReason {
-    /// An alert fired, ended, or is heard again.
+    /// An alert fired, ended, or is not muted any more.
     Transition,
-    /// Nothing changed for long, and it still fires.
+    /// The alerts still fire, and nothing changed for the repeat interval.
     Repeat,
-    /// Nobody has taken care of it.
+    /// The alert was not acknowledged in time.
     Escalation,
-    /// What was held back by a channel's rate limit.
+    /// Messages were held back by the channel's rate limit.
     Digest,
     /// A person tries the channel.
     Test,
@@ -254,11 +266,11 @@ pub struct Notification {
     pub next_attempt_ms: UnixMillis,
     pub delivered_ms: Option<UnixMillis>,
     pub last_error: Option<String>,
-    /// What the other side calls the message, once it is delivered.
+    /// Name that the other side gave the message, once it is delivered.
     pub reference: Option<String>,
     /// When a person put it back after it had been given up.
     pub resent_ms: Option<UnixMillis>,
-    /// The message that tells of this one as well.
+    /// Id of the digest that this message was merged into.
     pub digest: Option<i64>,
     /// The alerts as they were when the message was decided on: what is sent. Firing ones first.
     pub alerts: Vec<Alert>,

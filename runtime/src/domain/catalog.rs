@@ -10,9 +10,10 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::check_job::clear_secret;
 use super::{
-    ChannelOptions, Dependencies, EscalationPolicy, Inhibition, Life, Maintenance, PrivateReach,
-    Recurrence, Route, Severity,
+    AlertOptions, ChannelOptions, Dependencies, EscalationPolicy, Inhibition, Maintenance,
+    PrivateReach, Recurrence, Route, Severity,
 };
 
 /// Owner of a service: what comes from files can't be changed over the API.
@@ -24,7 +25,8 @@ pub enum Origin {
 }
 
 /// Service that is watched and not operated by the reader.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Service {
     pub slug: String,
     pub name: String,
@@ -49,12 +51,36 @@ pub struct Service {
     pub webhooks: Vec<Webhook>,
 }
 
+/// Facts about a service that plugins see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceFacts {
+    pub slug: String,
+    pub name: String,
+    /// The seed's word, e.g. `REST`.
+    pub kind: String,
+    pub base_url: String,
+    pub health_endpoint: Option<String>,
+}
+
+impl Service {
+    pub fn facts(&self) -> ServiceFacts {
+        ServiceFacts {
+            slug: self.slug.clone(),
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            base_url: self.base_url.clone(),
+            health_endpoint: self.health_endpoint.clone(),
+        }
+    }
+}
+
 /// Shorter secrets are not taken out of answers, logs and errors: they would take words and numbers
 /// out with them.
 pub const MIN_HIDDEN_BYTES: usize = 6;
 
 /// How the host proves who we are. Never seen by a plugin.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Credential {
     /// `default` for the service's `authentication`.
     pub name: String,
@@ -63,22 +89,27 @@ pub struct Credential {
     pub hosts: Vec<String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum CredentialKind {
     /// A header with the secret as its value.
     Header {
         header: String,
+        #[serde(with = "clear_secret")]
         value: SecretString,
     },
     Bearer {
+        #[serde(with = "clear_secret")]
         token: SecretString,
     },
     Basic {
         username: String,
+        #[serde(with = "clear_secret")]
         password: SecretString,
     },
     Query {
         parameter: String,
+        #[serde(with = "clear_secret")]
         value: SecretString,
     },
     /// A token that is asked for, used until it ends, and asked for again.
@@ -88,15 +119,18 @@ pub enum CredentialKind {
         /// PEM; ours first.
         certificate: String,
         /// PEM
+        #[serde(with = "clear_secret")]
         key: SecretString,
     },
 }
 
 /// The client credentials grant (RFC 6749, 4.4).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OAuth2 {
     pub token_url: String,
     pub client_id: String,
+    #[serde(with = "clear_secret")]
     pub client_secret: SecretString,
     pub scopes: Vec<String>,
     pub audience: Option<String>,
@@ -104,7 +138,8 @@ pub struct OAuth2 {
 }
 
 /// Form in which the token endpoint gets client id and secret (RFC 6749, 2.3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ClientAuth {
     /// Sent in the `Authorization` header.
     Basic,
@@ -113,7 +148,8 @@ pub enum ClientAuth {
 }
 
 /// One scheduled check of one service.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Probe {
     /// Unique in its service.
     pub name: String,
@@ -127,7 +163,7 @@ pub struct Probe {
 }
 
 /// A run that fails is repeated, before a rule may suspect anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
     pub times: u32,
     pub every: Duration,
@@ -135,7 +171,8 @@ pub struct Retry {
 
 /// Webhook by which a service reports: `/webhooks/SERVICE/NAME`. Settings may hold secrets: printed
 /// as `***`.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Webhook {
     /// Unique among the webhooks and probes of its service, and as it stands in the URL.
     pub name: String,
@@ -175,7 +212,7 @@ pub struct AlertRule {
     pub probes: Option<Vec<String>>,
     /// How long the breach has to last before the alert fires.
     pub duration: Duration,
-    pub life: Life,
+    pub options: AlertOptions,
     pub severity: Severity,
     pub channels: Vec<ChannelId>,
     /// True if the routing tree decides who is notified; then `channels` are not.

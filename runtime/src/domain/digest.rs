@@ -7,9 +7,9 @@ use super::{
     NotificationStatus,
 };
 
-/// Every alert that one of the messages names, as the last of them says: nothing that fired is left
-/// out, and nothing that ended. The messages are in the order of their ids.
-pub fn digest(
+/// Merges messages of a channel, given in the order of their ids, into one with every alert that
+/// they name, as the last of them shows it: nothing that fired or ended is left out.
+pub fn merge_into_digest(
     channel: &ChannelId,
     messages: &[Notification],
     idempotency_key: String,

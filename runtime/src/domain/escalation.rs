@@ -1,35 +1,37 @@
-//! When nobody comes: who is told next, and again, until somebody acknowledges the alert or it
-//! ends. Pure over the clock; what has to survive a restart is a [`EscalationProgress`].
+//! [`EscalationPolicy`]: which channels are notified next, and again, until an alert is
+//! acknowledged or ends. Pure over the clock; what has to survive a restart is an
+//! [`EscalationProgress`].
 
 use std::time::Duration;
 
 use chrono::{Datelike, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
-use super::{ChannelId, UnixMillis};
+use super::{AlertState, AlertStep, ChannelId, UnixMillis};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct EscalationPolicy {
     pub name: String,
-    /// One after another; never empty.
+    /// Steps, one after another; never empty.
     pub steps: Vec<EscalationStep>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct EscalationStep {
-    /// From the step before, for the first one from the moment the alert fired.
+    /// Time since the step before, or since the alert fired.
     pub wait: Duration,
     pub channels: Vec<ChannelId>,
-    /// How often the step is taken again before the next one, and how long after each other.
+    /// Repetitions of the step before the next one.
     pub repeat: Option<StepRepeat>,
-    /// TakenStep at these times only; at others it is passed over.
+    /// Times of day at which the step is taken; at others it is skipped.
     pub hours: Option<StepHours>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepRepeat {
     pub every: Duration,
-    /// None: until somebody comes. Then the steps behind it are never reached.
+    /// Number of repetitions; none: until the alert is acknowledged or ends, and the next steps are
+    /// never reached.
     pub times: Option<u32>,
 }
 
@@ -38,45 +40,70 @@ pub struct StepRepeat {
 pub struct StepHours {
     /// Monday is 0; empty: every day.
     pub weekdays: Vec<u8>,
-    /// Minutes since midnight. With `to` not after `from`, it goes on past midnight and belongs to
-    /// the day it began on.
+    /// Minutes since midnight. With `to` not after `from`, the hours go on past midnight and belong
+    /// to the day they began on.
     pub from: u32,
     pub to: u32,
     pub zone: Tz,
 }
 
-/// Where an escalation stands.
+/// Progress of one alert's escalation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EscalationProgress {
     /// Index of the step that is next.
     pub step: usize,
-    /// How often it was taken already.
+    /// Times that this step was taken already.
     pub taken: u32,
-    pub due_ms: UnixMillis,
+    /// Moment of the next step; none while the escalation is paused, and at its end.
+    pub due_ms: Option<UnixMillis>,
+    /// Milliseconds that this step waits when the escalation goes on after a pause; none: no step
+    /// is left.
+    pub wait_ms: Option<i64>,
+}
+
+impl EscalationProgress {
+    /// Returns the progress after a transition of the alert; none: the escalation is over. It
+    /// pauses while the alert is acknowledged or muted. When the alert fires again, it goes on with
+    /// the step that is next, which waits its whole time once more.
+    pub fn on_step(self, step: &AlertStep) -> Option<Self> {
+        let is_quiet = |state| matches!(state, AlertState::Acknowledged | AlertState::Suppressed);
+        let due_ms = match (step.from, step.to) {
+            (_, AlertState::Resolved) => return None,
+            (_, to) if is_quiet(to) => None,
+            (Some(from), AlertState::Firing) if is_quiet(from) => self
+                .due_ms
+                .or_else(|| Some(step.ts_ms.saturating_add(self.wait_ms?))),
+            _ => self.due_ms,
+        };
+        Some(Self { due_ms, ..self })
+    }
+
+    /// Returns the progress of an escalation that has no step left.
+    pub fn at_end(self) -> Self {
+        Self {
+            due_ms: None,
+            wait_ms: None,
+            ..self
+        }
+    }
 }
 
 /// One step that is to be taken now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenStep {
     pub step: usize,
-    /// 0 for the first time.
+    /// Number of the repetition, 0 for the first time.
     pub repetition: u32,
     pub channels: Vec<ChannelId>,
 }
 
 impl EscalationPolicy {
     pub fn begin(&self, fired_ms: UnixMillis) -> Option<EscalationProgress> {
-        let first = self.steps.first()?;
-        Some(EscalationProgress {
-            step: 0,
-            taken: 0,
-            due_ms: fired_ms.saturating_add(ms(first.wait)),
-        })
+        self.progress(0, 0, fired_ms)
     }
 
-    /// What is due at a moment, at most one step, and where the escalation stands then; none: it
-    /// has come to its end. After a long stop the steps that were missed are taken one by one,
-    /// at once.
+    /// Returns what is due at a moment, at most one step, and the progress after it; none: no step
+    /// is left. After a long stop the steps that were missed are taken one by one, at once.
     pub fn advance(
         &self,
         progress: EscalationProgress,
@@ -87,7 +114,7 @@ impl EscalationPolicy {
             let Some(step) = self.steps.get(progress.step) else {
                 return (None, None);
             };
-            if now_ms < progress.due_ms {
+            if progress.due_ms.is_none_or(|due_ms| now_ms < due_ms) {
                 return (None, Some(progress));
             }
             if step
@@ -108,11 +135,7 @@ impl EscalationPolicy {
             };
             let next = match step.repeat {
                 Some(repeat) if repeat.times.is_none_or(|times| progress.taken < times) => {
-                    Some(EscalationProgress {
-                        step: progress.step,
-                        taken: progress.taken + 1,
-                        due_ms: now_ms.saturating_add(ms(repeat.every)),
-                    })
+                    self.progress(progress.step, progress.taken + 1, now_ms)
                 }
                 _ => self.after(progress.step, now_ms),
             };
@@ -120,34 +143,22 @@ impl EscalationPolicy {
         }
     }
 
-    /// An acknowledgement ran out: it goes on where it stood, and waits the time of that step
-    /// again.
-    pub fn resume(
-        &self,
-        progress: EscalationProgress,
-        now_ms: UnixMillis,
-    ) -> Option<EscalationProgress> {
-        Some(EscalationProgress {
-            due_ms: now_ms.saturating_add(ms(self.wait(progress)?)),
-            ..progress
-        })
-    }
-
-    /// How long the step that is next waits from a standing start.
-    pub fn wait(&self, progress: EscalationProgress) -> Option<Duration> {
-        let step = self.steps.get(progress.step)?;
-        Some(match step.repeat {
-            Some(repeat) if progress.taken > 0 => repeat.every,
-            _ => step.wait,
-        })
-    }
-
     fn after(&self, step: usize, now_ms: UnixMillis) -> Option<EscalationProgress> {
-        let next = self.steps.get(step + 1)?;
+        self.progress(step + 1, 0, now_ms)
+    }
+
+    /// Returns the progress at which a step waits its time from now on; none without such a step.
+    fn progress(&self, step: usize, taken: u32, now_ms: UnixMillis) -> Option<EscalationProgress> {
+        let next = self.steps.get(step)?;
+        let wait_ms = ms(match next.repeat {
+            Some(repeat) if taken > 0 => repeat.every,
+            _ => next.wait,
+        });
         Some(EscalationProgress {
-            step: step + 1,
-            taken: 0,
-            due_ms: now_ms.saturating_add(ms(next.wait)),
+            step,
+            taken,
+            due_ms: Some(now_ms.saturating_add(wait_ms)),
+            wait_ms: Some(wait_ms),
         })
     }
 }
@@ -297,14 +308,65 @@ mod tests {
     }
 
     #[test]
+    fn transitions_pause_resume_and_end_an_escalation() {
+        use AlertState::*;
+        let running = EscalationProgress {
+            step: 1,
+            taken: 2,
+            due_ms: Some(500),
+            wait_ms: Some(300),
+        };
+        let paused = EscalationProgress {
+            due_ms: None,
+            ..running
+        };
+        let after = |progress: EscalationProgress, from, to| {
+            progress.on_step(&AlertStep {
+                from: Some(from),
+                to,
+                ts_ms: 1_000,
+                is_news: false,
+            })
+        };
+        for quiet in [Acknowledged, Suppressed] {
+            assert_eq!(after(running, Firing, quiet), Some(paused));
+            assert_eq!(after(paused, quiet, quiet), Some(paused));
+            let resumed = after(paused, quiet, Firing).unwrap();
+            assert_eq!((resumed.step, resumed.due_ms), (1, Some(1_300)));
+            let ended = running.at_end();
+            assert_eq!(after(ended, quiet, Firing), Some(ended), "no step is left");
+            assert_eq!(after(paused, quiet, Resolved), None);
+        }
+        assert_eq!(after(running, Firing, Firing), Some(running), "news");
+        assert_eq!(after(running, Firing, Resolved), None);
+    }
+
+    #[test]
     fn goes_on_where_it_stood_when_an_acknowledgement_runs_out() {
         let policy = EscalationPolicy {
             name: "ops".to_owned(),
             steps: vec![step(0, "a"), step(10, "b")],
         };
         let (_, progress) = policy.advance(policy.begin(0).unwrap(), 0);
-        let resumed = policy.resume(progress.unwrap(), 60 * MINUTE).unwrap();
-        assert_eq!((resumed.step, resumed.due_ms), (1, 70 * MINUTE));
+        let step = |from, to, ts_ms| AlertStep {
+            from: Some(from),
+            to,
+            ts_ms,
+            is_news: false,
+        };
+        let paused = progress
+            .unwrap()
+            .on_step(&step(AlertState::Firing, AlertState::Acknowledged, MINUTE))
+            .unwrap();
+        assert_eq!(policy.advance(paused, 1_000 * MINUTE), (None, Some(paused)));
+        let resumed = paused
+            .on_step(&step(
+                AlertState::Acknowledged,
+                AlertState::Firing,
+                60 * MINUTE,
+            ))
+            .unwrap();
+        assert_eq!((resumed.step, resumed.due_ms), (1, Some(70 * MINUTE)));
     }
 
     #[test]

@@ -1,17 +1,21 @@
-//! What alerts are matched and grouped by.
+//! The labels that alerts are matched and grouped by.
 
 use std::collections::BTreeMap;
 
-use super::{Service, Severity};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{LabelPairs, Service, Severity};
 
 /// Names with their values. `tag` may have several, and a name that is missing equals the empty
 /// text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
 pub struct Labels(BTreeMap<String, Vec<String>>);
 
 impl Labels {
-    /// Of an alert: `alertname`, `service`, `severity`, and of the service `type`, `owner`, its
-    /// `tag`s and its own labels.
+    /// Labels of an alert: `alertname`, `service`, `severity`, and those of its service: `type`,
+    /// `owner`, each `tag` and the labels it was described with.
     pub fn of(alertname: &str, slug: &str, severity: Severity, service: Option<&Service>) -> Self {
         let mut labels = Self::default();
         labels.add("alertname", alertname);
@@ -45,13 +49,17 @@ impl Labels {
         }
     }
 
-    /// No value at all where the label is missing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Values of a label; none where it is missing.
     pub fn values(&self, name: &str) -> &[String] {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// One text for grouping and for people: several values joined by commas, nothing where the
-    /// label is missing.
+    /// Value of a label as one text, for grouping and for people: several are joined by commas,
+    /// and a missing label is the empty text.
     pub fn joined(&self, name: &str) -> String {
         let mut values = self.values(name).to_vec();
         values.sort();
@@ -60,6 +68,13 @@ impl Labels {
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, String)> {
         self.0.keys().map(|name| (name.as_str(), self.joined(name)))
+    }
+
+    /// Returns each name with its value as one text.
+    pub fn to_pairs(&self) -> LabelPairs {
+        self.iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a notifier is given and what it answers.
+//! [`Message`]: the input of a notifier, and its answers.
 
 mod sample;
 
@@ -21,16 +21,16 @@ pub struct Message {
     pub receiver: String,
     /// Where a person can look; empty without a public URL.
     pub external_url: String,
-    /// With the name of each alert's service.
+    /// Alerts, each with the name of its service.
     pub alerts: Vec<(Alert, String)>,
     /// Alerts that it has no room for.
     pub omitted: u32,
     /// 1 for the first.
     pub attempt: u32,
-    /// In the words of the channel's template.
+    /// Texts rendered from the channel's template.
     pub texts: MessageTexts,
-    /// What the other side called the message before about the same group, which this one may take
-    /// the place of.
+    /// Name that the other side gave the message before about the same group, which this one may
+    /// replace.
     pub reference: Option<String>,
 }
 
@@ -73,9 +73,9 @@ impl Message {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Receipt {
-    /// What the other side calls the message.
+    /// Name that the other side gave the message.
     pub reference: Option<String>,
-    /// What the other side answered.
+    /// Answer of the other side.
     pub answer: String,
 }
 

@@ -1,6 +1,5 @@
-//! What keeps an alert quiet while it fires: silences, maintenance windows, inhibition,
-//! dependencies. Checks go on all the same, and the end of an alert that people were told of always
-//! reaches them.
+//! Mutes of alerts that fire: silences, maintenance windows, inhibition, dependencies. Checks go on
+//! all the same, and the end of an alert that was notified is always sent.
 
 mod cron_ranges;
 mod dependency;
@@ -20,7 +19,7 @@ pub use inhibition::Inhibition;
 pub use maintenance::{Maintenance, Recurrence};
 pub use silence::{Silence, SilenceState};
 
-/// What mutes an alert, for people.
+/// Cause of a mute, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mute {
     Silence {
@@ -28,11 +27,11 @@ pub enum Mute {
         author: String,
         comment: String,
     },
-    /// By its name.
+    /// A maintenance window, by its name.
     Maintenance(String),
-    /// By the alert that inhibits it: its name and service.
+    /// The alert that inhibits it: its name and service.
     Inhibited { by: String, service: String },
-    /// By the service it depends on.
+    /// The service that it depends on.
     Dependency(String),
 }
 
@@ -43,7 +42,7 @@ impl Mute {
         text.starts_with("alert `") || text.starts_with("dependency `")
     }
 
-    /// Who acts: the person whose silence it is, or the engine.
+    /// Returns the person whose silence it is; none where the engine acts.
     pub fn actor(&self) -> Option<&str> {
         match self {
             Mute::Silence { author, .. } => Some(author),
@@ -86,7 +85,7 @@ pub struct Firing {
     pub severity: Severity,
 }
 
-/// Everything that can mute.
+/// All causes that can mute.
 #[derive(Debug, Clone, Default)]
 pub struct Mutes {
     pub silences: Vec<Silence>,
@@ -96,7 +95,7 @@ pub struct Mutes {
 }
 
 impl Mutes {
-    /// Nothing at all can be muted.
+    /// Whether nothing can be muted.
     pub fn is_empty(&self) -> bool {
         self.silences.is_empty()
             && self.maintenance.is_empty()
@@ -104,7 +103,7 @@ impl Mutes {
             && self.dependencies.is_empty()
     }
 
-    /// What mutes at a moment, while these alerts fire: prepared once, to be asked for many alerts.
+    /// Prepares what mutes at a moment while these alerts fire, to look up many alerts in.
     pub fn at<'a>(&'a self, firing: &'a [Firing], now_ms: UnixMillis) -> MutesNow<'a> {
         let mut severities: HashMap<&str, Severity> = HashMap::new();
         for alert in firing {
@@ -156,11 +155,11 @@ impl Mutes {
     }
 }
 
-/// What mutes at one moment.
+/// Mutes of one moment.
 #[derive(Debug)]
 pub struct MutesNow<'a> {
     silences: Vec<&'a Silence>,
-    /// Those that are open.
+    /// Windows that are open.
     windows: Vec<&'a Maintenance>,
     inhibitions: Vec<ActiveInhibition<'a>>,
     dependencies: &'a Dependencies,

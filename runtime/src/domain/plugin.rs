@@ -1,5 +1,7 @@
 //! Plugins as the other parts know them: names, versions and runs, no WebAssembly.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,8 @@ pub enum Want {
     Host(String),
     Credential(String),
     Capability(String),
+    /// A feature of the host that the plugin can't work without.
+    Feature(String),
 }
 
 /// Description of a plugin by itself.
@@ -56,6 +60,9 @@ pub struct PluginInfo {
     pub summary: String,
     pub settings_schema: serde_json::Value,
     pub wants: Vec<Want>,
+    /// The rule is evaluated as time passes, and not only when an observation arrives.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub evaluated_over_time: bool,
 }
 
 /// How one execution of a plugin ended.
@@ -101,7 +108,8 @@ impl RunOutcome {
 }
 
 /// The account of one execution; a row of `plugin_runs`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PluginRun {
     pub run_id: i64,
     pub ts_ms: UnixMillis,
@@ -111,7 +119,7 @@ pub struct PluginRun {
     /// sha256 of the component, in hex.
     pub digest: String,
     /// The exported function, e.g. `check`.
-    pub function: &'static str,
+    pub function: Cow<'static, str>,
     /// Slug, when the run was for a service.
     pub service: Option<String>,
     pub outcome: RunOutcome,

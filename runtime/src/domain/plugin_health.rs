@@ -83,7 +83,7 @@ impl PluginRun {
     /// answer until the end is the service's time-out, and a notifier that could not deliver has
     /// reported what the other side answered.
     pub fn is_broken(&self) -> bool {
-        is_broken(self.function, self.outcome, self.duration_us, self.cpu_us)
+        is_broken(&self.function, self.outcome, self.duration_us, self.cpu_us)
     }
 }
 

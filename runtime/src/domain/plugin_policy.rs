@@ -36,18 +36,18 @@ pub struct Grants {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Capability {
     Http,
-    Tcp,
+    Stream,
+    Udp,
     Dns,
-    Tls,
     Mail,
 }
 
 impl Capability {
     pub const ALL: [Capability; 5] = [
         Capability::Http,
-        Capability::Tcp,
+        Capability::Stream,
+        Capability::Udp,
         Capability::Dns,
-        Capability::Tls,
         Capability::Mail,
     ];
 
@@ -55,9 +55,9 @@ impl Capability {
     pub fn as_str(self) -> &'static str {
         match self {
             Capability::Http => "http",
-            Capability::Tcp => "tcp",
+            Capability::Stream => "stream",
+            Capability::Udp => "udp",
             Capability::Dns => "dns",
-            Capability::Tls => "tls",
             Capability::Mail => "mail",
         }
     }

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 /// How far the operator opened loopback and private addresses to a service or a channel.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PrivateReach {
     #[default]
     Closed,
@@ -13,7 +16,7 @@ pub enum PrivateReach {
     /// Open for what the operator wrote into a configuration file: an address as it is, and a name
     /// if the first answer of its name servers was private. A public name that leads inside later
     /// does not.
-    AsFirstSeen(Arc<FirstSeen>),
+    AsFirstSeen(#[serde(with = "shared")] Arc<FirstSeen>),
 }
 
 impl PrivateReach {
@@ -25,7 +28,7 @@ impl PrivateReach {
 
 /// Answers for the names of one service or channel when they were first resolved since it was
 /// loaded.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct FirstSeen {
     is_private: Mutex<BTreeMap<String, bool>>,
 }
@@ -61,5 +64,24 @@ impl PartialEq for PrivateReach {
     /// Compares without the answers seen since.
     fn eq(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        value: &Arc<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        T::serialize(value, serializer)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(deserializer).map(Arc::new)
     }
 }

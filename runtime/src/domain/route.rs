@@ -1,4 +1,5 @@
-//! Who is told of an alert, together with which others, and how often: Alertmanager's routing tree.
+//! Alertmanager's routing tree: the channels of an alert, the alerts that it is grouped with, and
+//! the timing.
 
 use std::time::Duration;
 
@@ -16,11 +17,11 @@ pub struct Route {
     pub group_wait: Option<Duration>,
     pub group_interval: Option<Duration>,
     pub repeat_interval: Option<Duration>,
-    /// Names of times during which nobody is told anything by this node.
+    /// Names of times during which this node sends nothing.
     pub mute_times: Vec<String>,
-    /// Name of the policy by which others are told if nobody comes, of rules that name none.
+    /// Name of the escalation policy of rules that name none.
     pub escalation: Option<String>,
-    /// After a match the siblings that follow are looked at as well.
+    /// Whether the siblings that follow are looked at after a match as well.
     pub continues: bool,
     pub routes: Vec<Route>,
 }
@@ -96,7 +97,7 @@ impl Route {
 }
 
 impl Route {
-    /// With what it has from the node above it.
+    /// Returns the destination of this node, with what it inherits from the node above.
     pub fn settled(&self, above: &Destination) -> Destination {
         Destination {
             path: above.path.clone(),
@@ -119,8 +120,8 @@ impl Route {
         }
     }
 
-    /// Its matchers, whatever the order in which they were written; siblings with the same ones are
-    /// told apart by a number.
+    /// Returns a name made of its matchers, in a fixed order; a number distinguishes siblings with
+    /// the same ones.
     fn child_name(&self, index: usize) -> String {
         let matchers = |route: &Route| {
             let mut matchers: Vec<String> = route.matchers.iter().map(Matcher::in_order).collect();

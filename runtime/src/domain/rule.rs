@@ -70,6 +70,41 @@ pub struct RateLimitReading {
     pub limit: RateLimit,
 }
 
+/// Runs that count in a question about the history.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Names of probes and webhooks; empty: all.
+    pub probes: Vec<String>,
+    /// Empty: all.
+    pub locations: Vec<String>,
+}
+
+impl Selection {
+    pub fn contains(&self, probe: &str, location: &str) -> bool {
+        let is_one = |names: &[String], name: &str| {
+            names.is_empty() || names.iter().any(|known| known == name)
+        };
+        is_one(&self.probes, probe) && is_one(&self.locations, location)
+    }
+}
+
+/// Usage and cost of a service in one period, to date.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UsageToDate {
+    /// What is counted, e.g. `requests`.
+    pub meter: String,
+    pub period_start_ms: UnixMillis,
+    pub period_end_ms: UnixMillis,
+    pub used: f64,
+    pub quota: Option<f64>,
+    /// Millionths of the currency.
+    pub cost_micros: Option<i64>,
+    /// Millionths of the currency.
+    pub budget_micros: Option<i64>,
+    /// ISO 4217; empty without a price and a budget.
+    pub currency: String,
+}
+
 /// The history of one service as it stood when one observation arrived. Missed runs, and those
 /// whose check broke, are left out.
 pub trait History: Send + Sync {
@@ -83,15 +118,22 @@ pub trait History: Send + Sync {
     fn latency(&self, window: Duration, quantile: f64) -> Option<u64>;
     /// Runs in a row, up to the latest, that were not available.
     fn consecutive_failures(&self) -> u32;
-    /// The last one of each probe and webhook, by name, as long as it is not too old to matter.
+    /// The last one of each probe and webhook in each location, by their names, as long as it is not
+    /// too old to matter.
     fn latest_by_probe(&self) -> Vec<Arc<Observation>>;
     /// Oldest first; the steps end where the span ends, so the first may be shorter. None for a
     /// span without a step, or with more than a thousand.
     fn buckets(&self, span: Span) -> Vec<Bucket>;
     /// The last readings of each limit, oldest first.
     fn rate_limits(&self) -> Vec<RateLimitReading>;
+    /// Returns usage and cost to date by meter. Empty: none known.
+    fn usage(&self) -> Vec<UsageToDate> {
+        Vec::new()
+    }
     /// Returns for how long the program has been watching without a break.
     fn watched(&self) -> Duration;
+    /// The same history with the selected runs alone.
+    fn select(&self, selection: &Selection) -> Arc<dyn History>;
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

@@ -17,11 +17,12 @@ pub fn fine_from_ms(now_ms: UnixMillis) -> UnixMillis {
     now_ms.saturating_sub(FINE_KEPT_MS).div_euclid(COARSE_MS) * COARSE_MS
 }
 
-/// Runs of one probe in one slot of time that had the same status and about the same latency.
+/// Runs of one probe in one location and in one slot of time that had the same status and about the same latency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunGroup {
     pub start_ms: UnixMillis,
     pub probe: String,
+    pub location: String,
     pub status: Status,
     /// [`latency_bin`]; none without an answer, and for runs that were not available.
     pub latency_bin: Option<u16>,

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::keep_compiled;
 use crate::config::{self, Environment, Loaded};
-use crate::domain::PluginTrust;
+use crate::domain::{PluginTrust, RunIds};
 use crate::net::{Net, NetSettings};
 use crate::plugin_host::{Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, Setup};
 use crate::plugin_sources::PluginFolder;
@@ -33,7 +33,7 @@ pub async fn check_config(config_dir: &Path, plugins: &[PathBuf]) -> Result<Load
         runs_memory_bytes: None,
         runs,
         recordings: Recordings::none(),
-        first_run_id: 1,
+        run_ids: RunIds::counting(),
         has_mail: false,
     };
     let host = PluginHost::start(setup).await?;

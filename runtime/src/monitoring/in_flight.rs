@@ -63,13 +63,14 @@ impl InFlight {
         }
     }
 
-    /// None: there was no slot before the moment.
+    /// Waits for a slot; none: there was none before the moment.
     pub(super) async fn acquire(&self, is_slow: bool, until: Instant) -> Option<Slot<'_>> {
         let _waits = Waits::new(&self.waiting);
         let taken = async {
-            let slow = match is_slow {
-                true => Some(self.slow.acquire().await.ok()?),
-                false => None,
+            let slow = if is_slow {
+                Some(self.slow.acquire().await.ok()?)
+            } else {
+                None
             };
             Some(Slot {
                 _slow: slow,
@@ -79,7 +80,7 @@ impl InFlight {
         tokio::time::timeout_at(until, taken).await.ok()?
     }
 
-    /// To be called each [`PERIOD`], with how late the call comes.
+    /// Adapts the limit; called each [`PERIOD`], with how late the call comes.
     pub(super) fn adapt(&self, lag: Duration) {
         self.adapt_within(lag, memory_bytes);
     }

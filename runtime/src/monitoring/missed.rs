@@ -1,4 +1,4 @@
-//! Runs that did not take place: one row says how many in a row, how long for, and why.
+//! Runs that did not take place: one row for those in a row, with how many, how long for, and why.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl Gap {
     }
 }
 
-/// To the minute where it is longer than some minutes.
+/// Rounds to the minute where it is longer than some minutes.
 fn rounded(length: Duration) -> Duration {
     let seconds = length.as_secs();
     if seconds < 300 {

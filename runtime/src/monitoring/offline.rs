@@ -1,9 +1,9 @@
 //! Finds out whether it is the monitor itself that has lost its network: when many probes begin to
 //! fail at once, it asks targets that the operator chose. The alert engine gets the result as
-//! observations of the subject `monitor:network`, which are judged and not recorded. Without
+//! observations of the subject `monitor:network`, which are evaluated and not recorded. Without
 //! targets nothing is asked.
 
-mod failures;
+pub(super) mod failures;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::runner::Shared;
+use super::shared::Shared;
 use crate::domain::{
     Catalog, ErrorKind, Failure, LOCAL, MONITOR_SUBJECT, Observation, Status, now_ms,
 };
 use crate::net::{HostRule, Net, Permission};
-
-pub(super) use failures::NetworkFailures;
 
 /// Probes that begin to fail within [`BURST`] before the targets are asked, or all there are, if
 /// there are fewer.
@@ -32,13 +30,13 @@ const BURST: Duration = Duration::from_secs(60);
 /// A target that has not answered by then does not.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Between two looks, while the monitor is offline or a burst goes on.
+/// Time between two checks, while the monitor is offline or a burst goes on.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// The name of the observations' probe, and of the part that makes them.
 const PROBE: &str = "targets";
 
-/// Something that can be reached as long as the network is there.
+/// Target that can be reached as long as the network is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfflineTarget {
     pub host: String,
@@ -62,7 +60,8 @@ pub struct OfflineWatch {
 }
 
 impl super::Monitoring {
-    /// None without targets. Those that can't be a host were refused when the settings were read.
+    /// Returns none without targets. Those that can't be a host were rejected when the settings were
+    /// read.
     pub fn offline_watch(
         &self,
         net: Net,
@@ -125,11 +124,13 @@ impl OfflineWatch {
                 is_reachable = self.is_reachable() => is_reachable,
             };
             let before = self.state;
-            self.state = match is_reachable {
-                true => Network::Online,
+            self.state = if is_reachable {
+                Network::Online
+            } else if has_burst || before == Network::Offline {
                 // Also if the probes have other reasons to fail by now.
-                false if has_burst || before == Network::Offline => Network::Offline,
-                false => Network::Unknown,
+                Network::Offline
+            } else {
+                Network::Unknown
             };
             metrics::gauge!("extrack_monitor_offline")
                 .set(f64::from(u8::from(self.state == Network::Offline)));
@@ -166,9 +167,9 @@ impl OfflineWatch {
             .targets
             .iter()
             .map(|(target, permission)| async move {
-                let opened = self
-                    .net
-                    .tcp_open(permission, &target.host, target.port, deadline);
+                let opened =
+                    self.net
+                        .stream_connect(permission, &target.host, target.port, deadline);
                 matches!(tokio::time::timeout_at(deadline, opened).await, Ok(Ok(_)))
             })
             .collect();

@@ -1,6 +1,6 @@
-//! Looks after the plugins themselves: takes their health over from before the start, and tells the
-//! alert engine how they do, as observations of the subject `plugin:NAME`. Those are judged and not
-//! recorded: `plugin_runs` has every run.
+//! [`PluginWatch`] takes over the health of plugins from before the start, and reports it to the alert
+//! engine, as observations of the subject `plugin:NAME`. Those are evaluated and not recorded:
+//! `plugin_runs` has every run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::plugin_host::PluginHost;
 use crate::store::ResultStore;
 use crate::store::results::StoredSpan;
 
-/// How soon an alert hears of a change; within it a plugin is judged once, however often it runs.
+/// Time between two reports of a plugin's health, however often it runs.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// How far back runs from before the start are counted.
@@ -57,7 +57,7 @@ impl PluginWatch {
             () = shutdown.cancelled() => return,
             () = self.restore() => {}
         }
-        let mut told: HashMap<String, Told> = HashMap::new();
+        let mut reported: HashMap<String, ReportedHealth> = HashMap::new();
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -66,7 +66,7 @@ impl PluginWatch {
                 _ = ticks.tick() => {}
             }
             let plugins = self.host.list();
-            told.retain(|name, _| {
+            reported.retain(|name, _| {
                 let is_there = plugins.iter().any(|plugin| plugin.name == *name);
                 if !is_there {
                     show(name, false);
@@ -75,8 +75,8 @@ impl PluginWatch {
             });
             for plugin in plugins {
                 show(&plugin.name, plugin.health.failing.is_some());
-                let told = told.entry(plugin.name.clone()).or_default();
-                if !told.is_news(&plugin.digest, &plugin.health) {
+                let reported = reported.entry(plugin.name.clone()).or_default();
+                if !reported.is_news(&plugin.digest, &plugin.health) {
                     continue;
                 }
                 let id = self.host.next_run_id();
@@ -87,7 +87,7 @@ impl PluginWatch {
         }
     }
 
-    /// Without it the figures begin with this start, and a failing plugin is known as such again
+    /// Restores the figures. Otherwise they begin with this start, and a failing plugin is known as such again
     /// after a few runs.
     async fn restore(&self) {
         let now_ms = now_ms();
@@ -124,16 +124,16 @@ fn show(plugin: &str, is_failing: bool) {
     gauge.set(f64::from(u8::from(is_failing)));
 }
 
-/// What the alert engine has heard of one plugin.
+/// Health of one plugin as it was reported to the alert engine.
 #[derive(Debug, Default)]
-struct Told {
+struct ReportedHealth {
     digest: String,
     runs: u64,
     is_failing: Option<bool>,
 }
 
-impl Told {
-    /// While nothing runs there is nothing to tell; while all is well it is told once.
+impl ReportedHealth {
+    /// Whether this health is to be reported: only after a run, and while all is well only once.
     fn is_news(&mut self, digest: &str, health: &PluginHealth) -> bool {
         let is_failing = health.failing.is_some();
         let has_run = self.digest != digest || self.runs != health.total.runs;
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn tells_what_is_news_and_nothing_else() {
-        let mut told = Told::default();
+        let mut reported = ReportedHealth::default();
         for (what, digest, health, wanted) in [
             ("too few runs to know", "a", health(4, (4, 0), false), false),
             (
@@ -267,7 +267,7 @@ mod tests {
             ),
             ("enough", "c", health(5, (5, 0), false), true),
         ] {
-            assert_eq!(told.is_news(digest, &health), wanted, "{what}");
+            assert_eq!(reported.is_news(digest, &health), wanted, "{what}");
         }
     }
 

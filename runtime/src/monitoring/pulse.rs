@@ -41,7 +41,7 @@ impl Pulse {
         self.missing_of(probes.map(|probe| (probe.interval, probe.timeout)))
     }
 
-    /// Of probes with these intervals and time-outs.
+    /// Returns the longest pause of probes with these intervals and time-outs.
     fn missing_of(&self, probes: impl Iterator<Item = (Duration, Duration)>) -> Option<String> {
         let (shortest, longest_run) = probes.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
         // A run may take as long as its time-out.

@@ -1,47 +1,15 @@
-//! Runs probes within the limits, and hands the observation on: to the alert engine first, then to
-//! the recorder, so that paging never waits for the database.
+//! [`Monitoring`]: the handle to the probes for the rest of the program.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::{mpsc, watch};
 
-use super::board::{ServiceStatus, StatusBoard};
-use super::in_flight::{InFlight, open_files};
-use super::missed::Gap;
-use super::offline::NetworkFailures;
-use super::pulse::Pulse;
-use super::webhooks::Intake;
-use crate::domain::{
-    Budget, Catalog, ClockJumps, CurrentStatus, ErrorKind, Observation, Probe, Service, UnixMillis,
-    now_ms,
-};
-use crate::plugin_host::{PluginHost, ProbeCall};
+use super::shared::{MonitoringSettings, Shared};
+use super::status_cache::{ServiceStatus, StatusCache};
+use super::webhooks::receiver::WebhookReceiver;
+use crate::domain::{Catalog, ClockJumps, CurrentStatus, Observation, now_ms};
+use crate::plugin_host::PluginHost;
 use crate::store::ResultStore;
-
-#[derive(Debug, Clone, Copy)]
-pub struct MonitoringSettings {
-    /// The most runs at the same time: what the limit may grow to, as long as the machine has
-    /// room.
-    pub in_flight: usize,
-    /// Runs at the same time against one host.
-    pub per_host: usize,
-}
-
-impl MonitoringSettings {
-    /// The most that [`Self::in_flight`] may be.
-    pub const MAX_IN_FLIGHT: usize = Budget::MAX_PROBES as usize;
-}
-
-impl Default for MonitoringSettings {
-    fn default() -> Self {
-        Self {
-            in_flight: Self::MAX_IN_FLIGHT,
-            per_host: 16,
-        }
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
@@ -59,25 +27,10 @@ pub enum CheckError {
     Busy,
 }
 
-/// For those who ask about services or want one checked now.
+/// Handle to the monitoring of services: their status, and runs outside the schedule.
 #[derive(Clone)]
 pub struct Monitoring {
     pub(super) shared: Arc<Shared>,
-}
-
-pub(super) struct Shared {
-    pub(super) host: PluginHost,
-    pub(super) results: ResultStore,
-    alerts: mpsc::Sender<Arc<Observation>>,
-    pub(super) board: Arc<StatusBoard>,
-    pub(super) catalog: watch::Receiver<Arc<Catalog>>,
-    pub(super) intake: Intake,
-    pub(super) in_flight: InFlight,
-    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
-    settings: MonitoringSettings,
-    pub(super) pulse: Pulse,
-    pub(super) jumps: ClockJumps,
-    pub(super) network: NetworkFailures,
 }
 
 impl Monitoring {
@@ -90,43 +43,33 @@ impl Monitoring {
         jumps: ClockJumps,
         first_event_id: i64,
     ) -> Self {
-        let board = Arc::new(StatusBoard::default());
-        board.follow(&catalog.borrow());
-        let shared = Shared {
+        let webhook_receiver = WebhookReceiver::new(first_event_id);
+        let shared = Shared::new(
             host,
             results,
             alerts,
-            board,
             catalog,
-            intake: Intake::new(first_event_id),
-            // A run has a socket open, sometimes two for a moment; the rest of the program needs
-            // its own.
-            in_flight: InFlight::new(open_files().map_or(settings.in_flight, |files| {
-                settings.in_flight.min(files / 2)
-            })),
-            hosts: Mutex::default(),
             settings,
-            pulse: Pulse::default(),
             jumps,
-            network: NetworkFailures::default(),
-        };
+            webhook_receiver,
+        );
         Self {
             shared: Arc::new(shared),
         }
     }
 
-    /// Why it can't be said that probes run; none while they do, or while there are none.
+    /// Returns why probes may not be running; none while they do, or while there are none.
     pub fn stalled(&self) -> Option<String> {
         self.shared.pulse.missing(&self.shared.catalog.borrow())
     }
 
-    pub fn board(&self) -> Arc<StatusBoard> {
-        self.shared.board.clone()
+    pub fn status_cache(&self) -> Arc<StatusCache> {
+        self.shared.status_cache.clone()
     }
 
-    /// None: no such service.
+    /// Returns the status of a service, if there is one of that name.
     pub fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
-        let mut status = self.shared.board.service(slug)?;
+        let mut status = self.shared.status_cache.service(slug)?;
         if status.status == Some(CurrentStatus::Unknown) {
             let broken = status
                 .probes
@@ -146,15 +89,16 @@ impl Monitoring {
         Some(status)
     }
 
-    /// What was seen before the program stopped; oldest first.
+    /// Takes in observations from before the program stopped; oldest first.
     pub fn restore(&self, observations: impl IntoIterator<Item = Observation>) {
         for observation in observations {
-            self.shared.board.record(&Arc::new(observation));
+            self.shared.status_cache.record(&Arc::new(observation));
         }
     }
 
-    /// Has the rules look at what they may have missed. To judge the same twice changes nothing.
-    pub async fn judge_again(&self, observations: Vec<Arc<Observation>>) {
+    /// Has the rules evaluated on observations that they may have missed. To evaluate the same twice
+    /// changes nothing.
+    pub async fn evaluate_again(&self, observations: Vec<Arc<Observation>>) {
         for observation in observations {
             // Closed only while the program ends.
             let _ = self.shared.alerts.send(observation).await;
@@ -194,110 +138,12 @@ impl Monitoring {
             .await
             .ok_or(CheckError::Busy)?;
         self.shared.pulse.beat();
-        let observation = self.shared.judge(observation).await;
+        let observation = self.shared.distribute(observation).await;
         self.shared
             .results
             .observation_append_durable(observation.clone())
             .await
             .map_err(|error| CheckError::NotStored(error.to_string()))?;
         Ok(observation)
-    }
-}
-
-impl Shared {
-    /// None: no slot before the probe's own time-out was over.
-    pub(super) async fn run(
-        &self,
-        service: &Arc<Service>,
-        probe: &Probe,
-        ts_ms: UnixMillis,
-    ) -> Option<Observation> {
-        let patience = Instant::now() + probe.interval.min(probe.timeout);
-        let previous = self.board.latest(&service.slug, &probe.name);
-        let is_slow = previous
-            .as_ref()
-            .and_then(|run| run.failure.as_ref())
-            // A plugin that broke may do so at the end of its time, too.
-            .is_some_and(|failure| matches!(failure.kind, ErrorKind::Timeout | ErrorKind::Plugin));
-        let host = self.host_slots(&service.base_url);
-        let _host = tokio::time::timeout_at(patience, host.acquire_owned())
-            .await
-            .ok()?
-            .ok()?;
-        let _slot = self.in_flight.acquire(is_slow, patience).await?;
-        let call = ProbeCall {
-            service,
-            probe,
-            ts_ms,
-            previous,
-        };
-        Some(self.host.check(call).await)
-    }
-
-    /// Board and alert engine at once.
-    pub(super) async fn judge(&self, observation: Observation) -> Arc<Observation> {
-        metrics::counter!(
-            "extrack_observations_total", "status" => observation.status.as_str(), "missed" => if observation.missed { "true" } else { "false" }
-        )
-        .increment(1);
-        let observation = Arc::new(observation);
-        self.board.record(&observation);
-        self.network.note(&observation);
-        // Closed only while the program ends.
-        let _ = self.alerts.send(observation.clone()).await;
-        observation
-    }
-
-    pub(super) async fn publish(&self, observation: Observation) {
-        let observation = self.judge(observation).await;
-        self.record(observation);
-    }
-
-    pub(super) fn record(&self, observation: Arc<Observation>) {
-        self.results.observation_record(observation);
-    }
-
-    /// Shows runs that did not take place, and returns their row. It is no news for the rules.
-    pub(super) fn show_gap(&self, service: &Service, probe: &Probe, gap: Gap) -> Arc<Observation> {
-        let row = Arc::new(gap.observation(service, probe, self.host.next_run_id()));
-        metrics::counter!("extrack_observations_total", "status" => row.status.as_str(), "missed" => "true")
-            .increment(1);
-        self.board.record(&row);
-        row
-    }
-
-    fn host_slots(&self, base_url: &str) -> Arc<Semaphore> {
-        let host = host_key(base_url);
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts
-            .entry(host)
-            .or_insert_with(|| Arc::new(Semaphore::new(self.settings.per_host)))
-            .clone()
-    }
-
-    pub(super) fn forget_hosts(&self, catalog: &Catalog) {
-        let known: HashSet<String> = catalog
-            .services
-            .values()
-            .map(|service| host_key(&service.base_url))
-            .collect();
-        self.hosts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|host, _| known.contains(host));
-    }
-}
-
-/// Host and port of a URL, or the text itself.
-fn host_key(base_url: &str) -> String {
-    match url::Url::parse(base_url) {
-        Ok(url) if url.has_host() => {
-            format!(
-                "{}:{}",
-                url.host_str().unwrap_or_default(),
-                url.port_or_known_default().unwrap_or(0)
-            )
-        }
-        _ => base_url.to_owned(),
     }
 }

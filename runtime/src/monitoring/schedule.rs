@@ -1,4 +1,4 @@
-//! When each probe is due: pure, over moments of the monotonic clock, which nobody can set. Starts
+//! When each probe is due: pure, over moments of the monotonic clock, which can't be set. Starts
 //! are spread over the interval by a hash of the probe, the next moment is computed from the last
 //! *due* moment, so that lateness never adds up. A retry is a moment between two of them.
 
@@ -49,7 +49,7 @@ struct Entry {
     /// A moment before it, after a run that failed.
     retry: Option<Instant>,
     generation: u64,
-    /// As much of [`Schedule::asleep`] as it has accounted for.
+    /// Part of [`Schedule::asleep`] that it has accounted for.
     asleep: Duration,
 }
 
@@ -190,7 +190,7 @@ fn intervals(time: Duration, interval: Duration) -> u64 {
     u64::try_from(time.as_nanos() / interval.as_nanos().max(1)).unwrap_or(u64::MAX)
 }
 
-/// Until a moment within the next interval, which is the same for the same probe after each start.
+/// Returns the time until a moment within the next interval, which is the same for the same probe after each start.
 fn until_first(key: &ProbeKey, interval: Duration, wall_ms: UnixMillis) -> Duration {
     let interval_ms = i64::try_from(interval.as_millis())
         .unwrap_or(i64::MAX)

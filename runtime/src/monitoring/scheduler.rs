@@ -13,9 +13,10 @@ use super::clock::WallClock;
 use super::in_flight::PERIOD;
 use super::missed::{Gap, Reason};
 use super::pulse::Pulse;
-use super::runner::{Monitoring, Shared};
+use super::runner::Monitoring;
 use super::schedule::{Due, ProbeKey, Schedule};
-use crate::domain::{Catalog, Observation, Probe};
+use super::shared::Shared;
+use crate::domain::{Catalog, Observation, Probe, Service, UnixMillis};
 
 /// The loop over the schedule.
 pub struct Scheduler {
@@ -39,7 +40,7 @@ struct UnderWay {
     overlapped: Option<Gap>,
 }
 
-/// What the loop keeps in mind of probes; each is bounded by their number.
+/// State of the loop; each map is bounded by the number of probes.
 struct State {
     clock: WallClock,
     schedule: Schedule,
@@ -51,19 +52,13 @@ struct State {
 }
 
 impl Scheduler {
-    /// Until the shutdown; then no new run starts, and those under way end or meet the grace
+    /// Runs until the shutdown; then no new run starts, and those under way end or meet the grace
     /// period.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut catalog_changes = self.shared.catalog.clone();
         let mut catalog = catalog_changes.borrow_and_update().clone();
-        let mut state = State {
-            clock: WallClock::read(),
-            schedule: Schedule::default(),
-            under_way: HashMap::new(),
-            overlapped: HashMap::new(),
-            streaks: HashMap::new(),
-        };
-        state.follow(&catalog);
+        let mut state = State::new();
+        state.apply_catalog(&catalog);
         self.shared.pulse.beat();
         let mut runs: JoinSet<RunEnd> = JoinSet::new();
         let mut adapt_at = Instant::now() + PERIOD;
@@ -92,14 +87,11 @@ impl Scheduler {
                     }
                     let had_probes = probes(&catalog).next().is_some();
                     catalog = catalog_changes.borrow_and_update().clone();
-                    state.follow(&catalog);
+                    state.apply_catalog(&catalog);
                     if !had_probes {
                         self.shared.pulse.beat();
                     }
-                    self.shared.board.follow(&catalog);
-                    self.shared.forget_hosts(&catalog);
-                    self.shared.intake.follow(&catalog);
-                    self.shared.network.follow(&catalog);
+                    self.shared.apply_catalog(&catalog);
                 }
             }
             while let Some(ended) = runs.try_join_next() {
@@ -124,12 +116,13 @@ impl Scheduler {
         };
         self.shared.jumps.add(jump_ms);
         let length = Duration::from_millis(jump_ms.unsigned_abs());
-        let (direction, what) = match jump_ms < 0 {
-            true => ("back", "was set back"),
-            false => (
+        let (direction, what) = if jump_ms < 0 {
+            ("back", "was set back")
+        } else {
+            (
                 "ahead",
                 "jumped ahead: the machine was suspended, or the clock was set",
-            ),
+            )
         };
         metrics::counter!("extrack_clock_jumps_total", "direction" => direction).increment(1);
         tracing::warn!(
@@ -160,9 +153,9 @@ impl Scheduler {
                 interval_ms.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)),
             )
         };
+        let passed = due.late.saturating_add(due.asleep);
         // No task for a moment that can't be used: there may be many of them before the run ends.
         if let Some(under_way) = state.under_way.get_mut(&due.key) {
-            let passed = due.late.saturating_add(due.asleep);
             let first = Gap {
                 reason: Reason::Overlap,
                 runs: 0,
@@ -177,77 +170,97 @@ impl Scheduler {
             runs: due.late,
             since_ms: moments_before(due.late),
         };
-        let asleep_since_ms = moments_before(due.late.saturating_add(due.asleep));
         let asleep = Gap {
             reason: Reason::Asleep,
             runs: due.asleep,
-            since_ms: asleep_since_ms,
+            since_ms: moments_before(passed),
         };
-        let gaps = state
-            .overlapped
-            .remove(&due.key)
-            .into_iter()
-            .chain([asleep, late])
-            .filter(|gap| gap.runs > 0);
-        // At once on the board; the recorder gets them after the run, which must not wait.
-        let rows: Vec<Arc<Observation>> = gaps
-            .map(|gap| {
-                let (service_name, probe_name, reason) =
-                    (service.slug.as_str(), probe.name.as_str(), gap.reason);
-                if reason != Reason::Overlap {
-                    let missed = gap.runs;
-                    tracing::warn!(
-                        service = service_name,
-                        probe = probe_name,
-                        missed,
-                        ?reason,
-                        "runs were missed"
-                    );
-                }
-                self.shared.show_gap(&service, &probe, gap)
-            })
-            .collect();
+        let overlapped = state.overlapped.remove(&due.key);
+        let gaps = overlapped.into_iter().chain([asleep, late]);
+        let rows = self.show_gaps(&service, &probe, gaps);
         metrics::histogram!("extrack_probe_start_lag_seconds")
             .record(due.at.elapsed().as_secs_f64());
         state.under_way.insert(due.key.clone(), UnderWay::default());
         let shared = self.shared.clone();
-        runs.spawn(async move {
-            let ran = shared.run(&service, &probe, ts_ms).await;
-            let has_run = ran.is_some();
-            let observation = ran.unwrap_or_else(|| {
-                let gap = Gap {
-                    reason: Reason::NoSlot,
-                    runs: 1,
-                    since_ms: ts_ms,
-                };
-                gap.observation(&service, &probe, shared.host.next_run_id())
-            });
-            let has_failed =
-                (!observation.is_check_broken()).then(|| !observation.status.is_available());
-            shared.publish(observation).await;
-            for row in rows {
-                shared.record(row);
-            }
-            RunEnd {
-                key: due.key,
-                has_run,
-                has_failed,
-            }
-        });
+        runs.spawn(async move { shared.run_due(&service, &probe, ts_ms, due.key, rows).await });
+    }
+
+    /// Shows runs that did not take place in the status cache at once. Returns their rows for the
+    /// recorder, which gets them after the run, because that must not wait.
+    fn show_gaps(
+        &self,
+        service: &Service,
+        probe: &Probe,
+        gaps: impl Iterator<Item = Gap>,
+    ) -> Vec<Arc<Observation>> {
+        gaps.filter(|gap| gap.runs > 0)
+            .map(|gap| {
+                let (missed, reason) = (gap.runs, gap.reason);
+                if reason != Reason::Overlap {
+                    let (service, probe) = (service.slug.as_str(), probe.name.as_str());
+                    tracing::warn!(service, probe, missed, ?reason, "runs were missed");
+                }
+                self.shared.show_gap(service, probe, gap)
+            })
+            .collect()
     }
 }
 
-/// What the loop has to know of a run.
+impl Shared {
+    /// Runs a probe that is due, and records the runs before it that were missed.
+    async fn run_due(
+        &self,
+        service: &Arc<Service>,
+        probe: &Probe,
+        ts_ms: UnixMillis,
+        key: ProbeKey,
+        missed: Vec<Arc<Observation>>,
+    ) -> RunEnd {
+        let ran = self.run(service, probe, ts_ms).await;
+        let has_run = ran.is_some();
+        let observation = ran.unwrap_or_else(|| {
+            let gap = Gap {
+                reason: Reason::NoSlot,
+                runs: 1,
+                since_ms: ts_ms,
+            };
+            gap.observation(service, probe, self.host.next_run_id())
+        });
+        let has_failed =
+            (!observation.is_check_broken()).then(|| !observation.status.is_available());
+        self.publish(observation).await;
+        for row in missed {
+            self.record(row);
+        }
+        RunEnd {
+            key,
+            has_run,
+            has_failed,
+        }
+    }
+}
+
+/// End of a run.
 struct RunEnd {
     key: ProbeKey,
-    /// It got a slot.
+    /// The run got a slot.
     has_run: bool,
-    /// None: it says nothing about the service.
+    /// Whether the service failed; none: the run is no news of it.
     has_failed: Option<bool>,
 }
 
 impl State {
-    fn follow(&mut self, catalog: &Catalog) {
+    fn new() -> Self {
+        Self {
+            clock: WallClock::read(),
+            schedule: Schedule::default(),
+            under_way: HashMap::new(),
+            overlapped: HashMap::new(),
+            streaks: HashMap::new(),
+        }
+    }
+
+    fn apply_catalog(&mut self, catalog: &Catalog) {
         let now = Instant::now();
         self.schedule
             .replace(probes(catalog), now, self.clock.stamp(now));

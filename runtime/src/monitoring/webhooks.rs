@@ -1,26 +1,22 @@
-//! Takes in deliveries: a plugin makes events of them, those that are known already are left out,
-//! the others are committed before the sender hears that all is well. Reports go the way of every
+//! Deliveries of webhooks: a plugin makes events of them, those that are known already are left out,
+//! and the others are committed before the delivery is confirmed. Reports go the way of every
 //! observation.
 
-mod seen;
+pub(super) mod receiver;
+mod seen_ids;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
-use super::runner::{Monitoring, Shared};
+use super::runner::Monitoring;
+use super::shared::Shared;
 use crate::domain::{
-    Answer, Catalog, Event, Observation, ReceivedEvent, Reception, Report, Service, Status,
-    UnixMillis, WEBHOOK, Webhook, WebhookRequest,
+    Answer, Event, Observation, ReceivedEvent, Reception, Report, Service, Status, UnixMillis,
+    WEBHOOK, Webhook, WebhookRequest,
 };
 use crate::plugin_host::{self, WebhookCall};
-use seen::Seen;
-
-/// Deliveries looked at by plugins at the same time, of all webhooks together: strangers may send
-/// them, and probes need instances as well.
-const AT_ONCE: usize = 32;
+use crate::store::ResultError;
+use receiver::find;
+use seen_ids::SeenIds;
 
 /// A delivery that was taken; its events are durable: committed, or synced in the spool of the
 /// results.
@@ -48,57 +44,6 @@ pub enum ReceiveError {
     Busy,
     #[error("the events could not be stored: {0}")]
     NotStored(String),
-}
-
-/// What webhooks share.
-pub(super) struct Intake {
-    permits: Semaphore,
-    next_event_id: AtomicI64,
-    /// By service and webhook.
-    doors: Mutex<HashMap<(String, String), Door>>,
-}
-
-/// One delivery of a webhook at a time looks at what came before it.
-type Door = Arc<tokio::sync::Mutex<Seen>>;
-
-impl Intake {
-    pub(super) fn new(first_event_id: i64) -> Self {
-        Self {
-            permits: Semaphore::new(AT_ONCE),
-            next_event_id: AtomicI64::new(first_event_id),
-            doors: Mutex::default(),
-        }
-    }
-
-    /// One delivery of a webhook is kept at a time, so that two copies of an event never both look
-    /// new.
-    fn door(&self, service: &str, webhook: &str) -> Arc<tokio::sync::Mutex<Seen>> {
-        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        doors
-            .entry((service.to_owned(), webhook.to_owned()))
-            .or_default()
-            .clone()
-    }
-
-    pub(super) fn follow(&self, catalog: &Catalog) {
-        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        doors.retain(|(service, webhook), _| find(catalog, service, webhook).is_some());
-    }
-}
-
-fn find<'a>(
-    catalog: &'a Catalog,
-    service: &str,
-    webhook: &str,
-) -> Option<(&'a Arc<Service>, &'a Webhook)> {
-    let service = catalog.services.get(service)?;
-    Some((
-        service,
-        service
-            .webhooks
-            .iter()
-            .find(|found| found.name == webhook)?,
-    ))
 }
 
 impl Monitoring {
@@ -137,11 +82,7 @@ impl Shared {
     ) -> Result<Accepted, ReceiveError> {
         let catalog = self.catalog.borrow().clone();
         let (service, webhook) = find(&catalog, service, webhook).ok_or(ReceiveError::Unknown)?;
-        let _permit = self
-            .intake
-            .permits
-            .try_acquire()
-            .map_err(|_| ReceiveError::Busy)?;
+        let _permit = self.webhook_receiver.admit().ok_or(ReceiveError::Busy)?;
         let received_ms = request.received_ms;
         let call = WebhookCall {
             service,
@@ -163,23 +104,10 @@ impl Shared {
         reception: Reception,
         received_ms: UnixMillis,
     ) -> Result<Accepted, ReceiveError> {
-        let not_stored =
-            |error: crate::store::ResultError| ReceiveError::NotStored(error.to_string());
-        let door = self.intake.door(&service.slug, &webhook.name);
-        let mut seen = door.lock().await;
+        let lock = self.webhook_receiver.lock(&service.slug, &webhook.name);
+        let mut seen = lock.lock().await;
         if !seen.is_whole() {
-            // Rows of an earlier delivery may wait for the disk: whether this one repeats it can't
-            // be said.
-            if !self.results.is_settled() {
-                return Err(ReceiveError::NotStored(
-                    "the results store does not commit at the moment".to_owned(),
-                ));
-            }
-            let ids = self
-                .results
-                .event_sender_ids(&service.slug, &webhook.name, seen::IDS)
-                .await;
-            *seen = Seen::of(ids.map_err(not_stored)?);
+            *seen = self.stored_ids(service, webhook).await?;
         }
         let Reception {
             run_id,
@@ -189,7 +117,7 @@ impl Shared {
         } = reception;
         let total = events.len();
         let latest = self
-            .board
+            .status_cache
             .latest(&service.slug, &webhook.name)
             .map(|latest| latest.status);
         let fresh = seen.fresh(events, latest);
@@ -201,15 +129,7 @@ impl Shared {
         if fresh.is_empty() {
             return Ok(accepted);
         }
-        let fresh_keys: Vec<(String, Option<Status>)> = fresh
-            .iter()
-            .filter_map(|event| {
-                Some((
-                    event.id.clone()?,
-                    event.report.as_ref().map(|report| report.status),
-                ))
-            })
-            .collect();
+        let fresh_keys = keys(&fresh);
         let mut kept = Vec::new();
         let mut reported = Vec::new();
         for mut event in fresh {
@@ -226,19 +146,9 @@ impl Shared {
                 .extend(report.map(|report| (event.ts_ms, observation(&event, report, run_id))));
             kept.push(event);
         }
-        // Of several verdicts in one delivery the latest is the one that stands, whatever their
-        // order in it.
-        reported.sort_by_key(|(ts_ms, _)| *ts_ms);
-        let mut reports = Vec::new();
-        for (_, mut observation) in reported {
-            // Each observation is a run of its own, the first one that of the plugin.
-            if !reports.is_empty() {
-                observation.run_id = self.host.next_run_id();
-            }
-            reports.push(self.judge(observation).await);
-        }
-        // Until the commit is certain, only the store can say what is kept: whoever gives up
-        // waiting leaves that behind.
+        let reports = self.distribute_reports(reported).await;
+        // Until the commit is certain, only the store has what is kept: a delivery that is given
+        // up leaves that behind.
         let mut known = std::mem::take(&mut *seen);
         let count = kept.len() as u64;
         self.results
@@ -249,6 +159,44 @@ impl Shared {
         known.remember(fresh_keys);
         *seen = known;
         Ok(accepted)
+    }
+
+    /// Reads which ids of a webhook's sender are stored.
+    async fn stored_ids(
+        &self,
+        service: &Service,
+        webhook: &Webhook,
+    ) -> Result<SeenIds, ReceiveError> {
+        // Rows of an earlier delivery may wait for the disk: whether this one repeats it is not
+        // known.
+        if !self.results.is_settled() {
+            return Err(ReceiveError::NotStored(
+                "the results store does not commit at the moment".to_owned(),
+            ));
+        }
+        let ids = self
+            .results
+            .event_sender_ids(&service.slug, &webhook.name, seen_ids::MAX_IDS)
+            .await;
+        ids.map(SeenIds::of).map_err(not_stored)
+    }
+
+    /// Hands on the reports of one delivery. The latest of them is the one that stays, whatever
+    /// their order in the delivery.
+    async fn distribute_reports(
+        &self,
+        mut reported: Vec<(UnixMillis, Observation)>,
+    ) -> Vec<Arc<Observation>> {
+        reported.sort_by_key(|(ts_ms, _)| *ts_ms);
+        let mut reports = Vec::new();
+        for (_, mut observation) in reported {
+            // Each observation is a run of its own, the first one that of the plugin.
+            if !reports.is_empty() {
+                observation.run_id = self.host.next_run_id();
+            }
+            reports.push(self.distribute(observation).await);
+        }
+        reports
     }
 
     fn event(
@@ -270,7 +218,7 @@ impl Shared {
             report: _,
         } = event;
         Event {
-            id: self.intake.next_event_id.fetch_add(1, Ordering::Relaxed),
+            id: self.webhook_receiver.next_event_id(),
             ts_ms: ts_ms.unwrap_or(received_ms),
             received_ms,
             service: service.slug.clone(),
@@ -287,7 +235,20 @@ impl Shared {
     }
 }
 
-/// By our clock: history is in the order in which we knew.
+/// Returns the ids of events, with the status that each reports.
+fn keys(events: &[ReceivedEvent]) -> Vec<(String, Option<Status>)> {
+    let status = |event: &ReceivedEvent| event.report.as_ref().map(|report| report.status);
+    events
+        .iter()
+        .filter_map(|event| Some((event.id.clone()?, status(event))))
+        .collect()
+}
+
+fn not_stored(error: ResultError) -> ReceiveError {
+    ReceiveError::NotStored(error.to_string())
+}
+
+/// Returns the observation of a report. Its moment is by our clock: history is in the order of arrival.
 fn observation(event: &Event, report: Report, run_id: i64) -> Observation {
     let Report {
         status,

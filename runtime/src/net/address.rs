@@ -1,4 +1,4 @@
-//! What kind of place an address is. Forms of IPv6 that carry an IPv4 address are seen through, so
+//! Kinds of addresses: public, private, never reached. Forms of IPv6 that carry an IPv4 address are seen through, so
 //! that no spelling of an address is judged more kindly than the address itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -33,7 +33,7 @@ const METADATA_V6: [Ipv6Addr; 5] = [
     Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
 ];
 
-/// By the registry of RFC 6890 and its updates.
+/// Follows the registry of RFC 6890 and its updates.
 fn reach_v4(address: Ipv4Addr) -> Reach {
     if METADATA_V4.contains(&address) {
         return Reach::Never("a cloud metadata address");

@@ -1,4 +1,4 @@
-//! What a certificate says, for people and for rules.
+//! Fields of a certificate, for people and for rules.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use x509_parser::prelude::FromDer;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// In the form of RFC 4514, e.g. `CN=example.com`.
+    /// Name in the form of RFC 4514, e.g. `CN=example.com`.
     pub subject: String,
     pub issuer: String,
     /// Subject alternative names: DNS names, addresses, URIs, mailboxes.

@@ -1,4 +1,4 @@
-//! From a host and a port to a TCP connection: host rule, resolution, address rule, connection.
+//! TCP connections from a host and a port: host rule, resolution, address rule, connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use url::Host;
 
-use super::Net;
+use super::context::NetContext;
 use super::failure::{NetError, Phase, Trace, io_text};
 use super::policy::Permission;
 
@@ -28,20 +28,20 @@ pub(super) struct Connected {
 /// Checks, resolves, checks again and connects. The phases `dns` (not for a literal address) and
 /// `connect` are noted.
 pub(super) async fn connect(
-    net: &Net,
+    context: &NetContext,
     trace: &mut Trace,
     permission: &Permission,
     host: &Host,
     port: u16,
 ) -> Result<Connected, NetError> {
     permission.check_host(host, port)?;
-    let addresses = resolve(net, trace, permission, host, port).await?;
+    let addresses = resolve(context, trace, permission, host, port).await?;
     connect_to(trace, host, port, &addresses).await
 }
 
 /// The addresses of a host that the permission allows; the host rule has been asked before.
 pub(super) async fn resolve(
-    net: &Net,
+    context: &NetContext,
     trace: &mut Trace,
     permission: &Permission,
     host: &Host,
@@ -54,7 +54,7 @@ pub(super) async fn resolve(
         Host::Ipv6(address) => return literal((*address).into()),
         Host::Domain(name) => name,
     };
-    let look_up = net.inner.resolver.look_up(name, trace.deadline);
+    let look_up = context.resolver.look_up(name, trace.deadline);
     let found = trace
         .phase(Phase::Dns, || format!("resolving `{name}`"), look_up)
         .await?;

@@ -1,7 +1,7 @@
 //! One DNS question, and its answer as the server gave it. The resolver asks by the same code.
 
-mod ask;
-mod wire;
+pub(super) mod ask;
+pub(super) mod wire;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,13 +9,16 @@ use hickory_proto::op::Query;
 use hickory_proto::rr::{Name, RecordType};
 use tokio::time::Instant;
 
-pub(super) use self::ask::{ask, pace};
-pub(super) use self::wire::rcode_text;
+pub use self::wire::DnsRecord;
 
-use super::Net;
+use self::ask::{ask, pace};
+use self::wire::rcode_text;
+
 use super::connect::resolve;
+use super::context::NetContext;
 use super::failure::{NetError, NetFailure, Trace};
-use super::policy::{Permission, parse_host, split_port};
+use super::host_text::{parse_host, split_port};
+use super::policy::Permission;
 
 const RECORD_TYPES: [RecordType; 10] = [
     RecordType::A,
@@ -32,7 +35,7 @@ const RECORD_TYPES: [RecordType; 10] = [
 
 #[derive(Debug, Clone)]
 pub struct DnsQuery {
-    /// Under the permission, unless a server is named. For `PTR` an address will do.
+    /// Name to ask for, under the permission unless a server is named. `PTR` takes an address too.
     pub name: String,
     /// `A`, `AAAA`, `CNAME`, `MX`, `NS`, `SOA`, `SRV`, `TXT`, `CAA`, `PTR`.
     pub record_type: String,
@@ -51,38 +54,28 @@ pub struct DnsAnswer {
     pub total_us: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DnsRecord {
-    /// With the dot at the end.
-    pub name: String,
-    pub record_type: String,
-    pub ttl: u32,
-    /// In the presentation form of RFC 1035: names end with a dot, texts stand in quotes.
-    pub data: String,
-}
-
 pub(super) async fn query(
-    net: &Net,
+    context: &NetContext,
     permission: &Permission,
     query: DnsQuery,
 ) -> Result<DnsAnswer, NetFailure> {
     let mut trace = Trace::new(query.deadline);
-    let answer = query_traced(net, permission, &query, &mut trace).await;
+    let answer = query_traced(context, permission, &query, &mut trace).await;
     answer.map_err(|error| trace.fail(error))
 }
 
 async fn query_traced(
-    net: &Net,
+    context: &NetContext,
     permission: &Permission,
     query: &DnsQuery,
     trace: &mut Trace,
 ) -> Result<DnsAnswer, NetError> {
     let question = question(&query.name, &query.record_type)?;
     let servers = match &query.server {
-        Some(server) => explicit_servers(net, trace, permission, server).await?,
+        Some(server) => explicit_servers(context, trace, permission, server).await?,
         None => {
             permission.check_query(&query.name)?;
-            net.inner.resolver.servers()
+            context.resolver.servers()
         }
     };
     let listed = || {
@@ -125,7 +118,7 @@ fn question(name: &str, record_type: &str) -> Result<Query, NetError> {
 }
 
 async fn explicit_servers(
-    net: &Net,
+    context: &NetContext,
     trace: &mut Trace,
     permission: &Permission,
     server: &str,
@@ -133,7 +126,7 @@ async fn explicit_servers(
     let (host, port) = split_port(server)?;
     let (host, port) = (parse_host(host)?, port.unwrap_or(53));
     permission.check_host(&host, port)?;
-    resolve(net, trace, permission, &host, port).await
+    resolve(context, trace, permission, &host, port).await
 }
 
 #[cfg(test)]

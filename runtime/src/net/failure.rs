@@ -1,4 +1,4 @@
-//! How an outgoing connection fails, and the stop-watch that says how far it came.
+//! Failures of outgoing connections, and the stop-watch that shows how far one came.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,6 +6,15 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{ErrorKind, Phases};
+
+/// Settings that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NetSetupError {
+    #[error("TLS can't be set up")]
+    Tls(#[from] rustls::Error),
+    #[error("the SMTP settings are wrong: {0}")]
+    Smtp(String),
+}
 
 /// Texts are for people: lower case, the thing named, and how to mend it where that is known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,7 +150,7 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// An error with its causes in one line; a cause that its parent already tells is left out.
+/// Returns an error with its causes in one line; a cause that its parent already names is left out.
 pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -156,7 +165,7 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// The operating system's word for an input or output error, without its number.
+/// Returns the operating system's text for an input or output error, without its number.
 pub(super) fn io_text(error: &std::io::Error) -> String {
     use std::io::ErrorKind::*;
     match error.kind() {
@@ -173,7 +182,7 @@ pub(super) fn io_text(error: &std::io::Error) -> String {
 }
 
 impl NetFailure {
-    /// A refusal before anything was attempted.
+    /// Returns a refusal before anything was attempted.
     pub fn denied(text: impl Into<String>) -> Self {
         NetError::Denied(text.into()).into()
     }

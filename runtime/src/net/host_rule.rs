@@ -1,4 +1,4 @@
-//! Which hosts a rule covers: one by its name or address, all below a name, or all. Patterns are
+//! Rules that cover hosts: one by its name or address, all below a name, or all. Patterns are
 //! only read where an operator writes grants; everywhere else a host is a host.
 
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use url::{Host, Url};
 
 use super::failure::NetError;
-use super::policy::{canonical, parse_host, split_port};
+use super::host_text::{canonical, parse_host, split_port};
 
 /// Hosts that may be reached, in any spelling, on one port or on all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl HostRule {
         Self::new(host, port)
     }
 
-    /// As [`Self::parse`], and `*.name`, `*`, each with a port or without.
+    /// Parses what [`Self::parse`] does, and `*.name` and `*`, each with a port or without.
     pub fn pattern(text: &str) -> Result<Self, NetError> {
         let (host, port) = split_port(text)?;
         let (hosts, name) = match host.strip_prefix('*') {
@@ -93,17 +93,17 @@ impl HostRule {
         }
     }
 
-    /// It is `*`, on some port or on all.
+    /// True for `*`, on some port or on all.
     pub fn is_every_host(&self) -> bool {
         self.hosts == Hosts::All
     }
 
-    /// It names one host, written out.
+    /// True if the rule names one host, written out.
     pub fn is_exact(&self) -> bool {
         matches!(self.hosts, Hosts::One(_))
     }
 
-    /// What both cover; none if that is nothing.
+    /// Returns the rule for what both cover; none if that is nothing.
     pub fn intersection(&self, other: &Self) -> Option<Self> {
         let port = match (self.port, other.port) {
             (Some(one), Some(other)) if one != other => return None,
@@ -126,7 +126,7 @@ impl HostRule {
         self.port.is_none_or(|wanted| wanted == port) && self.matches_name(host)
     }
 
-    /// On some port.
+    /// True if the rule covers the host on some port.
     pub(super) fn matches_name(&self, host: &Host) -> bool {
         match (&self.hosts, host) {
             (Hosts::All, _) => true,
@@ -136,7 +136,7 @@ impl HostRule {
         }
     }
 
-    /// It names one host, and this one lies below that.
+    /// True if the rule names one host and this one lies below it.
     pub(super) fn is_above(&self, host: &Host) -> bool {
         matches!((&self.hosts, host), (Hosts::One(Host::Domain(name)), Host::Domain(host)) if is_below(host, name))
     }

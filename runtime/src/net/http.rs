@@ -21,9 +21,9 @@ use url::Url;
 pub use self::request::is_connection_header;
 
 use self::exchange::{Exchange, Watch, hyper_error};
-use super::Net;
 use super::certificate::Certificate;
 use super::connect::connect;
+use super::context::NetContext;
 use super::failure::{NetError, NetFailure, Phase, Trace};
 use super::identity::ClientIdentity;
 use super::policy::Permission;
@@ -36,6 +36,10 @@ pub const MAX_HEADERS: usize = 128;
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 pub const MAX_URL_BYTES: usize = 16 * 1024;
 
+/// Protocols offered by TLS.
+const ANY_HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
+const HTTP2_ALONE: &[&[u8]] = &[b"h2"];
+
 #[derive(Debug, Clone)]
 pub struct HttpRequest {
     pub method: String,
@@ -45,9 +49,9 @@ pub struct HttpRequest {
     pub deadline: Instant,
     /// Accept any certificate.
     pub insecure: bool,
-    /// At most, and never more than the setting; none: the setting.
+    /// Limit of the body, never more than the setting; none: the setting.
     pub max_body_bytes: Option<usize>,
-    /// In place of the setting, for what the program itself fetches.
+    /// Limit in place of the setting, for what the program itself fetches.
     pub own_max_body_bytes: Option<usize>,
     /// Ask for a compressed body, and answer with it decompressed. Either size over the cap is
     /// [`NetError::TooLarge`].
@@ -56,6 +60,10 @@ pub struct HttpRequest {
     /// compress it. The headers stay as they came, and what stands in the way is in
     /// [`HttpResponse::unread`].
     pub text: bool,
+    /// Speak HTTP/2 from the first byte, over plain TCP too; a server that does not is an error.
+    pub http2: bool,
+    /// Send `te: trailers`, without which some servers send none.
+    pub trailers: bool,
     /// Shown to a server that asks who we are.
     pub identity: Option<ClientIdentity>,
     /// The name asked for and checked by TLS, in place of the URL's host.
@@ -75,6 +83,8 @@ impl HttpRequest {
             own_max_body_bytes: None,
             decompress: false,
             text: false,
+            http2: false,
+            trailers: false,
             identity: None,
             server_name: None,
         }
@@ -90,6 +100,8 @@ pub struct HttpResponse {
     /// `location`.
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
+    /// Headers that came behind a whole body, in the same form.
+    pub trailers: Vec<(String, String)>,
     /// The body was longer than the cap; what is beyond it was not read.
     pub truncated: bool,
     /// Why the body is not the text that was asked for: a coding or a charset that is not known.
@@ -108,17 +120,17 @@ pub struct HttpResponse {
 }
 
 pub(super) async fn send(
-    net: &Net,
+    context: &NetContext,
     permission: &Permission,
     request: HttpRequest,
 ) -> Result<HttpResponse, NetFailure> {
     let mut trace = Trace::new(request.deadline);
-    let answer = send_traced(net, permission, request, &mut trace).await;
+    let answer = send_traced(context, permission, request, &mut trace).await;
     answer.map_err(|error| trace.fail(error))
 }
 
 async fn send_traced(
-    net: &Net,
+    context: &NetContext,
     permission: &Permission,
     request: HttpRequest,
     trace: &mut Trace,
@@ -126,39 +138,37 @@ async fn send_traced(
     let url = parse_url(&request.url)?;
     let (host, port) = permission.check_url(&url)?;
     let head = request::Head::new(&request, &url, permission)?;
-    let most = request
-        .own_max_body_bytes
-        .unwrap_or(net.inner.max_body_bytes);
+    let most = request.own_max_body_bytes.unwrap_or(context.max_body_bytes);
     let cap = request.max_body_bytes.unwrap_or(usize::MAX).min(most);
 
-    let connected = connect(net, trace, permission, &host, port).await?;
+    let connected = connect(context, trace, permission, &host, port).await?;
     let peer = connected.peer;
     let watch = Watch::default();
     let (mut exchange, certificate) = if url.scheme() == "https" {
         let how = Handshake {
             server_name: request.server_name.as_deref(),
-            alpn: &[b"h2", b"http/1.1"],
+            alpn: if request.http2 { HTTP2_ALONE } else { ANY_HTTP },
             accept_any: request.insecure,
             keeps_path: false,
             identity: request.identity.as_ref(),
         };
-        let secured = net
-            .inner
-            .tls
-            .handshake(trace, connected, &host, how)
-            .await?;
+        let secured = context.tls.handshake(trace, connected, &host, how).await?;
         let certificate = secured.leaf();
         let exchange = if secured.speaks_http2() {
-            trace
-                .until(
-                    || format!("opening HTTP/2 with `{peer}`"),
-                    Exchange::http2(watch.over(secured.stream)),
-                )
-                .await?
+            open_http2(trace, watch.over(secured.stream), peer).await?
+        } else if request.http2 {
+            return Err(NetError::Protocol(format!(
+                "`{peer}` does not speak HTTP/2"
+            )));
         } else {
             Exchange::http1(watch.over(secured.stream)).await?
         };
         (exchange, certificate)
+    } else if request.http2 {
+        (
+            open_http2(trace, watch.over(connected.stream), peer).await?,
+            None,
+        )
     } else {
         (Exchange::http1(watch.over(connected.stream)).await?, None)
     };
@@ -184,7 +194,7 @@ async fn send_traced(
     if parts.headers.len() > MAX_HEADERS {
         return Err(too_many_headers());
     }
-    let (body, truncated) = trace
+    let (body, trailers, truncated) = trace
         .until(
             || format!("reading the body from `{peer}`"),
             read(&mut exchange, body, cap),
@@ -219,11 +229,9 @@ async fn send_traced(
     Ok(HttpResponse {
         status: parts.status.as_u16(),
         version: version_text(parts.version),
-        headers: headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), header_text(name, value)))
-            .collect(),
+        headers: header_texts(&headers),
         body,
+        trailers: header_texts(&trailers),
         truncated,
         unread,
         is_end_unproven,
@@ -233,6 +241,18 @@ async fn send_traced(
         peer,
         certificate,
     })
+}
+
+async fn open_http2<S>(trace: &Trace, stream: S, peer: SocketAddr) -> Result<Exchange, NetError>
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    trace
+        .until(
+            || format!("opening HTTP/2 with `{peer}`"),
+            Exchange::http2(stream),
+        )
+        .await
 }
 
 /// A body on its way from the wire to the caller.
@@ -296,7 +316,7 @@ impl Body {
     }
 }
 
-/// The body's end is said in the message, not by the end of the connection.
+/// True if the message marks its end, and not the end of the connection.
 fn has_an_end_of_its_own(headers: &HeaderMap) -> bool {
     headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
@@ -317,6 +337,13 @@ fn header_text(name: &HeaderName, value: &HeaderValue) -> String {
     }
 }
 
+fn header_texts(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), header_text(name, value)))
+        .collect()
+}
+
 /// Bytes beyond ASCII are encoded in any set.
 const NOT_ASCII: percent_encoding::AsciiSet = percent_encoding::AsciiSet::EMPTY;
 
@@ -330,26 +357,34 @@ fn parse_url(text: &str) -> Result<Url, NetError> {
     Url::parse(text).map_err(|error| NetError::Protocol(format!("the URL is wrong: {error}")))
 }
 
-/// The body up to the cap, and whether there was more.
+/// Reads the body up to the cap, and its trailers; true if there was more.
 async fn read(
     exchange: &mut Exchange,
     mut body: Incoming,
     cap: usize,
-) -> Result<(Bytes, bool), NetError> {
+) -> Result<(Bytes, HeaderMap, bool), NetError> {
     let mut bytes = BytesMut::new();
+    let mut trailers = HeaderMap::new();
     while let Some(frame) = exchange.during(body.frame()).await {
         let frame = frame.map_err(|error| hyper_error("the body", &error))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(other) => {
+                trailers = other.into_trailers().unwrap_or_default();
+                if trailers.len() > MAX_HEADERS {
+                    return Err(too_many_headers());
+                }
+                continue;
+            }
         };
         let room = cap - bytes.len();
         if data.len() > room {
             bytes.extend_from_slice(&data[..room]);
-            return Ok((bytes.freeze(), true));
+            return Ok((bytes.freeze(), trailers, true));
         }
         bytes.extend_from_slice(&data);
     }
-    Ok((bytes.freeze(), false))
+    Ok((bytes.freeze(), trailers, false))
 }
 
 fn too_many_headers() -> NetError {

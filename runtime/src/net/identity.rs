@@ -26,7 +26,7 @@ impl std::fmt::Debug for ClientIdentity {
 
 impl ClientIdentity {
     /// The chain, our own certificate first, and its key (PKCS #8, PKCS #1 or SEC 1), both as PEM.
-    /// The error says which of them is wrong, and repeats nothing of the key.
+    /// The error names the wrong one, and repeats nothing of the key.
     pub fn from_pem(certificate: &str, key: &str) -> Result<Self, String> {
         let chain: Vec<CertificateDer<'static>> =
             CertificateDer::pem_slice_iter(certificate.as_bytes())

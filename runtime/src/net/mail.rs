@@ -21,11 +21,12 @@ use url::Host;
 pub use self::compose::mail_address;
 use self::wire::Wire;
 use super::connect::{Connected, connect};
-use super::failure::{NetError, Trace};
+use super::context::NetContext;
+use super::failure::{NetError, NetSetupError, Trace};
 use super::host_rule::HostRule;
-use super::policy::{Permission, parse_host};
+use super::host_text::parse_host;
+use super::policy::Permission;
 use super::tls::{Handshake, Roots};
-use super::{Net, NetSetupError};
 
 #[derive(Debug, Clone)]
 pub struct SmtpSettings {
@@ -35,7 +36,7 @@ pub struct SmtpSettings {
     pub password: Option<SecretString>,
     /// `ops@example.com` or `Operations <ops@example.com>`.
     pub from: String,
-    /// This machine's name for the server; none: one that servers take is looked for.
+    /// Name given to the server; none: one that servers take is looked for.
     pub hello: Option<String>,
     pub tls: SmtpTls,
     /// The server may be on a loopback or private address.
@@ -46,8 +47,8 @@ pub struct SmtpSettings {
 pub enum SmtpTls {
     /// Begins in clear text, and goes on encrypted or not at all. Usual on port 587.
     Starttls,
-    /// Encrypted if the server offers it, whoever signed its certificate: without encryption it
-    /// would be sent all the same. A password is sent only where the certificate is proven.
+    /// Encrypted if the server offers it, with any certificate: without encryption it would be sent
+    /// all the same. A password is sent only where the certificate is proven.
     Opportunistic,
     /// Encrypted from the first byte. Usual on port 465.
     Implicit,
@@ -57,7 +58,7 @@ pub enum SmtpTls {
 
 #[derive(Debug, Clone)]
 pub struct MailMessage {
-    /// None: the operator's address.
+    /// Sender; none: the operator's address.
     pub from: Option<String>,
     pub to: Vec<String>,
     pub subject: String,
@@ -135,9 +136,10 @@ fn parameters(
     let mut builder = TlsParameters::builder(name)
         .dangerous_accept_invalid_certs(takes_any)
         .dangerous_accept_invalid_hostnames(takes_any);
-    builder = builder.certificate_store(match roots.native.is_empty() {
-        true => CertificateStore::WebpkiRoots,
-        false => CertificateStore::None,
+    builder = builder.certificate_store(if roots.native.is_empty() {
+        CertificateStore::WebpkiRoots
+    } else {
+        CertificateStore::None
     });
     for root in roots.native.iter() {
         builder = builder.add_root_certificate(Certificate::from_der(root.to_vec())?);
@@ -147,11 +149,12 @@ fn parameters(
 
 /// Answers what the server said to the message.
 pub(super) async fn send(
-    net: &Net,
+    context: &NetContext,
+    mailer: Option<&Mailer>,
     message: MailMessage,
     deadline: Instant,
 ) -> Result<String, MailError> {
-    let Some(mailer) = &net.inner.mailer else {
+    let Some(mailer) = mailer else {
         return Err(MailError::Denied(
             "no SMTP server is configured; set `SMTP_HOST` and `SMTP_FROM`".to_owned(),
         ));
@@ -159,7 +162,7 @@ pub(super) async fn send(
     let message =
         compose::compose(&message, &mailer.settings.from).map_err(MailError::Permanent)?;
     let mut trace = Trace::new(deadline);
-    let mut connection = mailer.connect(net, &mut trace).await?;
+    let mut connection = mailer.connect(context, &mut trace).await?;
     let target = format!("`{}:{}`", mailer.settings.host, mailer.settings.port);
     let deliver = async { Ok(mailer.deliver(&mut connection, &message).await) };
     let answer = trace
@@ -184,14 +187,21 @@ impl Mailer {
         }
     }
 
-    /// Up to the point where mail can be handed over: connected, encrypted and authenticated as the
-    /// settings say.
+    /// Opens a connection on which mail can be handed over: encrypted and authenticated as the settings
+    /// want it.
     async fn connect(
         &self,
-        net: &Net,
+        context: &NetContext,
         trace: &mut Trace,
     ) -> Result<AsyncSmtpConnection, MailError> {
-        let connected = connect(net, trace, &self.permission, &self.host, self.settings.port).await;
+        let connected = connect(
+            context,
+            trace,
+            &self.permission,
+            &self.host,
+            self.settings.port,
+        )
+        .await;
         let connected = connected.map_err(|error| self.setup_fault(error))?;
         let Connected { peer, .. } = connected;
         let greet = format!("greeting `{}:{}`", self.settings.host, self.settings.port);
@@ -199,8 +209,7 @@ impl Mailer {
         let wire: Box<dyn lettre::transport::smtp::client::AsyncTokioStream> =
             match self.settings.tls {
                 SmtpTls::Implicit => {
-                    let secured = net
-                        .inner
+                    let secured = context
                         .tls
                         .handshake(trace, connected, &self.host, Handshake::default())
                         .await;
@@ -326,9 +335,10 @@ impl Mailer {
         }
         let faults = [put_off.as_slice(), refused.as_slice()].concat().join("; ");
         if accepted == 0 {
-            return Err(match put_off.is_empty() {
-                true => MailError::Permanent(faults),
-                false => MailError::Temporary(faults),
+            return Err(if put_off.is_empty() {
+                MailError::Permanent(faults)
+            } else {
+                MailError::Temporary(faults)
             });
         }
         connection.command(Data).await.map_err(smtp_fault)?;
@@ -379,9 +389,10 @@ fn smtp_fault(error: lettre::transport::smtp::Error) -> MailError {
     let is_about_signing_in = error
         .status()
         .is_some_and(|code| ABOUT_SIGNING_IN.contains(&u16::from(code)));
-    match (error.is_permanent() || error.is_client()) && !is_about_signing_in {
-        true => MailError::Permanent(text),
-        false => MailError::Temporary(text),
+    if (error.is_permanent() || error.is_client()) && !is_about_signing_in {
+        MailError::Permanent(text)
+    } else {
+        MailError::Temporary(text)
     }
 }
 

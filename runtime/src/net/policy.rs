@@ -1,4 +1,4 @@
-//! Who may reach what. The order is fixed: host rule, resolution, address rule, and then a
+//! Permissions to reach hosts. The order is fixed: host rule, resolution, address rule, and then a
 //! connection to exactly the address that was checked, so that a name which changes its answer in
 //! between gains nothing.
 
@@ -9,20 +9,21 @@ use url::{Host, Url};
 use super::address::{Reach, reach};
 use super::failure::NetError;
 use super::host_rule::HostRule;
+use super::host_text::{canonical, parse_host};
 use crate::domain::PrivateReach;
 
-/// What one caller may reach.
+/// Hosts that one caller may reach.
 #[derive(Debug, Clone)]
 pub struct Permission {
     pub hosts: Vec<HostRule>,
-    /// Hosts that may be reached at public addresses only, whatever `allow_private` says: whoever
-    /// answers for a name that was not written out could point it anywhere.
+    /// Hosts that may be reached at public addresses only, in spite of `allow_private`: the owner of a
+    /// name that was not written out could point it anywhere.
     pub public_hosts: Vec<HostRule>,
     /// Whether loopback and private addresses may be reached, at `hosts`.
     pub allow_private: PrivateReach,
     /// How the operator opens them, for denials.
     pub private_remedy: &'static str,
-    /// Who is asking, for denials: ``probe `http` of service `shop-api` ``.
+    /// Caller, for denials: ``probe `http` of service `shop-api` ``.
     pub subject: String,
     /// Where the operator names what may be reached, for denials: `` `baseUrl` of the service ``.
     /// `{host}` in it stands for the host that was asked for, `{target}` for the same with its
@@ -99,7 +100,7 @@ impl Permission {
             .filter(|host| self.hosts.iter().any(|rule| rule.matches_name(host)))
     }
 
-    /// What a name led to first decides. An answer of addresses that are never reached decides
+    /// Notes the kind of address that a name led to first, which decides. An answer of addresses that are never reached decides
     /// nothing: that is how a resolver answers in an outage.
     fn note_first(&self, host: &str, addresses: &[SocketAddr]) {
         let PrivateReach::AsFirstSeen(seen) = &self.allow_private else {
@@ -189,56 +190,6 @@ impl Permission {
         };
         let host = canonical(host.to_owned());
         self.check_host(&host, port)?;
-        Ok((host, port))
-    }
-}
-
-/// A name or an address in any spelling a browser takes: `0x7f.1` is 127.0.0.1, `EXAMPLE.com.` is
-/// example.com.
-pub(super) fn parse_host(text: &str) -> Result<Host, NetError> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(match address {
-            IpAddr::V4(address) => Host::Ipv4(address),
-            IpAddr::V6(address) => Host::Ipv6(address),
-        });
-    }
-    if text.is_empty() {
-        return Err(NetError::Protocol(
-            "the host is empty; give a name or an address".to_owned(),
-        ));
-    }
-    Host::parse(text).map(canonical).map_err(|error| {
-        NetError::Protocol(format!("`{text}` is not a host name or address: {error}"))
-    })
-}
-
-/// Without the dot at the end, which changes nothing but would miss the rules.
-pub fn canonical(host: Host) -> Host {
-    match host {
-        Host::Domain(name) if name.ends_with('.') && name.len() > 1 => {
-            Host::Domain(name.trim_end_matches('.').to_owned())
-        }
-        host => host,
-    }
-}
-
-/// `host`, `host:port`, `[v6]`, `[v6]:port`, bare v6.
-pub(super) fn split_port(text: &str) -> Result<(&str, Option<u16>), NetError> {
-    let wrong = || NetError::Protocol(format!("`{text}` is not `host` or `host:port`"));
-    let (host, port) = match text.rfind(']') {
-        Some(end) => (&text[..=end], text[end + 1..].strip_prefix(':')),
-        None if text.matches(':').count() > 1 => (text, None),
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let port = port
-        .map(|port| port.parse::<u16>().map_err(|_| wrong()))
-        .transpose()?;
-    if host.is_empty() || (text.contains(']') && text[host.len()..].len() == 1) {
-        Err(wrong())
-    } else {
         Ok((host, port))
     }
 }
@@ -505,22 +456,5 @@ mod tests {
             ),
             "loaded again"
         );
-    }
-
-    #[test]
-    fn ports_are_split_from_every_kind_of_host() {
-        for (text, wanted) in [
-            ("a.example", Some(("a.example", None))),
-            ("a.example:53", Some(("a.example", Some(53)))),
-            ("::1", Some(("::1", None))),
-            ("[::1]", Some(("[::1]", None))),
-            ("[::1]:5353", Some(("[::1]", Some(5353)))),
-            ("a:b", None),
-            ("a:70000", None),
-            (":53", None),
-            ("[::1]:", None),
-        ] {
-            assert_eq!(split_port(text).ok(), wanted, "{text}");
-        }
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use self::permits::Permits;
 use self::system::System;
-use super::dns::pace;
+use super::dns::ask::pace;
 use super::failure::NetError;
 
 /// Servers that are asked: as many as the C library asks.
@@ -28,12 +28,12 @@ const MAX_SERVERS: usize = 3;
 /// A look-up ends after this, whatever its callers wait for.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// What a look-up found.
+/// Result of a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
-    /// At least one, in the order in which they are to be tried.
+    /// Addresses, one or more, in the order in which they are to be tried.
     pub(super) addresses: Vec<IpAddr>,
-    /// A name server answered this; not so what `/etc/hosts` says, and `localhost`.
+    /// A name server answered this; false for `/etc/hosts` and `localhost`.
     pub(super) is_answer: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Resolver {
 
 #[derive(Debug)]
 struct Inner {
-    /// In place of those of `/etc/resolv.conf`.
+    /// Servers in place of those of `/etc/resolv.conf`.
     configured: Vec<SocketAddr>,
     system: System,
     permits: Permits,
@@ -55,7 +55,7 @@ struct Inner {
 type LookUp = BoxFuture<'static, Result<Vec<IpAddr>, NetError>>;
 
 impl Resolver {
-    /// Of this machine; `configured` stand in for the servers of `/etc/resolv.conf`.
+    /// Resolver of this machine; `configured` replaces the servers of `/etc/resolv.conf`.
     pub(super) fn new(configured: Vec<SocketAddr>) -> Self {
         Self::with_system(configured, System::of_this_machine())
     }
@@ -99,7 +99,7 @@ impl Resolver {
         })
     }
 
-    /// What needs no server: `/etc/hosts`, and the names that mean this machine (RFC 6761, 6.3).
+    /// Finds addresses that need no server: `/etc/hosts`, and the names that mean this machine (RFC 6761, 6.3).
     fn known_here(&self, name: &str) -> Option<Vec<IpAddr>> {
         if let Some(addresses) = self.inner.system.hosts().get(name) {
             return Some(addresses.clone());
@@ -155,7 +155,7 @@ impl Resolver {
 struct Seat<'a> {
     resolver: &'a Resolver,
     name: String,
-    /// None once it is left.
+    /// Look-up that is shared; none once it is left.
     look_up: Option<Shared<LookUp>>,
 }
 

@@ -23,7 +23,7 @@ pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-/// For what is to run into it.
+/// Deadline for what is to run into it.
 pub(super) fn shortly() -> Instant {
     Instant::now() + Duration::from_secs(1)
 }
@@ -80,7 +80,7 @@ where
     address
 }
 
-/// Accepts one connection and never says a word.
+/// Accepts one connection and never sends a byte.
 pub(super) async fn serve_silence() -> SocketAddr {
     serve(|stream| async move {
         let _open = stream;
@@ -197,7 +197,7 @@ impl Authority {
         }
     }
 
-    /// Its own name and key, signed by another authority.
+    /// Certificate with its own name and key, signed by another authority.
     pub(super) fn cross_signed_by(&self, other: &Self, until: i32) -> CertificateDer<'static> {
         authority_until("Test Authority", until)
             .signed_by(self.issuer.key(), &other.issuer)

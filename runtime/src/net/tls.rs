@@ -24,11 +24,10 @@ use self::inspector::{Inspector, Trust};
 use super::certificate::Certificate;
 use super::connect::Connected;
 use super::failure::{NetError, Phase, Trace};
+use super::host_text::parse_host;
 use super::identity::ClientIdentity;
-use super::policy::parse_host;
-use crate::domain::Phases;
 
-/// What a handshake showed.
+/// Result of a handshake.
 #[derive(Debug, Clone)]
 pub struct TlsSession {
     /// `TLSv1.3` or `TLSv1.2`.
@@ -40,9 +39,8 @@ pub struct TlsSession {
     pub chain: Vec<Certificate>,
     /// Why the chain is not trusted for this name; none if it is.
     pub untrusted: Option<String>,
-    pub phases: Phases,
-    pub total_us: u64,
-    pub peer: std::net::SocketAddr,
+    /// The offered protocol that the server chose.
+    pub alpn: Option<String>,
 }
 
 /// The certificates this machine trusts, read once.
@@ -87,17 +85,17 @@ impl Roots {
     }
 }
 
-/// How a handshake is to be made.
+/// Options of a handshake.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Handshake<'a> {
-    /// In place of the host, for the server's choice of certificate and for its check.
+    /// Name in place of the host, for the server's choice of certificate and for its check.
     pub(super) server_name: Option<&'a str>,
     pub(super) alpn: &'a [&'a [u8]],
     /// Go on with a certificate that is not trusted.
     pub(super) accept_any: bool,
     /// Find out by which certificates the server's own was verified.
     pub(super) keeps_path: bool,
-    /// Ours, for a server that asks for one.
+    /// Our certificate, for a server that asks for one.
     pub(super) identity: Option<&'a ClientIdentity>,
 }
 
@@ -105,7 +103,7 @@ pub(super) struct Handshake<'a> {
 pub(super) struct Secured {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) untrusted: Option<String>,
-    /// None if the certificate is not trusted.
+    /// Certificates by which it was verified; none if it is not trusted.
     path: Option<Vec<CertificateDer<'static>>>,
 }
 
@@ -122,7 +120,7 @@ impl Secured {
         self.stream.get_ref().1.alpn_protocol() == Some(b"h2")
     }
 
-    pub(super) fn into_session(self, trace: &Trace, peer: std::net::SocketAddr) -> TlsSession {
+    pub(super) fn session(&self) -> TlsSession {
         let (_, session) = self.stream.get_ref();
         let protocol = match session.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
@@ -141,10 +139,10 @@ impl Secured {
                 .iter()
                 .filter_map(|der| Certificate::from_der(der))
                 .collect(),
-            untrusted: self.untrusted,
-            phases: trace.phases,
-            total_us: trace.total_us(),
-            peer,
+            untrusted: self.untrusted.clone(),
+            alpn: session
+                .alpn_protocol()
+                .map(|name| String::from_utf8_lossy(name).into_owned()),
         }
     }
 }

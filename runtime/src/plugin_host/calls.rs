@@ -1,30 +1,40 @@
-//! The calls other parts make: check a service, evaluate a rule, send a message, take in a
+//! The calls other parts make: check a service, evaluate a rule, send a message, receive a
 //! delivery, look at settings. One file each.
 
-mod keep;
-mod notifier;
-mod probe;
-mod rule;
-mod rule_row;
-mod settings;
-mod webhook;
+pub(super) mod account;
+pub(super) mod keep;
+pub(super) mod notifier;
+pub(super) mod probe;
+pub(super) mod request;
+pub(super) mod rule;
+pub(super) mod rule_session;
+pub(super) mod settings;
+pub(super) mod webhook;
 
 use std::sync::Arc;
 
-use super::PluginHost;
-use super::run::{Broken, Used};
-use crate::domain::{PluginKind, PluginRun, RunOutcome, now_ms};
-use crate::plugin_host::versions::loader::LoadedPlugin;
+use tokio::sync::mpsc;
+
+use super::health::Labels;
+use super::policy::credentials::CredentialCache;
+use super::policy::grants::EffectiveGrants;
+use super::policy::reach::ChannelReach;
+use super::recording::recordings::Recordings;
+use super::run::{RunError, Runner};
+use super::versions::active::ActivePlugins;
+use super::versions::loader::LoadedPlugin;
+use super::versions::shadow::Shadows;
+use super::versions::trial::Withdrawal;
+use crate::domain::{PluginKind, PluginRun, RunIds, RunOutcome};
+use crate::net::Net;
 
 pub(super) use keep::cut;
 pub(super) use notifier::delivered;
-pub use probe::ProbeCall;
 pub(super) use probe::{Checked, observed, unanswered};
-pub use rule::RuleCall;
 pub(super) use rule::{Evaluated, judged};
-pub use rule_row::{RuleRow, RuleVersion};
-pub(super) use webhook::{Given, received};
-pub use webhook::{ReceiveError, WebhookCall};
+pub use rule_session::{RuleSession, RuleVersion};
+pub use webhook::ReceiveError;
+pub(super) use webhook::received;
 
 /// A plugin gave no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,96 +49,46 @@ pub enum PluginError {
     },
 }
 
-impl PluginHost {
+/// The parts that a call needs: a place to run, the active versions, and where its traces go.
+pub(super) struct Calls {
+    pub(super) runner: Runner,
+    pub(super) active: Arc<ActivePlugins>,
+    pub(super) shadows: Arc<Shadows>,
+    pub(super) net: Net,
+    /// Tokens and certificates that runs share.
+    pub(super) credential_cache: Arc<CredentialCache>,
+    pub(super) channel_reach: ChannelReach,
+    pub(super) has_mail: bool,
+    pub(super) recordings: Recordings,
+    /// Takes the account of every run.
+    pub(super) runs: mpsc::Sender<PluginRun>,
+    pub(super) run_ids: RunIds,
+    pub(super) labels: Labels,
+    pub(super) withdrawals: mpsc::Sender<Withdrawal>,
+}
+
+impl Calls {
+    /// Returns an id for a run; a run's observation carries the same.
+    pub(super) fn next_run_id(&self) -> i64 {
+        self.run_ids.next()
+    }
+
+    /// Returns what a run of this version may do at the moment.
+    pub(super) fn grants_of(&self, plugin: &LoadedPlugin) -> EffectiveGrants {
+        self.runner.grants_of(&plugin.name, &plugin.wants)
+    }
+
     fn known(&self, kind: PluginKind, name: &str) -> Result<Arc<LoadedPlugin>, PluginError> {
-        self.plugin(kind, name).ok_or_else(|| PluginError::Unknown {
-            kind,
-            name: name.to_owned(),
-        })
-    }
-
-    /// Every call is a row, however it ended.
-    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
-    fn account(
-        &self,
-        plugin: &LoadedPlugin,
-        run_id: i64,
-        function: &'static str,
-        service: Option<&str>,
-        outcome: RunOutcome,
-        error: Option<String>,
-        used: Used,
-    ) {
-        let is_crowded_out = used.is_crowded_out;
-        let run = run_of(plugin, run_id, function, service, outcome, error, used);
-        if !is_crowded_out {
-            self.note_health(plugin, &run);
-        }
-        if run.denials > 0 {
-            metrics::counter!("extrack_plugin_denials_total", "plugin" => run.plugin.clone())
-                .increment(u64::from(run.denials));
-        }
-        self.hand_over(run);
-    }
-
-    /// The row alone: what a candidate does is no news of the plugin.
-    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
-    pub(super) fn write_down(
-        &self,
-        plugin: &LoadedPlugin,
-        run_id: i64,
-        function: &'static str,
-        service: Option<&str>,
-        outcome: RunOutcome,
-        error: Option<String>,
-        used: Used,
-    ) {
-        self.hand_over(run_of(
-            plugin, run_id, function, service, outcome, error, used,
-        ));
-    }
-
-    /// No call waits for its account to be written: one that finds no room is counted and dropped.
-    fn hand_over(&self, run: PluginRun) {
-        if self.shared.runs.try_send(run).is_err() {
-            metrics::counter!("extrack_plugin_runs_unrecorded_total").increment(1);
-        }
+        self.active
+            .of_kind(kind, name)
+            .ok_or_else(|| PluginError::Unknown {
+                kind,
+                name: name.to_owned(),
+            })
     }
 }
 
-fn run_of(
-    plugin: &LoadedPlugin,
-    run_id: i64,
-    function: &'static str,
-    service: Option<&str>,
-    outcome: RunOutcome,
-    error: Option<String>,
-    used: Used,
-) -> PluginRun {
-    PluginRun {
-        run_id,
-        ts_ms: now_ms() - used.duration.as_millis() as i64,
-        plugin: plugin.info.name.clone(),
-        kind: plugin.kind,
-        version: plugin.info.version.clone(),
-        digest: plugin.digest.clone(),
-        function,
-        service: service.map(str::to_owned),
-        outcome,
-        error: error.map(keep::cut),
-        duration_us: used.duration.as_micros() as u64,
-        cpu_us: used.cpu_us(),
-        memory_bytes: used.memory_peak,
-        host_calls: used.account.host_calls,
-        log_bytes: used.account.log_bytes,
-        denials: used.account.denials,
-        denied: used.account.denied.map(keep::cut),
-        bytes_in: used.account.bytes_in,
-        bytes_out: used.account.bytes_out,
-    }
-}
-
-fn end<T>(answer: &Result<T, Broken>) -> (RunOutcome, Option<String>) {
+fn end<T>(answer: &Result<T, RunError>) -> (RunOutcome, Option<String>) {
     match answer {
         Ok(_) => (RunOutcome::Ok, None),
         Err(broken) => (broken.outcome, Some(broken.reason.clone())),

@@ -1,21 +1,28 @@
-//! What the host does for a guest, one file each. Adding a capability: its interface in
-//! `wit/`, a file here, and a line in [`link`] and in [`allowed`].
+//! Capabilities that the host offers guests, one file each. Adding one: its interface in `wit/`, a
+//! file here, and a line in [`link`] and in [`allowed`].
 
+pub(super) mod access;
+pub(super) mod account;
 mod bounds;
 pub(super) mod cel;
 mod clock;
 mod dns;
 mod history;
-mod http;
+pub(in crate::plugin_host) mod host;
+pub(super) mod host_call;
+pub(super) mod http;
+pub(super) mod label;
 mod log;
 mod mail;
 mod net;
 pub(super) mod outgoing;
 mod random;
+pub(super) mod secrets;
 mod signatures;
 pub(super) mod state;
-pub(super) mod tcp;
-mod tls;
+pub(super) mod stream;
+pub(super) mod transfer;
+pub(super) mod udp;
 pub(super) mod wasi;
 mod wasi_http;
 
@@ -23,18 +30,23 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::domain::PluginKind;
 use crate::plugin_host::capabilities::state::RunState;
-use crate::plugin_host::contract::bindings::imports;
+use crate::plugin_host::contract::bindings::{http as http_interface, imports};
 
 /// Interfaces of our package that a kind of plugin may import.
 pub(super) fn allowed(kind: PluginKind) -> &'static [&'static str] {
     match kind {
         PluginKind::Probe => &[
-            "types", "net", "http", "tcp", "dns", "tls", "cel", "log", "clock", "random",
+            "types", "host", "secrets", "net", "http", "stream", "udp", "dns", "cel", "log",
+            "clock", "random",
         ],
-        PluginKind::Rule => &["types", "history", "cel", "log"],
-        PluginKind::Notifier => &["types", "net", "http", "mail", "log", "clock", "random"],
+        PluginKind::Rule => &["types", "host", "history", "cel", "log"],
+        PluginKind::Notifier => &[
+            "types", "host", "secrets", "net", "http", "mail", "log", "clock", "random",
+        ],
         PluginKind::Webhook => &[
             "types",
+            "host",
+            "secrets",
             "net",
             "signatures",
             "http",
@@ -53,6 +65,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         linker,
         |state| state,
     )?;
+    // Alone: its world has the interfaces above once more.
+    http_interface::add_to_linker::<_, HasSelf<RunState>>(linker, |state| state)?;
     wasi::link(linker)
 }
 

@@ -3,3 +3,4 @@
 
 pub(super) mod bindings;
 pub(super) mod convert;
+pub(super) mod secret_handle;

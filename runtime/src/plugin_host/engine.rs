@@ -4,6 +4,7 @@
 pub(super) mod bundled;
 pub(super) mod cache;
 pub(super) mod compile;
+pub(super) mod digest;
 pub(super) mod limits;
 pub(super) mod memory;
 pub(super) mod pool;

@@ -29,10 +29,10 @@ const AT_ONCE: usize = 6;
 /// 50,000; to parse 1,000 bytes of an expression takes 30 million.
 const EVALUATION_STEPS: u64 = 300_000_000;
 
-/// For each byte of the variables or of a message: reading JSON takes a part of it.
+/// Steps for each byte of the variables or of a message: reading JSON takes a part of them.
 const STEPS_PER_BYTE: u64 = 200;
 
-/// What a step counts as CPU time.
+/// Steps that count as a millisecond of CPU time.
 const STEPS_PER_MS: u64 = 3_000_000;
 
 /// Why there is no value.
@@ -49,7 +49,7 @@ pub enum EvaluationError {
     Limit(String),
 }
 
-/// What came of an evaluation, and the CPU time that it counts as.
+/// The result of an evaluation, and the CPU time it counts as.
 pub(super) struct Evaluated {
     pub(super) result: Result<String, EvaluationError>,
     pub(super) cpu: Duration,
@@ -150,7 +150,7 @@ impl Evaluator {
         self.run(job).await
     }
 
-    /// Without a turn.
+    /// Runs a job without waiting for a permit.
     async fn run(&self, mut job: Job<'_>) -> Evaluated {
         job.steps += job.bytes() as u64 * STEPS_PER_BYTE;
         let warm = self.warm().pop();

@@ -8,10 +8,8 @@ mod tally;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use super::PluginHost;
 use crate::domain::{
     BrokenRun, Failing, PluginHealth, PluginRun, StoredRun, StoredRuns, UnixMillis, is_broken,
-    now_ms,
 };
 
 pub(super) use labels::Labels;
@@ -36,7 +34,7 @@ struct Inner {
     slots: VecDeque<(UnixMillis, Tally)>,
     streak: Streak,
     last_broken: Option<BrokenRun>,
-    /// Of the last run that did the plugin's work.
+    /// Whether the last run that did the plugin's work broke.
     last_work_broke: Option<bool>,
     meters: Option<Meters>,
 }
@@ -63,12 +61,12 @@ impl Health {
         meters.note(run);
         inner.total.add(run);
         inner.slot(run.ts_ms).add(run);
-        if is_work(run.function) {
+        if is_work(&run.function) {
             inner.last_work_broke = Some(run.is_broken());
         }
         inner.judge(run.ts_ms, run.is_broken(), || BrokenRun {
             ts_ms: run.ts_ms,
-            function: run.function.to_owned(),
+            function: run.function.clone().into_owned(),
             outcome: run.outcome,
             reason: run
                 .error
@@ -102,8 +100,14 @@ impl Health {
         inner.streak.failing.is_none() && inner.last_work_broke == Some(false)
     }
 
-    /// Adds what was stored before this start; the runs are oldest first.
-    fn restore(&self, since_ms: UnixMillis, groups: &[StoredRuns], last: Vec<StoredRun>) -> bool {
+    /// Adds what was stored before this start, the runs oldest first. Returns whether the plugin is
+    /// failing.
+    pub(super) fn restore(
+        &self,
+        since_ms: UnixMillis,
+        groups: &[StoredRuns],
+        last: Vec<StoredRun>,
+    ) -> bool {
         let mut inner = self.lock();
         inner.since_ms = since_ms;
         for group in groups {
@@ -181,72 +185,9 @@ impl Inner {
     }
 }
 
-/// What a plugin is there for, and not what is asked about its settings.
-fn is_work(function: &str) -> bool {
+/// Returns true for functions that do a plugin's work, and false for checks of its settings.
+pub(super) fn is_work(function: &str) -> bool {
     matches!(function, "check" | "evaluate" | "notify" | "receive")
-}
-
-impl PluginHost {
-    /// Of the active version; none without such a plugin.
-    pub fn health(&self, name: &str) -> Option<PluginHealth> {
-        self.shared
-            .active
-            .load()
-            .get(name)
-            .map(|plugin| plugin.health.shown(now_ms()))
-    }
-
-    /// Counts a run of the active version, or of one that is being replaced.
-    pub(super) fn note_health(
-        &self,
-        plugin: &crate::plugin_host::versions::loader::LoadedPlugin,
-        run: &PluginRun,
-    ) {
-        if is_work(run.function) {
-            self.note_trial(plugin, run);
-        }
-        if !plugin.health.note(run, &self.shared.labels) {
-            return;
-        }
-        let (name, version) = (run.plugin.as_str(), run.version.as_str());
-        match plugin.health.shown(run.ts_ms).failing {
-            Some(failing) => tracing::error!(
-                plugin = name,
-                version,
-                reason = failing.reason,
-                "the plugin is failing"
-            ),
-            None => tracing::info!(plugin = name, version, "the plugin works again"),
-        }
-        // Pages show it.
-        self.shared.swaps.send_modify(|count| *count += 1);
-    }
-
-    /// What the runs before this start say of a version that is active still. `since_ms`: how far
-    /// back was looked.
-    pub fn restore_health(
-        &self,
-        name: &str,
-        digest: &str,
-        since_ms: UnixMillis,
-        groups: &[StoredRuns],
-        last: Vec<StoredRun>,
-    ) {
-        let active = self.shared.active.load();
-        let Some(plugin) = active.get(name).filter(|plugin| plugin.digest == digest) else {
-            return;
-        };
-        if plugin
-            .health
-            .restore(since_ms.max(plugin.since_ms), groups, last)
-        {
-            tracing::warn!(
-                plugin = name,
-                version = plugin.info.version,
-                "the plugin was failing before the start"
-            );
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub(super) mod credentials;
 pub(super) mod grants;
+pub(super) mod install_error;
 pub(super) mod mail_scope;
 pub(super) mod reach;
 pub(super) mod redaction;

@@ -2,8 +2,6 @@
 //! nothing performed. Against the recorded version of the plugin, what comes out is the same to the
 //! byte; against another, the difference is shown.
 
-mod player;
-
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,22 +9,23 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::PluginHost;
-use super::calls::{self, Checked, Given};
-use super::run::{Broken, Runner, Used};
+use super::calls::webhook::WebhookInput;
+use super::calls::{self, Checked};
+use super::run::{RunError, RunUsage, Runner};
 use crate::domain::{PluginKind, RunOutcome};
-use crate::plugin_host::capabilities::state::Access;
+use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::policy::grants::{Policy, PolicyOrigin};
 use crate::plugin_host::policy::secrets::SealedSettings;
+use crate::plugin_host::recording::call_replay::{
+    CallReplay, Difference, ReplayStop, ReplayedCalls,
+};
+use crate::plugin_host::recording::format::FORMAT;
 use crate::plugin_host::recording::format::json::{from_value, to_value};
 use crate::plugin_host::recording::format::{LogLine, RecordedRun, Recording, RunCost};
 use crate::plugin_host::recording::recorder::Recorder;
 use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
 
-pub use player::{Asked, Difference};
-pub(super) use player::{Played, Player, ReplayStop};
-
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Debug, Clone)]
 pub struct Replayed {
     pub version: String,
@@ -41,7 +40,7 @@ pub struct Replayed {
     /// The first call that was not as recorded.
     pub difference: Option<Difference>,
     pub log: Vec<LogLine>,
-    /// Of the replay itself, which waits for nobody.
+    /// Cost of the replay itself, which waits for nothing.
     pub cost: RunCost,
 }
 
@@ -67,6 +66,35 @@ impl Replayed {
     }
 }
 
+impl Recording {
+    /// The file of a recording with the answer of its replay in place of the recorded one; what was
+    /// asked and answered by the host stays.
+    pub fn renewed(file: &[u8], replayed: &Replayed) -> serde_json::Result<Vec<u8>> {
+        let mut recording: Value = serde_json::from_slice(file)?;
+        let status = &replayed.result["status"];
+        let message = &replayed.result["failure"]["message"];
+        let run = &mut recording["run"];
+        run["version"] = replayed.version.clone().into();
+        run["digest"] = replayed.digest.clone().into();
+        run["outcome"] = replayed.outcome.as_str().into();
+        run["error"] = replayed.error.clone().into();
+        run["status"] = status.clone();
+        run["message"] = message.clone();
+        let (run, arguments, calls) = (
+            &recording["run"],
+            &recording["arguments"],
+            &recording["calls"],
+        );
+        // The lines of a file as the server writes it.
+        let text = format!(
+            "{{\"format\":{FORMAT},\"run\":{run},\n\"arguments\":{arguments},\n\"calls\":{calls},\n\"log\":{},\n\"result\":{}}}\n",
+            serde_json::to_string(&replayed.log)?,
+            replayed.result
+        );
+        Ok(text.into_bytes())
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     #[error("there is no plugin `{0}`")]
@@ -85,34 +113,30 @@ pub enum ReplayError {
     },
 }
 
-impl PluginHost {
-    /// Replays against the version of the plugin that is active here. No network, no mail, no
-    /// history: what the recording does not answer is not answered.
-    pub async fn replay(
-        &self,
-        plugin: &str,
-        recording: &Recording,
-    ) -> Result<Replayed, ReplayError> {
-        let plugin = self.shared.active.load().get(plugin).cloned();
-        let plugin = plugin.ok_or_else(|| ReplayError::Plugin(recording.run.plugin.clone()))?;
-        if plugin.kind != recording.run.kind {
-            return Err(ReplayError::Kind {
-                found: plugin.kind,
-                recorded: recording.run.kind,
-            });
-        }
-        let stage = Stage {
-            recording,
-            runner: &self.shared.runner,
-            plugin: &plugin,
-        };
-        match recording.run.function.as_str() {
-            "check" => stage.check().await,
-            "evaluate" => stage.evaluate().await,
-            "notify" => stage.notify().await,
-            "receive" => stage.receive().await,
-            other => Err(ReplayError::Function(other.to_owned())),
-        }
+/// Replays against this version of the plugin. No network, no mail, no history: what the recording
+/// does not answer is not answered.
+pub(super) async fn replay(
+    runner: &Runner,
+    plugin: &LoadedPlugin,
+    recording: &Recording,
+) -> Result<Replayed, ReplayError> {
+    if plugin.kind != recording.run.kind {
+        return Err(ReplayError::Kind {
+            found: plugin.kind,
+            recorded: recording.run.kind,
+        });
+    }
+    let stage = Stage {
+        recording,
+        runner,
+        plugin,
+    };
+    match recording.run.function.as_str() {
+        "check" => stage.check().await,
+        "evaluate" => stage.evaluate().await,
+        "notify" => stage.notify().await,
+        "receive" => stage.receive().await,
+        other => Err(ReplayError::Function(other.to_owned())),
     }
 }
 
@@ -125,7 +149,7 @@ struct Stage<'a> {
 impl Stage<'_> {
     async fn check(&self) -> Result<Replayed, ReplayError> {
         let context = self.argument(0)?;
-        let (answer, used, played) = self
+        let (answer, usage, played) = self
             .run(async |store, instance| {
                 let Exports::Probe(exports) = &self.plugin.exports else {
                     unreachable!("its kind was compared")
@@ -145,15 +169,15 @@ impl Stage<'_> {
             observation,
             outcome,
             error,
-            used,
+            usage,
             ..
-        } = calls::observed(blank, self.plugin, answer, used);
-        Ok(self.replayed(outcome, error, shown(&observation), &used, played))
+        } = calls::observed(blank, self.plugin, answer, usage);
+        Ok(self.replayed(outcome, error, shown(&observation), &usage, played))
     }
 
     async fn evaluate(&self) -> Result<Replayed, ReplayError> {
         let context = self.argument(0)?;
-        let (answer, used, played) = self
+        let (answer, usage, played) = self
             .run(async |store, instance| {
                 let Exports::Rule(exports) = &self.plugin.exports else {
                     unreachable!("its kind was compared")
@@ -167,12 +191,12 @@ impl Stage<'_> {
             .await;
         let (outcome, verdict) = calls::judged(answer);
         let result = verdict.as_ref().map(shown).unwrap_or_default();
-        Ok(self.replayed(outcome, verdict.err(), result, &used, played))
+        Ok(self.replayed(outcome, verdict.err(), result, &usage, played))
     }
 
     async fn notify(&self) -> Result<Replayed, ReplayError> {
         let (context, notification) = (self.argument(0)?, self.argument(1)?);
-        let (answer, used, played) = self
+        let (answer, usage, played) = self
             .run(async |store, instance| {
                 let Exports::Notifier(exports) = &self.plugin.exports else {
                     unreachable!("its kind was compared")
@@ -187,16 +211,16 @@ impl Stage<'_> {
         let (outcome, receipt) = calls::delivered(self.plugin, answer);
         let error = receipt.as_ref().err().map(ToString::to_string);
         let result = receipt.as_ref().map(shown).unwrap_or_default();
-        Ok(self.replayed(outcome, error, result, &used, played))
+        Ok(self.replayed(outcome, error, result, &usage, played))
     }
 
     async fn receive(&self) -> Result<Replayed, ReplayError> {
         let (context, request, given) = (
             self.argument(0)?,
             self.argument(1)?,
-            self.argument::<Given>(2)?,
+            self.argument::<WebhookInput>(2)?,
         );
-        let (answer, used, played) = self
+        let (answer, usage, played) = self
             .run(async |store, instance| {
                 let Exports::Webhook(exports) = &self.plugin.exports else {
                     unreachable!("its kind was compared")
@@ -213,68 +237,69 @@ impl Stage<'_> {
         let (outcome, reception) = calls::received(
             self.plugin,
             answer,
-            &used,
+            &usage,
             given.unsigned,
             run_id,
             &no_secrets,
         );
         let error = reception.as_ref().err().map(ToString::to_string);
         let result = reception.as_ref().map(shown).unwrap_or_default();
-        Ok(self.replayed(outcome, error, result, &used, played))
+        Ok(self.replayed(outcome, error, result, &usage, played))
     }
 
-    /// With nothing to reach: what the recording does not answer is not answered.
+    /// Runs with nothing to reach: what the recording does not answer is not answered.
     async fn run<T>(
         &self,
         call: impl AsyncFnOnce(
             &mut wasmtime::Store<crate::plugin_host::capabilities::state::RunState>,
             &wasmtime::component::Instance,
         ) -> wasmtime::Result<T>,
-    ) -> (Result<T, Broken>, Used, Played) {
+    ) -> (Result<T, RunError>, RunUsage, ReplayedCalls) {
         let run = &self.recording.run;
         let was_cut_off = is_cut_off(run.outcome);
-        let player = Player::new(self.recording.calls.clone(), was_cut_off);
+        let player = CallReplay::new(self.recording.calls.clone(), was_cut_off);
         let player = Arc::new(Mutex::new(
             player.with_answers(self.recording.answers.clone()),
         ));
         let access = Access {
             recorder: Recorder::Replay(player.clone()),
             frozen_ms: Some(run.ts_ms),
+            secrets: SealedSettings::of_recording(self.settings()),
             ..Access::default()
         };
         let policy = Arc::new(Policy::new(PolicyOrigin::Default, run.budget.policy()));
         let label = self.plugin.label(run.subject.service.as_deref());
         let deadline = Instant::now() + Duration::from_millis(run.timeout_ms);
-        let (answer, mut used) = self
+        let (answer, mut usage) = self
             .runner
             .run_under(policy, &self.plugin.pre, label, access, deadline, call)
             .await;
         let player = std::mem::replace(
             &mut *player.lock().unwrap_or_else(PoisonError::into_inner),
-            Player::new(Vec::new(), false),
+            CallReplay::new(Vec::new(), false),
         );
         let played = player.end();
         let answer = match &played.stop {
-            None => answer.map_err(|broken| self.as_recorded(broken, &mut used)),
+            None => answer.map_err(|broken| self.as_recorded(broken, &mut usage)),
             // Whatever the guest made of it.
             Some(ReplayStop::CutOff { .. }) => Err(self.as_recorded(
-                Broken {
+                RunError {
                     outcome: run.outcome,
                     reason: "was cut off".to_owned(),
                 },
-                &mut used,
+                &mut usage,
             )),
-            Some(stop) => Err(Broken {
+            Some(stop) => Err(RunError {
                 outcome: RunOutcome::Error,
                 reason: stop.to_string(),
             }),
         };
-        (answer, used, played)
+        (answer, usage, played)
     }
 
     /// Two runs that were cut off ended alike: how long it took is as recorded, which a replay
     /// can't repeat.
-    fn as_recorded(&self, broken: Broken, used: &mut Used) -> Broken {
+    fn as_recorded(&self, broken: RunError, usage: &mut RunUsage) -> RunError {
         let RecordedRun {
             outcome,
             error,
@@ -283,17 +308,25 @@ impl Stage<'_> {
         } = &self.recording.run;
         match error {
             Some(reason) if broken.outcome == *outcome && is_cut_off(*outcome) => {
-                used.duration = Duration::from_micros(cost.duration_us);
-                used.account.waited =
+                usage.duration = Duration::from_micros(cost.duration_us);
+                usage.account.waited =
                     Duration::from_micros(cost.duration_us.saturating_sub(cost.cpu_us));
-                used.cpu = Duration::from_micros(cost.cpu_us);
-                Broken {
+                usage.cpu = Duration::from_micros(cost.cpu_us);
+                RunError {
                     outcome: *outcome,
                     reason: reason.clone(),
                 }
             }
             _ => broken,
         }
+    }
+
+    /// The settings that every kind of plugin is given, in its first argument.
+    fn settings(&self) -> &str {
+        let context = self.recording.arguments.first();
+        context
+            .and_then(|context| context["settings"].as_str())
+            .unwrap_or_default()
     }
 
     fn argument<T: DeserializeOwned>(&self, index: usize) -> Result<T, ReplayError> {
@@ -314,8 +347,8 @@ impl Stage<'_> {
         outcome: RunOutcome,
         error: Option<String>,
         result: Value,
-        used: &Used,
-        played: Played,
+        usage: &RunUsage,
+        played: ReplayedCalls,
     ) -> Replayed {
         Replayed {
             version: self.plugin.info.version.clone(),
@@ -326,7 +359,7 @@ impl Stage<'_> {
             calls: played.calls,
             difference: played.difference,
             log: played.log,
-            cost: used.cost(),
+            cost: usage.cost(),
         }
     }
 }
@@ -335,7 +368,7 @@ fn is_cut_off(outcome: RunOutcome) -> bool {
     matches!(outcome, RunOutcome::Timeout | RunOutcome::Limit)
 }
 
-/// As a recording has it.
+/// Returns a result in the shape of a recording.
 fn shown<T: serde::Serialize + Send + Sync>(result: &T) -> Value {
     to_value(&result).unwrap_or_else(|error| json!(error.to_string()))
 }

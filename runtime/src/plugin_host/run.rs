@@ -2,8 +2,9 @@
 //! account of it.
 
 mod cpu;
-mod held;
+
 pub(super) mod log;
+mod warm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,47 +15,51 @@ use wasmtime::component::{Instance, InstancePre, ResourceTable};
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
-use super::capabilities::cel::CostlyExpression;
 use super::evaluator::Evaluator;
-use super::replay::ReplayStop;
 use crate::domain::size::format_size;
 use crate::domain::{BudgetKey, ErrorKind, Failure, RunOutcome};
-use crate::plugin_host::capabilities::state::{Access, Account, RunLabel, RunState};
+use crate::plugin_host::capabilities::access::Access;
+use crate::plugin_host::capabilities::account::Account;
+use crate::plugin_host::capabilities::cel::CostlyExpression;
+use crate::plugin_host::capabilities::label::RunLabel;
+use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::engine::limits;
 use crate::plugin_host::engine::limits::{Exceeded, Limit};
 use crate::plugin_host::engine::memory::{MemoryLimiter, Reservation, RunMemory};
-use crate::plugin_host::engine::pool::{PluginEngine, TABLE_ELEMENTS, TICK};
-use crate::plugin_host::policy::grants::{Allowance, Policies, Policy};
+use crate::plugin_host::engine::pool::TABLE_ELEMENTS;
+use crate::plugin_host::engine::pool::{PluginEngine, TICK};
+use crate::plugin_host::policy::grants::{EffectiveGrants, Policies, Policy, Wants};
+use crate::plugin_host::recording::call_replay::ReplayStop;
 use crate::plugin_host::recording::format::RunCost;
-use crate::plugin_host::recording::recorder::Tape;
+use crate::plugin_host::recording::recorder::CallLog;
 use crate::plugin_host::run::log::RunLog;
 
 pub(super) use cpu::CpuMeter;
-pub(super) use held::Held;
+pub(super) use warm::WarmInstance;
 
 /// How a run ended, when it did not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Broken {
+pub(super) struct RunError {
     pub(super) outcome: RunOutcome,
     pub(super) reason: String,
 }
 
-/// What a run used, whatever its end.
+/// Resources that a run used, whatever its end.
 #[derive(Default)]
-pub(super) struct Used {
+pub(super) struct RunUsage {
     pub(super) account: Account,
     pub(super) duration: Duration,
     /// CPU time of the guest and of the host for it.
     pub(super) cpu: Duration,
     pub(super) memory_peak: u64,
-    /// It was cut off because others had what it needed: that says nothing of the plugin.
+    /// It was cut off because others had what it needed: no evidence about the plugin.
     pub(super) is_crowded_out: bool,
-    /// What it asked the host, if that was to be kept.
-    pub(super) tape: Option<Tape>,
+    /// Host calls, if they were to be kept.
+    pub(super) call_log: Option<CallLog>,
 }
 
-impl Used {
-    /// It never began.
+impl RunUsage {
+    /// Usage of a run that never began.
     fn crowded_out() -> Self {
         Self {
             is_crowded_out: true,
@@ -86,6 +91,11 @@ pub(super) struct Runner {
 }
 
 impl Runner {
+    /// Returns what runs of a plugin may do at the moment.
+    pub(super) fn grants_of(&self, plugin: &Arc<str>, wants: &Arc<Wants>) -> EffectiveGrants {
+        EffectiveGrants::new(plugin.clone(), wants.clone(), self.policies.of(plugin))
+    }
+
     /// All its runs together have this memory.
     pub(super) fn new(engine: &PluginEngine, memory: RunMemory, evaluator: Evaluator) -> Self {
         let (engine, slots) = (engine.engine.clone(), engine.slots.clone());
@@ -108,13 +118,13 @@ impl Runner {
         access: Access,
         deadline: Instant,
         call: impl AsyncFnOnce(&mut Store<RunState>, &Instance) -> wasmtime::Result<T>,
-    ) -> (Result<T, Broken>, Used) {
+    ) -> (Result<T, RunError>, RunUsage) {
         let policy = self.policies.of(&label.plugin);
         self.run_under(policy, pre, label, access, deadline, call)
             .await
     }
 
-    /// The same, held to this policy.
+    /// Runs as [`Self::run`] does, under this policy.
     pub(super) async fn run_under<T>(
         &self,
         policy: Arc<Policy>,
@@ -123,8 +133,9 @@ impl Runner {
         mut access: Access,
         deadline: Instant,
         call: impl AsyncFnOnce(&mut Store<RunState>, &Instance) -> wasmtime::Result<T>,
-    ) -> (Result<T, Broken>, Used) {
-        let allowance = Allowance::new(label.plugin.clone(), label.wants.clone(), policy.clone());
+    ) -> (Result<T, RunError>, RunUsage) {
+        let grants =
+            EffectiveGrants::new(label.plugin.clone(), label.wants.clone(), policy.clone());
         // The sooner of the two, and which one it is.
         let (deadline, cut_by_budget) =
             match policy.budget.wall_clock.map(|most| Instant::now() + most) {
@@ -139,8 +150,8 @@ impl Runner {
         };
         let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline, turn).await else {
             return (
-                Err(exceeded(&allowance, BudgetKey::Concurrency)),
-                Used::crowded_out(),
+                Err(exceeded(&grants, BudgetKey::Concurrency)),
+                RunUsage::crowded_out(),
             );
         };
         // Before it takes a place among the instances, which others could use meanwhile.
@@ -150,20 +161,20 @@ impl Runner {
         let until = deadline - deadline.saturating_duration_since(Instant::now()) / 4;
         let Ok(reservation) = self.memory.reserve(expected_bytes, until).await else {
             return (
-                Err(exceeded(&allowance, Limit::RunsMemory)),
-                Used::crowded_out(),
+                Err(exceeded(&grants, Limit::RunsMemory)),
+                RunUsage::crowded_out(),
             );
         };
         let Ok(Ok(_slot)) = tokio::time::timeout_at(deadline, self.slots.acquire()).await else {
             return (
                 Err(timeout("no free plugin instance before the deadline")),
-                Used::crowded_out(),
+                RunUsage::crowded_out(),
             );
         };
         if let Some(net) = &mut access.net {
-            allowance.extend(&mut net.permission);
+            grants.extend(&mut net.permission);
         }
-        access.allowance = allowance;
+        access.grants = grants;
         let start = Instant::now();
         let mut store = self.store(label, access, reservation, deadline);
         let cpu = store.data().cpu.clone();
@@ -178,29 +189,29 @@ impl Runner {
         if state.memory.peak > 0 && !state.memory.exhausted {
             expected.note(state.memory.peak);
         }
-        let tape = state.access.recorder.take_tape();
+        let call_log = state.access.recorder.take_log();
         let result = match ended {
-            // Where the guest never heard of it, or went on regardless.
+            // The guest did not notice, or went on regardless.
             Ok(Ok(_)) if state.access.exceeded().is_some() => Err(over_budget(&state.access)),
             Ok(Ok(_)) if cpu.spent() > policy.budget.cpu => {
-                Err(exceeded(&state.access.allowance, BudgetKey::Cpu))
+                Err(exceeded(&state.access.grants, BudgetKey::Cpu))
             }
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(broken(&error, &state)),
-            Err(_) if cut_by_budget => Err(exceeded(&state.access.allowance, BudgetKey::WallClock)),
+            Err(_) if cut_by_budget => Err(exceeded(&state.access.grants, BudgetKey::WallClock)),
             Err(_) => Err(timeout(&format!(
                 "no answer within {} ms, of which {} ms in host calls",
                 duration.as_millis(),
                 state.account.waited.as_millis()
             ))),
         };
-        let used = Used {
+        let used = RunUsage {
             account: state.account,
             duration,
             cpu: cpu.spent(),
             memory_peak: state.memory.peak,
             is_crowded_out: state.memory.exhausted,
-            tape,
+            call_log,
         };
         (result, used)
     }
@@ -216,7 +227,7 @@ impl Runner {
         table.set_max_capacity(limits::RESOURCES);
         let net_deadline = deadline - margin(deadline.saturating_duration_since(Instant::now()));
         let memory = MemoryLimiter::new(
-            access.allowance.budget().memory_bytes,
+            access.grants.budget().memory_bytes,
             reservation,
             net_deadline,
         );
@@ -242,9 +253,9 @@ impl Runner {
         store.epoch_deadline_callback(|mut context| {
             let state = context.data_mut();
             let (spent, in_poll) = state.cpu.spent_in_poll();
-            if spent > state.access.allowance.budget().cpu {
+            if spent > state.access.grants.budget().cpu {
                 return Err(wasmtime::Error::from(
-                    state.access.allowance.exceeded(BudgetKey::Cpu),
+                    state.access.grants.exceeded(BudgetKey::Cpu),
                 ));
             }
             // Ticks that passed while it waited are none of its own.
@@ -260,70 +271,70 @@ impl Runner {
     }
 }
 
-/// What is left to a guest after its last network call timed out: a twentieth of the run, 5 to 100
-/// ms.
+/// Returns the time left to a guest after its last network call timed out: a twentieth of the run,
+/// 5 to 100 ms.
 fn margin(run: Duration) -> Duration {
     (run / 20)
         .clamp(Duration::from_millis(5), Duration::from_millis(100))
         .min(run / 2)
 }
 
-fn timeout(reason: &str) -> Broken {
-    Broken {
+fn timeout(reason: &str) -> RunError {
+    RunError {
         outcome: RunOutcome::Timeout,
         reason: reason.to_owned(),
     }
 }
 
-fn exceeded(allowance: &Allowance, limit: impl Into<Limit>) -> Broken {
-    Broken {
+fn exceeded(grants: &EffectiveGrants, limit: impl Into<Limit>) -> RunError {
+    RunError {
         outcome: RunOutcome::Limit,
-        reason: allowance.exceeded(limit).to_string(),
+        reason: grants.exceeded(limit).to_string(),
     }
 }
 
-fn over_budget(access: &Access) -> Broken {
+fn over_budget(access: &Access) -> RunError {
     let reason = access
         .exceeded()
         .map(|exceeded| exceeded.to_string())
         .unwrap_or_default();
-    Broken {
+    RunError {
         outcome: RunOutcome::Limit,
         reason,
     }
 }
 
-fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
+fn broken(error: &wasmtime::Error, state: &RunState) -> RunError {
     if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
-        return Broken {
+        return RunError {
             outcome: RunOutcome::Limit,
             reason: exceeded.to_string(),
         };
     }
     if let Some(costly) = error.downcast_ref::<CostlyExpression>() {
-        return Broken {
+        return RunError {
             outcome: RunOutcome::Limit,
             reason: state.access.secrets.redact(&costly.to_string()),
         };
     }
     if let Some(stop) = error.downcast_ref::<ReplayStop>() {
-        return Broken {
+        return RunError {
             outcome: RunOutcome::Error,
             reason: stop.to_string(),
         };
     }
     if state.memory.exhausted {
-        return exceeded(&state.access.allowance, Limit::RunsMemory);
+        return exceeded(&state.access.grants, Limit::RunsMemory);
     }
     if state.memory.refused {
-        return exceeded(&state.access.allowance, BudgetKey::Memory);
+        return exceeded(&state.access.grants, BudgetKey::Memory);
     }
     if is_too_much_at_once(error) {
         let reason = format!(
             "handed over more than {} in one call or answer",
             format_size(limits::TRANSFER_BYTES as u64)
         );
-        return Broken {
+        return RunError {
             outcome: RunOutcome::Limit,
             reason,
         };
@@ -351,7 +362,7 @@ fn broken(error: &wasmtime::Error, state: &RunState) -> Broken {
         (None, _) => (RunOutcome::Trap, format!("{error:#}")),
     };
     let reason = Failure::new(ErrorKind::Plugin, state.access.secrets.redact(&reason)).message;
-    Broken { outcome, reason }
+    RunError { outcome, reason }
 }
 
 /// `wasmtime` has no public type for it.

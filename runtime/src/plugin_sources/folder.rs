@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::plugin_host::{COMPONENT_BYTES, PluginHost, SIGNATURE_BYTES};
-use crate::registry::Registry;
+use crate::plugin_host::{
+    COMPONENT_BYTES, InstallRequest, InstallStep, PluginHost, SIGNATURE_BYTES,
+};
 
 /// Time without a change after which a file counts as written.
 const QUIET_TIME: Duration = Duration::from_millis(200);
@@ -40,7 +41,7 @@ impl PluginFolder {
 
     /// Installs what appears in the folder, until the shutdown. A folder that can't be watched is
     /// logged, and is no reason to stop.
-    pub async fn run(mut self, registry: Registry, shutdown: CancellationToken) {
+    pub async fn run(mut self, shutdown: CancellationToken) {
         let (changed, mut changes) = mpsc::channel(1);
         let _watcher = match self.watch(changed) {
             Ok(watcher) => watcher,
@@ -63,9 +64,7 @@ impl PluginFolder {
                 .await
                 .is_ok_and(|change| change.is_some())
             {}
-            if self.look(false).await {
-                registry.recheck().await;
-            }
+            self.look(false).await;
         }
     }
 
@@ -86,9 +85,8 @@ impl PluginFolder {
         Ok(watcher)
     }
 
-    /// Installs files that are new or have changed. True when a version became active.
-    async fn look(&mut self, at_start: bool) -> bool {
-        let mut installed = false;
+    /// Installs files that are new or have changed.
+    async fn look(&mut self, at_start: bool) {
         let mut files: Vec<PathBuf> = std::fs::read_dir(&self.folder)
             .into_iter()
             .flatten()
@@ -117,12 +115,10 @@ impl PluginFolder {
                 .chain_update(signature.as_deref().unwrap_or_default());
             let both: [u8; 32] = both.finalize().into();
             if self.seen.insert(file.clone(), both) != Some(both) {
-                installed |= self
-                    .install(&file, bytes, signature, digest, at_start)
+                self.install(&file, bytes, signature, digest, at_start)
                     .await;
             }
         }
-        installed
     }
 
     async fn install(
@@ -132,31 +128,25 @@ impl PluginFolder {
         signature: Option<String>,
         digest: [u8; 32],
         at_start: bool,
-    ) -> bool {
+    ) {
         // A version that was active once and was rolled back stays back over a restart.
         if at_start && self.was_active(&hex::encode(digest)).await {
-            return false;
+            return;
         }
-        if let Ok(Some(reason)) = self.host.withdrawn(&hex::encode(digest)).await {
-            tracing::warn!(
-                file = %file.display(), reason,
-                "a version that was rolled back by itself is not installed again from the folder; `extrack plugin install` does so"
-            );
-            return false;
-        }
-        let installed = self
-            .host
-            .install_signed(None, bytes.into(), signature, "plugin folder")
-            .await;
+        let request = InstallRequest::component(bytes.into(), signature, "plugin folder")
+            .rejecting_withdrawn();
+        let installed = self.host.install(request).await;
         match &installed {
             Ok(entry) => tracing::info!(
                 file = %file.display(), plugin = entry.name, version = entry.version, "a plugin from the folder is active"
             ),
+            Err(error) if error.step == InstallStep::Withdrawn => {
+                tracing::warn!(file = %file.display(), %error, "a plugin from the folder is not installed again")
+            }
             Err(error) => {
                 tracing::error!(file = %file.display(), %error, "a plugin from the folder is not installed")
             }
         }
-        installed.is_ok()
     }
 
     async fn was_active(&self, digest: &str) -> bool {

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::stream;
 
 use crate::domain::{Origin, PluginTrust};
-use crate::plugin_host::{PluginHost, StagedPlugin};
+use crate::plugin_host::{InstallRequest, InstallStep, PluginHost, StagedPlugin};
 use crate::registry::Registry;
 
 /// Pulls at the same time; a start should not be a storm at the registry.
@@ -46,9 +46,8 @@ impl PluginSources {
         self.pull_all(host, missing).await;
     }
 
-    /// Pulls what differs from the file; a tag is asked for once. True when a version may have
-    /// become active.
-    pub async fn pull(&mut self, host: &PluginHost, trust: &PluginTrust) -> bool {
+    /// Pulls what differs from the file; a tag is asked for once.
+    pub async fn pull(&mut self, host: &PluginHost, trust: &PluginTrust) {
         self.pulled
             .retain(|name, _| trust.sources.contains_key(name));
         let changed = trust
@@ -58,7 +57,7 @@ impl PluginSources {
         let changed = changed
             .map(|(name, source)| (name.clone(), source.clone()))
             .collect();
-        self.pull_all(host, changed).await
+        self.pull_all(host, changed).await;
     }
 
     /// Pulls what differs from these files, verified under their trust, and not active. A version
@@ -107,13 +106,22 @@ impl PluginSources {
         self.pulled.extend(pulled);
     }
 
-    async fn pull_all(&mut self, host: &PluginHost, wanted: Vec<(String, String)>) -> bool {
+    async fn pull_all(&mut self, host: &PluginHost, wanted: Vec<(String, String)>) {
         let pulls = wanted.into_iter().map(|(name, source)| async move {
-            let answer = host.pull_source(&source, &name, BY).await;
+            let request = InstallRequest::registry(&source, BY)
+                .named(&name)
+                .rejecting_withdrawn();
+            let answer = match host.install(request).await {
+                Ok(entry) => Ok(Some(entry)),
+                Err(error) if error.step == InstallStep::Withdrawn => {
+                    tracing::warn!(plugin = name, source, %error, "the version of a source is not activated again");
+                    Ok(host.get(&name))
+                }
+                Err(error) => Err(error),
+            };
             (name, source, answer)
         });
         let mut pulls = stream::iter(pulls).buffer_unordered(MAX_PULLS);
-        let mut changed = false;
         while let Some((name, source, answer)) = pulls.next().await {
             match answer {
                 Ok(entry) => {
@@ -125,12 +133,10 @@ impl PluginSources {
                         "a plugin matches its source"
                     );
                     self.pulled.insert(name, source);
-                    changed = true;
                 }
                 Err(refusal) => not_pulled(&name, &source, &refusal.to_string()),
             }
         }
-        changed
     }
 }
 
@@ -142,7 +148,10 @@ async fn accepted_by_services(
 ) -> Result<StagedPlugin, String> {
     for usage in registry.settings_using(&plugin.info().name) {
         let is_meant = usage.origin == Origin::Api && usage.kind == plugin.kind();
-        if is_meant && let Err(faults) = host.check_settings_staged(&plugin, &usage.settings).await
+        if is_meant
+            && let Err(faults) = host
+                .check_settings_staged(&plugin, &usage.settings, usage.service.as_ref())
+                .await
         {
             let first = faults
                 .first()

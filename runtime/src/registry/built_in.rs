@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::compile::{Compiler, RuleDraft, SharedRule};
 use crate::domain::fault::child;
-use crate::domain::{Catalog, Channel, Life, Severity};
+use crate::domain::{AlertOptions, Catalog, Channel, Severity};
 use crate::spec::AlertSpec;
 
 /// One of them, as it is without an entry.
@@ -56,7 +56,7 @@ impl BuiltInAlert {
             probes: None,
             duration: Duration::ZERO,
             // What fails now and then fails.
-            life: Life::default(),
+            options: AlertOptions::default(),
             escalation: None,
             severity: kind.severity,
             channels: None,

@@ -161,7 +161,7 @@ pub(super) fn rule(draft: &RuleDraft, slug: &str, files: &CheckedFiles) -> Alert
         settings: draft.settings.clone(),
         probes: draft.probes.clone(),
         duration: draft.duration,
-        life: draft.life,
+        options: draft.options,
         severity: draft.severity,
         channels: draft.channels.clone().unwrap_or_else(defaults),
         is_routed: draft.channels.is_none() && files.routing.route.is_some(),

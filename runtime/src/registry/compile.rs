@@ -32,7 +32,7 @@ pub(super) use template::Templates;
 
 use super::plugins::PluginDirectory;
 use crate::domain::fault::{Fault, FaultReport, list, suggest};
-use crate::domain::{Channel, Origin, PluginKind};
+use crate::domain::{Channel, Origin, PluginKind, ServiceFacts};
 use crate::spec::Schema;
 
 /// Values for services that set none.
@@ -50,6 +50,9 @@ impl Default for Defaults {
         }
     }
 }
+
+/// Kind and name of a plugin, its settings as JSON text, and the slug of the service.
+type SettingsKey = (PluginKind, String, String, Option<String>);
 
 /// Checks specs and builds what travels in the catalog. What it returns is only good while `report`
 /// has no faults.
@@ -71,9 +74,11 @@ pub(super) struct Compiler<'a> {
     pub(super) fallbacks: Vec<(String, String)>,
     /// Content of each named channel of the files.
     channel_names: HashMap<String, String>,
+    /// The service whose probes and webhooks are being checked.
+    service: Option<ServiceFacts>,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
-    /// Most services have the same few settings: each is checked once.
-    judged: HashMap<(PluginKind, String, String), Arc<Vec<Fault>>>,
+    /// Settings of the same rule or channel are checked once.
+    judged: HashMap<SettingsKey, Arc<Vec<Fault>>>,
 }
 
 impl<'a> Compiler<'a> {
@@ -95,6 +100,7 @@ impl<'a> Compiler<'a> {
             message_templates: Arc::default(),
             fallbacks: Vec::new(),
             channel_names: HashMap::new(),
+            service: None,
             schemas,
             judged,
         }
@@ -137,7 +143,8 @@ impl<'a> Compiler<'a> {
         also: &[String],
         locate: impl Fn(&str) -> String,
     ) -> bool {
-        let key = (kind, plugin.to_owned(), settings.to_string());
+        let slug = self.service.as_ref().map(|service| service.slug.clone());
+        let key = (kind, plugin.to_owned(), settings.to_string(), slug);
         let faults = match self.judged.get(&key) {
             Some(faults) => faults.clone(),
             None => {
@@ -176,7 +183,7 @@ impl<'a> Compiler<'a> {
             }
         }
         self.plugins
-            .check_settings(kind, plugin, settings)
+            .check_settings(kind, plugin, settings, self.service.as_ref())
             .await
             .err()
             .unwrap_or_default()

@@ -337,8 +337,8 @@ mod tests {
             ),
             (
                 json!({"grants": {"capabilities": ["log"]}}),
-                "/grants/capabilities/0: `log` reaches nothing outside and is always there; grants are for `http`, `tcp`, \
-                 `dns`, `tls`, `mail`",
+                "/grants/capabilities/0: `log` reaches nothing outside and is always there; grants are for `http`, `stream`, \
+                 `udp`, `dns`, `mail`",
             ),
             (
                 json!({"grants": {"capabilities": ["htp"]}}),

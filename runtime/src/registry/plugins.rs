@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-use crate::domain::{Fault, PluginInfo, PluginKind};
+use crate::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
 use crate::plugin_host::{Evaluator, PluginHost};
 
 /// Plugins that services, rules and channels can name.
@@ -21,12 +21,14 @@ pub trait PluginDirectory: Send + Sync {
     /// Evaluator of templates, and of expressions that are no plugin's.
     fn evaluator(&self) -> &Evaluator;
 
-    /// Runs the plugin's own check. Pointers of the faults go into the settings.
+    /// Runs the plugin's own check, for the service that the settings belong to; none for those of a
+    /// channel or a rule. Pointers of the faults go into the settings.
     fn check_settings<'a>(
         &'a self,
         kind: PluginKind,
         name: &'a str,
         settings: &'a Value,
+        service: Option<&'a ServiceFacts>,
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>>;
 
     /// Returns how much history a rule needs with these settings.
@@ -55,8 +57,9 @@ impl PluginDirectory for PluginHost {
         kind: PluginKind,
         name: &'a str,
         settings: &'a Value,
+        service: Option<&'a ServiceFacts>,
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
-        PluginHost::check_settings(self, kind, name, settings).boxed()
+        PluginHost::check_settings(self, kind, name, settings, service).boxed()
     }
 
     fn look_back<'a>(

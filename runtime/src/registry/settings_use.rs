@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Registry;
-use crate::domain::{Origin, PluginKind};
+use crate::domain::{Origin, PluginKind, ServiceFacts};
 
 /// Settings that some probe, webhook, alert or channel hands to a plugin.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,8 @@ pub struct SettingsUse {
     pub owner: String,
     pub kind: PluginKind,
     pub settings: Value,
+    /// The service of a probe or a webhook.
+    pub service: Option<ServiceFacts>,
 }
 
 impl Registry {
@@ -21,61 +23,50 @@ impl Registry {
     pub fn settings_using(&self, plugin: &str) -> Vec<SettingsUse> {
         let (catalog, state) = (self.catalog(), self.state());
         let mut uses = Vec::new();
-        let mut add = |name: &str, origin: Origin, kind, settings: &Value, owner: String| {
-            if name == plugin {
-                uses.push(SettingsUse {
-                    origin,
-                    owner,
-                    kind,
-                    settings: settings.clone(),
-                });
-            }
-        };
         for service in catalog.services.values() {
             let (origin, slug) = (service.origin, &service.slug);
-            for probe in &service.probes {
-                let owner = format!("probe `{}` of service `{slug}`", probe.name);
-                let settings = &probe.settings;
-                add(&probe.plugin, origin, PluginKind::Probe, settings, owner);
-            }
-            for webhook in &service.webhooks {
-                let owner = format!("webhook `{}` of service `{slug}`", webhook.name);
-                let settings = &webhook.settings;
-                add(
-                    &webhook.plugin,
-                    origin,
-                    PluginKind::Webhook,
-                    settings,
-                    owner,
-                );
-            }
+            let of_service = |kind, what: &str, settings: &Value| SettingsUse {
+                origin,
+                owner: format!("{what} of service `{slug}`"),
+                kind,
+                settings: settings.clone(),
+                service: Some(service.facts()),
+            };
+            let probes = service.probes.iter().filter(|probe| probe.plugin == plugin);
+            uses.extend(probes.map(|probe| {
+                let what = format!("probe `{}`", probe.name);
+                of_service(PluginKind::Probe, &what, &probe.settings)
+            }));
+            let webhooks = service.webhooks.iter();
+            let webhooks = webhooks.filter(|webhook| webhook.plugin == plugin);
+            uses.extend(webhooks.map(|webhook| {
+                let what = format!("webhook `{}`", webhook.name);
+                of_service(PluginKind::Webhook, &what, &webhook.settings)
+            }));
         }
         let is_shared = |name: &str| state.files.rules.iter().any(|rule| rule.draft.name == name);
-        for rule in catalog.rules.values().flatten() {
-            let owner = format!("alert `{}` of service `{}`", rule.name, rule.service);
+        let rules = catalog.rules.values().flatten();
+        uses.extend(rules.filter(|rule| rule.plugin == plugin).map(|rule| {
             let service = catalog.services.get(&rule.service);
-            let origin = match service.filter(|_| !is_shared(&rule.name)) {
-                Some(service) => service.origin,
-                None => Origin::File,
-            };
-            add(
-                &rule.plugin,
-                origin,
-                PluginKind::Rule,
-                &rule.settings,
-                owner,
-            );
-        }
-        for channel in catalog.channels.values() {
-            let (owner, settings) = (format!("channel `{}`", channel.name), &channel.settings);
-            add(
-                &channel.plugin,
-                channel.origin,
-                PluginKind::Notifier,
-                settings,
-                owner,
-            );
-        }
+            SettingsUse {
+                origin: service
+                    .filter(|_| !is_shared(&rule.name))
+                    .map_or(Origin::File, |service| service.origin),
+                owner: format!("alert `{}` of service `{}`", rule.name, rule.service),
+                kind: PluginKind::Rule,
+                settings: rule.settings.clone(),
+                service: None,
+            }
+        }));
+        let channels = catalog.channels.values();
+        let channels = channels.filter(|channel| channel.plugin == plugin);
+        uses.extend(channels.map(|channel| SettingsUse {
+            origin: channel.origin,
+            owner: format!("channel `{}`", channel.name),
+            kind: PluginKind::Notifier,
+            settings: channel.settings.clone(),
+            service: None,
+        }));
         uses
     }
 }

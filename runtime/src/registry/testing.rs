@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{CheckedFiles, PluginDirectory, Registry};
 use crate::domain::duration::parse_duration;
-use crate::domain::{Fault, PluginInfo, PluginKind};
+use crate::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
 use crate::plugin_host::Evaluator;
 use crate::store::{ControlStore, Keyring};
 
@@ -101,6 +101,7 @@ impl FakePlugins {
             summary: "For tests.".to_owned(),
             settings_schema,
             wants: Vec::new(),
+            evaluated_over_time: false,
         };
         self.infos.insert((kind, name.to_owned()), Arc::new(info));
     }
@@ -129,6 +130,7 @@ impl PluginDirectory for FakePlugins {
         _: PluginKind,
         _: &'a str,
         settings: &'a Value,
+        _: Option<&'a ServiceFacts>,
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
         let mut faults = Vec::new();
         if settings

@@ -5,6 +5,7 @@ mod channels;
 mod files;
 mod routing;
 mod rules;
+mod swaps;
 
 use std::sync::Arc;
 

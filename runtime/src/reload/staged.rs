@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-use crate::domain::{Fault, PluginInfo, PluginKind};
+use crate::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
 use crate::plugin_host::{Evaluator, PluginHost, StagedPlugin};
 use crate::registry::PluginDirectory;
 
@@ -54,11 +54,16 @@ impl PluginDirectory for StagedDirectory {
         kind: PluginKind,
         name: &'a str,
         settings: &'a Value,
+        service: Option<&'a ServiceFacts>,
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
         async move {
             match self.staged.get(name) {
-                Some(staged) => self.host.check_settings_staged(staged, settings).await,
-                None => PluginHost::check_settings(&self.host, kind, name, settings).await,
+                Some(staged) => {
+                    self.host
+                        .check_settings_staged(staged, settings, service)
+                        .await
+                }
+                None => PluginHost::check_settings(&self.host, kind, name, settings, service).await,
             }
         }
         .boxed()

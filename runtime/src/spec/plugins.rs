@@ -159,7 +159,7 @@ pub struct GrantsSpec {
     /// `example.com`, `ops@example.com`, or `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mail: Vec<String>,
-    /// `http`, `tcp`, `dns`, `tls`, `mail`. Default: what its kind is offered.
+    /// `http`, `stream`, `udp`, `dns`, `mail`. Default: what its kind is offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Vec<String>>,
 }

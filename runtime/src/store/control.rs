@@ -72,8 +72,7 @@ use row_faults::RowFaults;
 use transition_group::TransitionGroup;
 use write_health::WriteHealth;
 
-/// No list is longer, whatever was asked for: the API's longest page, and the row that says that
-/// there is more.
+/// Longest list, whatever was asked for: the API's longest page, and one row more.
 pub const MAX_PAGE: u32 = 1_001;
 
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +98,7 @@ pub enum ControlError {
         "the caller that was to commit it with others was cut off; whether it was done is not known"
     )]
     Interrupted,
-    /// Of a transaction that several shared.
+    /// Error of a transaction that several callers shared.
     #[error(transparent)]
     Shared(Arc<ControlError>),
     #[error("{column} of {what} `{name}` reads `{found}`, which this version does not know")]
@@ -162,9 +161,11 @@ pub struct ControlStore {
     row_faults: RowFaults,
     health: Arc<WriteHealth>,
     marker: Arc<Marker>,
-    /// Which store this is, for as long as it exists.
+    /// Identity of this store, for as long as it exists.
     identity: Arc<str>,
     _lock: Arc<DataLock>,
+    #[cfg(test)]
+    hooks: Arc<testing::TestHooks>,
 }
 
 impl ControlStore {
@@ -207,7 +208,7 @@ impl ControlStore {
     }
 }
 
-/// What a list asks SQLite for: at least one, at most [`MAX_PAGE`].
+/// Limit of a query: at least one, at most [`MAX_PAGE`].
 fn page(limit: u32) -> i64 {
     i64::from(limit.clamp(1, MAX_PAGE))
 }
@@ -248,7 +249,7 @@ mod query_plans;
 
 #[cfg(test)]
 impl ControlStore {
-    /// For what only a later version, or a person with a tool, would write.
+    /// Runs a statement that only a later version, or a person with a tool, would run.
     pub(crate) async fn execute(&self, statement: &'static str) {
         sqlx::raw_sql(statement)
             .execute(&self.writer)

@@ -6,10 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use extrack::domain::{Observation, Origin, PluginTrust, PrivateReach, Probe, Service};
+use extrack::domain::{
+    CheckJob, LOCAL, Observation, Origin, PluginTrust, PrivateReach, Probe, RunIds, Service,
+};
 use extrack::net::{Net, NetSettings};
 use extrack::plugin_host::{
-    Bundled, Compiling, NoLog, PluginHost, ProbeCall, RUNS_QUEUED, Recordings, Setup, bundle,
+    Bundled, Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, Setup, bundle,
 };
 
 /// What is compiled is kept in the folder, what is installed is not.
@@ -31,7 +33,7 @@ pub(crate) async fn start_host(folder: &Path) -> PluginHost {
         versions_kept: 10,
         runs,
         recordings: Recordings::in_memory(),
-        first_run_id: 1,
+        run_ids: RunIds::counting(),
         has_mail: false,
     };
     PluginHost::start(setup).await.expect("the host starts")
@@ -39,7 +41,7 @@ pub(crate) async fn start_host(folder: &Path) -> PluginHost {
 
 /// One service with one probe.
 pub(crate) struct Subject {
-    service: Service,
+    service: Arc<Service>,
     probe: Probe,
 }
 
@@ -71,19 +73,26 @@ impl Subject {
             probes: vec![probe.clone()],
             webhooks: Vec::new(),
         };
-        Self { service, probe }
+        Self {
+            service: Arc::new(service),
+            probe,
+        }
     }
 
     /// A healthy run, and how long it took.
     pub(crate) async fn check(&self, host: &PluginHost) -> (Observation, Duration) {
         let started = Instant::now();
-        let call = ProbeCall {
-            service: &self.service,
-            probe: &self.probe,
+        let job = CheckJob {
+            run_id: host.next_run_id(),
             ts_ms: 0,
+            location: LOCAL.to_owned(),
+            service: self.service.clone(),
+            probe: self.probe.clone(),
             previous: None,
         };
-        let observation = host.check(call).await;
+        let done = host.check(&job).await;
+        host.check_done(&job, &done);
+        let observation = done.into_observation();
         let took = started.elapsed();
         assert!(observation.failure.is_none(), "{:?}", observation.failure);
         (observation, took)

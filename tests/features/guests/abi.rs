@@ -19,8 +19,8 @@ const AMPLIFIED: &str = r"
       (i32.store8 offset=8 (local.get $at) (i32.const 3))
       (local.set $at (i32.add (local.get $at) (i32.const 24)))
       (br_if $more (i32.lt_u (local.get $at) (i32.const 14680064))))
-    (i32.store (i32.const 564) (i32.const 2097152))
-    (i32.store (i32.const 568) (i32.const 524288))
+    (i32.store (i32.const 580) (i32.const 2097152))
+    (i32.store (i32.const 584) (i32.const 524288))
     global.get $healthy";
 
 /// Refused when it is loaded: which step, and a part of the reason.
@@ -160,7 +160,7 @@ fn broken() -> Vec<(Hostile, &'static [&'static str], &'static str)> {
         ),
         (
             Hostile {
-                check: "(i32.store (i32.const 664) (i32.const 0x7fffffff)) global.get $unhealthy",
+                check: "(i32.store (i32.const 672) (i32.const 0x7fffffff)) global.get $unhealthy",
                 ..new("text-without-end")
             },
             trap,
@@ -168,7 +168,7 @@ fn broken() -> Vec<(Hostile, &'static [&'static str], &'static str)> {
         ),
         (
             Hostile {
-                check: "(i32.store (i32.const 568) (i32.const 0x0fffffff)) global.get $healthy",
+                check: "(i32.store (i32.const 584) (i32.const 0x0fffffff)) global.get $healthy",
                 ..new("list-without-end")
             },
             trap,

@@ -87,6 +87,7 @@ async fn no_spelling_of_an_address_gets_a_guest_there() {
         "0xa9fea9fe:80",
     ] {
         elsewhere.push(json!({ "tcp": address }));
+        elsewhere.push(json!({ "udp": address }));
     }
     for scheme in [
         "file:///etc/passwd",

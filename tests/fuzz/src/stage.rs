@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use extrack::domain::PluginTrust;
+use extrack::domain::{PluginTrust, RunIds};
 use extrack::net::{HostRule, Net, NetSettings, Permission};
 use extrack::plugin_host::{
     Bundled, Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, Setup, bundle,
@@ -83,7 +83,7 @@ pub(crate) fn host() -> &'static PluginHost {
             versions_kept: 1,
             runs,
             recordings: Recordings::none(),
-            first_run_id: 1,
+            run_ids: RunIds::counting(),
             has_mail: false,
         };
         let host = wait_for(async {

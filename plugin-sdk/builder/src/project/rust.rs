@@ -11,7 +11,7 @@ use super::tools::{NotRun, run};
 use crate::compile::clean_environment;
 use crate::{Request, Toolchain};
 
-/// What cargo knows of the project.
+/// Part of cargo's metadata of the project.
 struct Metadata {
     /// The package of the folder itself; none where the folder is a workspace.
     package: Option<String>,

@@ -1,5 +1,5 @@
 //! Starts the tools of a project: their output is shown as it comes, on standard error, and their
-//! failures are told with what was being done.
+//! failures name what was being done.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, anyhow, bail};
 
-/// What to run, and what to tell people when it is not there.
+/// Program to run, and advice for people who do not have it.
 pub(super) struct Tool {
     /// A name on the path, or a path below the project.
     pub(super) program: &'static str,
@@ -36,7 +36,7 @@ pub(super) enum NotRun {
     Failed(anyhow::Error),
 }
 
-/// Standard output is for results: what a tool says goes to standard error.
+/// Standard output is for results: the output of a tool goes to standard error.
 pub(super) fn run(command: &mut Command, doing: &str) -> Result<(), NotRun> {
     let program = command.get_program().to_string_lossy().into_owned();
     let started = command

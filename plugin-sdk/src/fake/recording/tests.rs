@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::fake::Host;
 use crate::net::NetError;
 use crate::settings::NoSettings;
-use crate::{cel, clock, dns, http, random, tcp};
+use crate::{cel, clock, dns, http, random, stream, udp};
 
 fn recording(calls: serde_json::Value) -> String {
     let context = json!({
@@ -12,10 +12,11 @@ fn recording(calls: serde_json::Value) -> String {
         ]},
         "settings": "{}",
         "timeout_ms": 5000,
-        "previous": {"status": "Healthy", "failure": null, "latency_us": 7, "http_status": 200, "metrics": []},
+        "previous": {"status": "Healthy", "failure": null, "latency_us": 7, "http_status": 200, "metrics": [], "attributes": []},
         "credentials": ["default"],
+        "attributes": [],
     });
-    json!({"format": 1, "run": {"runId": 7, "tsMs": 1_795_419_800_000u64}, "arguments": [context], "calls": calls})
+    json!({"format": 2, "run": {"runId": 7, "tsMs": 1_795_419_800_000u64}, "arguments": [context], "calls": calls})
         .to_string()
 }
 
@@ -23,13 +24,17 @@ fn request(url: &str) -> serde_json::Value {
     json!({"method": "GET", "url": url, "headers": [], "body": null, "timeout_ms": null, "auth": "default", "options": []})
 }
 
+fn target(port: u16) -> serde_json::Value {
+    json!({"host": "a.example", "port": port, "timeout_ms": null, "attributes": []})
+}
+
 fn response(body: serde_json::Value) -> serde_json::Value {
     let phases = json!({
-        "dns_us": null, "connect_us": 120, "tls_us": null, "first_byte_us": 900, "body_us": 10, "total_us": 1030,
+        "dns_us": null, "connect_us": 120, "tls_us": null, "first_byte_us": 900, "body_us": 10, "total_us": 1030, "attributes": [],
     });
     json!({"Ok": {
         "status": 503, "version": "HTTP/1.1", "headers": [["retry-after", "5"]], "body": body, "truncated": false,
-        "phases": phases, "peer": "192.0.2.1:443", "certificate": null,
+        "phases": phases, "peer": "192.0.2.1:443", "certificate": null, "attributes": [],
     }})
 }
 
@@ -39,13 +44,18 @@ fn a_recorded_run_happens_again() {
         {"function": "clock.now-ms", "request": null, "answer": 42},
         {"function": "http.send", "request": request("https://api.example.com/health"), "answer": response(json!({"utf8": "busy"}))},
         {"function": "http.send", "request": request("https://api.example.com/logo"), "answer": response(json!({"base64": "/wAB+g=="}))},
-        {"function": "dns.resolve", "request": {"name": "a.example", "record_type": "A", "server": null, "timeout_ms": null},
+        {"function": "dns.resolve", "request": {"name": "a.example", "record_type": "A", "server": null, "timeout_ms": null, "attributes": []},
          "answer": {"Err": {"Timeout": "timed out"}}},
         {"function": "cel.evaluate", "request": {"expression": "a == 1", "variables": "{\"b\":2,\"a\":1}"}, "answer": {"Ok": "true"}},
         {"function": "random.bytes", "request": {"count": 2}, "answer": {"utf8": "ab"}},
-        {"function": "tcp.open", "request": {"host": "a.example", "port": 25, "timeout_ms": null}, "answer": {"Ok": null}},
-        {"function": "tcp.read", "request": {"connection": 1, "max": 100}, "answer": {"Ok": {"utf8": "220 ready"}}},
-        {"function": "tcp.write", "request": {"connection": 1, "bytes": {"utf8": "QUIT"}}, "answer": {"Ok": null}},
+        {"function": "stream.connect", "request": target(25), "answer": {"Ok": null}},
+        {"function": "stream.read", "request": {"connection": 1, "max": 100, "timeout_ms": 50},
+         "answer": {"Ok": {"utf8": "220 ready"}}},
+        {"function": "stream.write", "request": {"connection": 1, "bytes": {"utf8": "QUIT"}}, "answer": {"Ok": null}},
+        {"function": "udp.open", "request": target(123), "answer": {"Ok": null}},
+        {"function": "udp.send", "request": {"socket": 2, "datagram": {"utf8": "?"}}, "answer": {"Ok": null}},
+        {"function": "udp.receive", "request": {"socket": 2, "max": 48, "timeout_ms": null},
+         "answer": {"Err": {"Timeout": "timed out"}}},
     ])));
     let check = host.recorded_check();
     assert_eq!(
@@ -87,9 +97,16 @@ fn a_recorded_run_happens_again() {
         Ok(json!(true))
     );
     assert_eq!(random::bytes(2), b"ab");
-    let connection = tcp::connect("a.example", 25, None).unwrap();
-    assert_eq!(connection.read(100).unwrap(), b"220 ready");
+    let mut connection = stream::connect("a.example", 25, None).unwrap();
+    let soon = Some(std::time::Duration::from_millis(50));
+    assert_eq!(connection.read(100, soon).unwrap(), b"220 ready");
     connection.write(b"QUIT").unwrap();
+    let socket = udp::open("a.example", 123, None).unwrap();
+    socket.send(b"?").unwrap();
+    assert_eq!(
+        socket.receive(48, None),
+        Err(NetError::Timeout("timed out".into()))
+    );
 }
 
 #[test]
@@ -104,7 +121,7 @@ fn what_was_not_asked_then_fails_the_test() {
 }
 
 #[test]
-#[should_panic(expected = "its format is 2, this version reads 1")]
+#[should_panic(expected = "its format is 1, this version reads 2")]
 fn another_format_is_refused() {
-    Host::replay(r#"{"format": 2}"#);
+    Host::replay(r#"{"format": 1}"#);
 }

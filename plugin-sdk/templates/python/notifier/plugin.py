@@ -1,18 +1,19 @@
 """Posts one line of JSON about a group of alerts."""
 
-# Frozen at the build like all modules; without it a socket that is refused says `unknown encoding: idna`.
+# Frozen at the build like all modules; without it a refused socket fails with `unknown encoding: idna`.
 import encodings.idna  # noqa: F401
 import json
 
 from componentize_py_types import Err
 from wit_world import exports
-from wit_world.exports import notifiers
+from wit_world.exports import description, notifiers
 from wit_world.exports.notifiers import NotificationStatus, NotifyError_Permanent, NotifyError_Retryable, Receipt, Retry
-from wit_world.imports import http, net
+from wit_world.imports import http, net, secrets
+from wit_world.imports.http import Body_Bytes, Chunk_Secret, Chunk_Text
 from wit_world.imports.types import PluginInfo
 from version import VERSION
 
-# JSON Schema of the settings. What is marked `x-secret` never comes here: a placeholder does, which the host replaces.
+# JSON Schema of the settings. What is marked `x-secret` never comes here: `{"$secret": POINTER}` does, by which the host opens a handle.
 SETTINGS_SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -32,10 +33,12 @@ class Description(exports.Description):
             summary="Posts one line of JSON",
             settings_schema=json.dumps(SETTINGS_SCHEMA),
             wants=[],
+            rule=None,
+            attributes=[],
         )
 
-    def check_settings(self, settings: str) -> None:
-        """The schema says it all."""
+    def check_settings(self, proposed: description.ProposedSettings) -> None:
+        """The schema finds all faults."""
 
 
 class Notifiers(exports.Notifiers):
@@ -44,12 +47,18 @@ class Notifiers(exports.Notifiers):
         text = line(settings.get("prefix", ""), notification)
         request = http.Request(
             method="POST",
-            url=settings["url"],
+            # The host writes the secret; the plugin never sees it.
+            url=[Chunk_Secret(secrets.open(settings["url"]["$secret"]))],
             # The same for each attempt at this message: the other side can tell a repetition.
-            headers=[("content-type", "application/json"), ("idempotency-key", notification.id)],
-            body=json.dumps({"text": text}).encode(),
+            headers=[
+                ("content-type", [Chunk_Text("application/json")]),
+                ("idempotency-key", [Chunk_Text(notification.id)]),
+            ],
+            body=Body_Bytes(json.dumps({"text": text}).encode()),
             timeout_ms=None,
             auth=None,
+            basic_auth=None,
+            signature=None,
             options=[],
         )
         try:
@@ -57,13 +66,13 @@ class Notifiers(exports.Notifiers):
         except Err as error:
             if isinstance(error.value, net.NetError_Denied):
                 raise Err(NotifyError_Permanent(error.value.value))
-            raise Err(NotifyError_Retryable(Retry(error.value.value, None)))
+            raise Err(NotifyError_Retryable(Retry(error.value.value, None, [])))
         if 200 <= response.status <= 299:
             answer = response.body.decode(errors="replace")[:200]
-            return Receipt(reference=None, answer=f"{response.status} {answer}".strip())
+            return Receipt(reference=None, answer=f"{response.status} {answer}".strip(), attributes=[])
         message = f"status is {response.status}, wanted 2xx"
         if response.status == 429 or response.status >= 500:
-            raise Err(NotifyError_Retryable(Retry(message, retry_after_ms(response))))
+            raise Err(NotifyError_Retryable(Retry(message, retry_after_ms(response), [])))
         raise Err(NotifyError_Permanent(message))
 
 

@@ -1,14 +1,15 @@
 """Asks a health endpoint and holds one field of its JSON answer against what it should be."""
 
-# Frozen at the build like all modules; without it a socket that is refused says `unknown encoding: idna`.
+# Frozen at the build like all modules; without it a refused socket fails with `unknown encoding: idna`.
 import encodings.idna  # noqa: F401
 import json
 
 from componentize_py_types import Err
 from wit_world import exports
-from wit_world.exports import probes
+from wit_world.exports import description, probes
 from wit_world.exports.probes import Observation
-from wit_world.imports import http, net
+from wit_world.imports import http, net, types
+from wit_world.imports.http import Chunk_Text
 from wit_world.imports.types import ErrorKind, Failure, Fault, PluginInfo, Status
 from version import VERSION
 
@@ -19,20 +20,22 @@ SETTINGS_SCHEMA = {
     "properties": {
         "path": {"type": "string", "pattern": "^/", "description": "Path to ask for; by default the service's health endpoint, or /health."},
         "field": {"type": "string", "minLength": 1, "default": "status", "description": "Field of the answer to look at."},
-        "wanted": {"type": "string", "default": "ok", "description": "What stands in it when all is well."},
+        "wanted": {"type": "string", "default": "ok", "description": "Value of the field when all is well."},
     },
 }
 
 # No answer is data too.
 KINDS = {
-    net.NetError_Dns: ErrorKind.DNS,
-    net.NetError_Connect: ErrorKind.CONNECT,
-    net.NetError_Tls: ErrorKind.TLS,
-    net.NetError_Timeout: ErrorKind.TIMEOUT,
-    net.NetError_Protocol: ErrorKind.PROTOCOL,
-    net.NetError_Denied: ErrorKind.DENIED,
-    net.NetError_TooLarge: ErrorKind.PROTOCOL,
+    net.NetError_Dns: types.ErrorKind_Dns(),
+    net.NetError_Connect: types.ErrorKind_Connect(),
+    net.NetError_Tls: types.ErrorKind_Tls(),
+    net.NetError_Timeout: types.ErrorKind_Timeout(),
+    net.NetError_Denied: types.ErrorKind_Denied(),
 }
+
+
+def failure(kind: ErrorKind, message: str) -> Failure:
+    return Failure(kind=kind, message=message, attributes=[])
 
 
 class Description(exports.Description):
@@ -43,12 +46,14 @@ class Description(exports.Description):
             summary="Checks a JSON health endpoint",
             settings_schema=json.dumps(SETTINGS_SCHEMA),
             wants=[],
+            rule=None,
+            attributes=[],
         )
 
-    def check_settings(self, settings: str) -> None:
-        """What a schema can't say; the path of a fault is a JSON Pointer into the settings."""
-        if not json.loads(settings).get("field", "status").strip():
-            raise Err([Fault(path="/field", message="is blank")])
+    def check_settings(self, proposed: description.ProposedSettings) -> None:
+        """Checks what a schema can't express; the path of a fault is a JSON Pointer into the settings."""
+        if not json.loads(proposed.settings).get("field", "status").strip():
+            raise Err([Fault(path="/field", message="is blank", attributes=[])])
 
 
 class Probes(exports.Probes):
@@ -56,32 +61,34 @@ class Probes(exports.Probes):
         settings = json.loads(ctx.settings)
         request = http.Request(
             method="GET",
-            url=url(ctx.service, settings),
-            headers=[("accept", "application/json")],
+            url=[Chunk_Text(url(ctx.service, settings))],
+            headers=[("accept", [Chunk_Text("application/json")])],
             body=None,
             timeout_ms=None,
             # The host adds the credential; the plugin never sees it.
             auth="default" if "default" in ctx.credentials else None,
+            basic_auth=None,
+            signature=None,
             options=[],
         )
         try:
             response = http.send(request)
         except Err as error:
-            return observation(Status.ERROR, failure=Failure(KINDS[type(error.value)], error.value.value))
+            return observation(Status.ERROR, failure=failure(KINDS.get(type(error.value), types.ErrorKind_Protocol()), error.value.value))
         return judge(response.status, response.body, settings)
 
 
-def url(service: probes.Service, settings: dict) -> str:
+def url(service: types.Service, settings: dict) -> str:
     attributes = {entry.key: entry.value.value for entry in service.attributes}
     path = settings.get("path") or attributes.get("health-endpoint") or "/health"
     return service.base_url.rstrip("/") + path
 
 
 def judge(status: int, body: bytes, settings: dict) -> Observation:
-    """Says the value found beside the value wanted."""
+    """Names the value found beside the value wanted."""
 
     def unhealthy(message: str) -> Observation:
-        return observation(Status.UNHEALTHY, http_status=status, failure=Failure(ErrorKind.ASSERTION, message))
+        return observation(Status.UNHEALTHY, http_status=status, failure=failure(types.ErrorKind_Assertion(), message))
 
     field, wanted = settings.get("field", "status"), settings.get("wanted", "ok")
     if not 200 <= status <= 299:
@@ -99,4 +106,4 @@ def judge(status: int, body: bytes, settings: dict) -> Observation:
 
 def observation(status: Status, http_status: int | None = None, failure: Failure | None = None) -> Observation:
     # Without a latency the host takes the time of the network calls. A metric: Entry("items", Value_Integer(3)) of `types`.
-    return Observation(status=status, failure=failure, latency_us=None, http_status=http_status, metrics=[])
+    return Observation(status=status, failure=failure, latency_us=None, http_status=http_status, metrics=[], attributes=[])

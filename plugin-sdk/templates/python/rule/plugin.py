@@ -3,8 +3,8 @@
 import json
 
 from wit_world import exports
-from wit_world.exports import rules
-from wit_world.exports.rules import Finding, Verdict_Breached, Verdict_NoOpinion, Verdict_Ok
+from wit_world.exports import description, rules
+from wit_world.exports.rules import Finding, HistoryNeed, Verdict_Breached, Verdict_NoOpinion, Verdict_Ok
 from wit_world.imports import history
 from wit_world.imports.types import Entry, PluginInfo, Value_Integer
 from version import VERSION
@@ -31,21 +31,23 @@ class Description(exports.Description):
             summary="Most answers came quickly enough",
             settings_schema=json.dumps(SETTINGS_SCHEMA),
             wants=[],
+            rule=None,
+            attributes=[],
         )
 
-    def check_settings(self, settings: str) -> None:
-        """The schema says it all."""
+    def check_settings(self, proposed: description.ProposedSettings) -> None:
+        """The schema finds all faults."""
 
 
 class Rules(exports.Rules):
-    def look_back(self, settings: str) -> int:
-        """How much history the rule needs, in milliseconds."""
-        return json.loads(settings).get("window", 3600) * 1000
+    def look_back(self, settings: str) -> HistoryNeed:
+        """How much history the rule needs."""
+        return HistoryNeed(look_back_ms=json.loads(settings).get("window", 3600) * 1000, attributes=[])
 
     def evaluate(self, ctx: rules.Context) -> rules.Verdict:
         settings = json.loads(ctx.settings)
         slow_ms, share = settings["slowMs"], settings.get("share", 20)
-        samples = history.samples(settings.get("runs", 20))
+        samples = history.samples(settings.get("runs", 20), None)
         measured = [sample.latency_us for sample in samples if sample.latency_us is not None]
         if not measured:
             return Verdict_NoOpinion("no run was measured yet")
@@ -57,5 +59,6 @@ class Rules(exports.Rules):
             value=found,
             wanted=share,
             details=[Entry("slow_runs", Value_Integer(slow))],
+            attributes=[],
         )
         return Verdict_Breached(finding) if found > share else Verdict_Ok(finding)

@@ -1,18 +1,18 @@
 """Takes in JSON that its sender has signed, and makes an event of it."""
 
-# Frozen at the build like all modules; without it a socket that is refused says `unknown encoding: idna`.
+# Frozen at the build like all modules; without it a refused socket fails with `unknown encoding: idna`.
 import encodings.idna  # noqa: F401
 import json
 
 from componentize_py_types import Err
 from wit_world import exports
-from wit_world.exports import webhooks
+from wit_world.exports import description, webhooks
 from wit_world.exports.webhooks import Event, Reception, Reject_Malformed, Reject_Unauthenticated, Report
-from wit_world.imports import signatures
-from wit_world.imports.types import ErrorKind, Failure, PluginInfo, Status
+from wit_world.imports import secrets, signatures
+from wit_world.imports.types import ErrorKind_Assertion, Failure, PluginInfo, Status
 from version import VERSION
 
-# JSON Schema of the settings. What is marked `x-secret` never comes here: a placeholder does, which the host knows.
+# JSON Schema of the settings. What is marked `x-secret` never comes here: `{"$secret": POINTER}` does, by which the host opens a handle.
 SETTINGS_SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -31,15 +31,17 @@ class Description(exports.Description):
             summary="Takes in signed JSON",
             settings_schema=json.dumps(SETTINGS_SCHEMA),
             wants=[],
+            rule=None,
+            attributes=[],
         )
 
-    def check_settings(self, settings: str) -> None:
-        """The schema says it all."""
+    def check_settings(self, proposed: description.ProposedSettings) -> None:
+        """The schema finds all faults."""
 
 
 class Webhooks(exports.Webhooks):
     def receive(self, ctx: webhooks.Context, request: webhooks.Request) -> Reception:
-        secret = json.loads(ctx.settings)["secret"]
+        secret = secrets.open(json.loads(ctx.settings)["secret"]["$secret"])
         # First of all: until this said yes, the delivery may be anybody's. The host holds the secret and compares.
         try:
             signatures.verify("standard-webhooks", secret, request.headers, request.body, None)
@@ -62,7 +64,7 @@ class Webhooks(exports.Webhooks):
             attributes=[],
             report=report(kind),
         )
-        return Reception(events=[event], answer=None)
+        return Reception(events=[event], answer=None, attributes=[])
 
 
 def why(error: signatures.SignatureError) -> str:
@@ -72,9 +74,10 @@ def why(error: signatures.SignatureError) -> str:
 
 
 def report(kind: str) -> Report | None:
-    """What the service says of its own health becomes its status."""
+    """Makes a status of what the service reports of its own health."""
     if kind == "outage.started":
-        return Report(Status.UNHEALTHY, Failure(ErrorKind.ASSERTION, "the service says that it is down"), [])
+        failure = Failure(ErrorKind_Assertion(), "the service reports that it is down", [])
+        return Report(Status.UNHEALTHY, failure, [], [])
     if kind == "outage.ended":
-        return Report(Status.HEALTHY, None, [])
+        return Report(Status.HEALTHY, None, [], [])
     return None

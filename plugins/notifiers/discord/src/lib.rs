@@ -25,7 +25,7 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
         settings.mention.as_deref(),
         settings.username.as_deref(),
     );
-    let webhook = settings.webhook.placeholder();
+    let webhook = http::Text::from(&settings.webhook);
     let is_resolved = notification.status == notifier::NotificationStatus::Resolved;
     let earlier = notification
         .reference()
@@ -33,7 +33,7 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
     if let Some(id) = earlier.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit())) {
         // A message that is gone is followed by a new one.
         match send(
-            &http::Request::new("PATCH", format!("{webhook}/messages/{id}")),
+            &http::Request::new("PATCH", webhook.clone().text(format!("/messages/{id}"))),
             &body,
         ) {
             Err(NotifyError::Permanent(_)) => {}
@@ -41,7 +41,7 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
         }
     }
     // With `wait` Discord answers with the message, or with what is wrong with it.
-    send(&http::post(format!("{webhook}?wait=true")), &body)
+    send(&http::post(webhook.text("?wait=true")), &body)
 }
 
 fn send(request: &http::Request, body: &json::Value) -> Result<Receipt, NotifyError> {
@@ -60,7 +60,7 @@ fn send(request: &http::Request, body: &json::Value) -> Result<Receipt, NotifyEr
     )
 }
 
-/// Discord says in the body, in fractions of a second, when to come back.
+/// Discord gives the delay in the body, in fractions of a second.
 fn with_delay(error: NotifyError, response: &http::Response) -> NotifyError {
     match error {
         NotifyError::Retryable {

@@ -9,12 +9,12 @@ use extrack_plugin::time::{format, rfc3339};
 const MOST_EMBEDS: usize = 10;
 const MOST_CONTENT: usize = 2_000;
 const MOST_TITLE: usize = 256;
-/// Of one embed's description.
+/// Most characters of one embed's description.
 const MOST_TEXT: usize = 4_096;
-/// Of titles, descriptions and fields of all embeds together.
+/// Most characters of titles, descriptions and fields of all embeds together.
 const MOST_IN_ALL: usize = 6_000;
 
-/// Of each alert, so that ten have room.
+/// Most characters of each alert, so that ten have room.
 const MOST_NAME: usize = 90;
 const MOST_SUMMARY: usize = 300;
 const MOST_FIELD: usize = 60;
@@ -96,7 +96,7 @@ fn embed(alert: &Alert, notification: &Notification) -> Value {
     embed
 }
 
-/// What counts against [`MOST_IN_ALL`].
+/// Characters that count against [`MOST_IN_ALL`].
 fn characters(embed: &Value) -> usize {
     let text = |value: &Value| value.as_str().map_or(0, length);
     let fields = embed["fields"].as_array().into_iter().flatten();

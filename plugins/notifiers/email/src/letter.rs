@@ -1,4 +1,4 @@
-//! What the message says.
+//! Subject, text and HTML of a message.
 
 use extrack_plugin::notifier::{
     Alert, Notification, NotificationStatus, one_line, printable, shorten,
@@ -62,7 +62,7 @@ fn shown(notification: &Notification) -> &[Alert] {
     &notification.alerts[..notification.alerts.len().min(MOST_ALERTS)]
 }
 
-/// What the message has no room for.
+/// Note about the alerts that the message has no room for.
 fn more(notification: &Notification) -> Option<String> {
     let more = notification.beyond(shown(notification).len());
     (more > 0).then(|| format!("… and {more} more"))
@@ -76,7 +76,7 @@ fn summary(alert: &Alert) -> String {
     shorten(&printable(&alert.summary), MOST_SUMMARY_CHARACTERS)
 }
 
-/// None where the operator's own words are text alone.
+/// HTML of the message; none where the operator's own template is text alone.
 pub(crate) fn html(notification: &Notification) -> Option<String> {
     match (notification.html(), notification.text()) {
         (Some(html), _) => Some(html.to_owned()),
@@ -167,6 +167,7 @@ pub(crate) mod tests {
             ended_ms: None,
             labels: Vec::new(),
             annotations: Vec::new(),
+            attributes: Vec::new(),
         };
         Notification {
             id: "n-1".to_owned(),

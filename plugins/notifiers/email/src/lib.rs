@@ -26,6 +26,7 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
         text: letter::text(notification),
         html: letter::html(notification),
         id: notification.id.clone(),
+        attributes: Vec::new(),
     };
     let answer = mail::send(&message)?;
     Ok(Receipt::new(answer).reference(&notification.id))
@@ -34,10 +35,10 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
     if settings.recipients.is_empty() {
-        faults.push(Fault {
-            path: "/recipients".to_owned(),
-            message: "is empty, wanted at least one address".to_owned(),
-        });
+        faults.push(Fault::new(
+            "/recipients",
+            "is empty, wanted at least one address",
+        ));
     }
     let places = settings
         .recipients
@@ -52,10 +53,10 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
         .chain(from)
         .filter(|(_, address)| !is_address(address))
     {
-        faults.push(Fault {
+        faults.push(Fault::new(
             path,
-            message: format!("is `{address}`, wanted an address such as `ops@example.com`"),
-        });
+            format!("is `{address}`, wanted an address such as `ops@example.com`"),
+        ));
     }
     faults
 }

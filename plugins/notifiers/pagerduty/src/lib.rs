@@ -15,10 +15,9 @@ struct Settings {
 
 #[notifier]
 fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, NotifyError> {
-    let event = event::event(notification, settings.routing_key.placeholder());
+    let event = event::event(notification);
     let response = http::post(&settings.url)
-        .json(&event)
-        .secrets_in_json()
+        .json_with(&event, &[("/routing_key", &settings.routing_key)])
         .send()?;
     let key = event["dedup_key"].as_str().unwrap_or_default();
     Ok(Receipt::from_response(&response)?.reference(key))

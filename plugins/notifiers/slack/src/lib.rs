@@ -29,9 +29,7 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
     let body = message::message(notification, settings.mention.as_deref());
     match (&settings.token, &settings.channel_id, &settings.webhook) {
         (Some(token), Some(channel), _) => as_bot(notification, body, settings, token, channel),
-        (_, _, Some(webhook)) => {
-            Receipt::from_response(&http::post(webhook.placeholder()).json(&body).send()?)
-        }
+        (_, _, Some(webhook)) => Receipt::from_response(&http::post(webhook).json(&body).send()?),
         _ => Err(NotifyError::permanent(
             "there is neither a `webhook` nor a `token` with its `channelId`",
         )),
@@ -39,12 +37,7 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
 }
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
-    let fault = |path: &str, message: &str| {
-        vec![Fault {
-            path: path.to_owned(),
-            message: message.to_owned(),
-        }]
-    };
+    let fault = |path: &str, message: &str| vec![Fault::new(path, message)];
     match (&settings.webhook, &settings.token, &settings.channel_id) {
         (None, None, None) => fault(
             "/webhook",
@@ -53,14 +46,13 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
         (_, Some(_), None) => fault("/channelId", "is missing; the bot has to know the channel"),
         (_, None, Some(_)) => fault(
             "/token",
-            "is missing; a webhook knows its channel, and only a bot is told one",
+            "is missing; a webhook has its channel, and only a bot takes one",
         ),
         _ => Vec::new(),
     }
 }
 
-/// The end of an outage is written over its message. Where that is gone, it is a new one: nobody is
-/// left with the old news.
+/// Writes the end of an outage over its message. Where that is gone, the end is a new message.
 fn as_bot(
     notification: &Notification,
     mut body: Value,
@@ -95,7 +87,7 @@ fn call(
     let url = format!("{}/api/{method}", settings.url.trim_end_matches('/'));
     let request = http::post(url)
         .json(body)
-        .header("authorization", format!("Bearer {}", token.placeholder()));
+        .header("authorization", http::Text::from("Bearer ").secret(token));
     let response = request.send()?;
     let receipt = Receipt::from_response(&response)?;
     let answer: Value = response.json().unwrap_or_default();
@@ -124,7 +116,7 @@ fn call(
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{Host, notification, resolved, response, with_attribute};
+    use extrack_plugin::fake::{Host, Request, notification, resolved, response, with_attribute};
 
     use super::*;
 
@@ -136,10 +128,7 @@ mod tests {
     }
 
     fn bodies(host: &Host) -> Vec<Value> {
-        let read = |request: &extrack_plugin::wit::http::Request| {
-            json::from_slice(request.body.as_ref().unwrap()).unwrap()
-        };
-        host.http_requests().iter().map(read).collect()
+        host.http_requests().iter().map(Request::json).collect()
     }
 
     #[test]

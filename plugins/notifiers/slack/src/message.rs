@@ -6,16 +6,16 @@ use extrack_plugin::notifier::{
 };
 use extrack_plugin::time::{format, rfc3339};
 
-/// Of one section, after escaping.
+/// Most characters of one section, after escaping.
 const MOST_SECTION: usize = 3_000;
-/// Of all blocks together: Slack documents no such limit, and refuses with `msg_blocks_too_long`
-/// from about 11,000 on.
+/// Most characters of all blocks together: Slack documents no such limit, and refuses with
+/// `msg_blocks_too_long` from about 11,000 on.
 const MOST_IN_ALL: usize = 10_000;
 /// Slack takes 50 blocks, two for each alert; a message that long is not read anyway.
 const MOST_ALERTS: usize = 10;
 const MOST_NAME: usize = 150;
 const MOST_SUMMARY: usize = 1_500;
-/// What a phone shows on its lock screen.
+/// Text that a phone shows on its lock screen.
 const MOST_FALLBACK: usize = 1_000;
 
 pub(crate) fn message(notification: &Notification, mention: Option<&str>) -> Value {
@@ -95,7 +95,7 @@ fn context(alert: &Alert) -> String {
     parts.join(" · ")
 }
 
-/// What a phone shows on its lock screen.
+/// Text that a phone shows on its lock screen.
 fn fallback(notification: &Notification, mention: Option<&str>) -> String {
     let text = escaped(&one_line(&notification.title()), MOST_FALLBACK);
     match mention {
@@ -104,7 +104,7 @@ fn fallback(notification: &Notification, mention: Option<&str>) -> String {
     }
 }
 
-/// With the three characters escaped that mean something to Slack, and the length of what that
+/// Escapes the three characters that mean something to Slack, and the length of what that
 /// makes.
 fn escaped(text: &str, most: usize) -> String {
     shorten_escaped(text, most, |c, out| match c {

@@ -65,7 +65,7 @@ fn send(settings: &Settings, number: &str, text: &str) -> Result<Receipt, Notify
         .as_ref()
         .unwrap_or(&settings.account_sid);
     let response = http::post(address)
-        .form(&[("To", number), sender, ("Body", text)])
+        .form([("To", number), sender, ("Body", text)])
         .basic_auth(username, &settings.auth_token)
         .send()?;
     let answer: Value = response.json().unwrap_or_default();
@@ -94,7 +94,7 @@ fn text(notification: &Notification) -> String {
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut fault = |path: String, message: String| faults.push(Fault { path, message });
+    let mut fault = |path: String, message: String| faults.push(Fault::new(path, message));
     if settings.from.is_none() && settings.messaging_service_sid.is_none() {
         fault(
             "/from".to_owned(),

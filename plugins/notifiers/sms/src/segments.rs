@@ -13,10 +13,10 @@ const UTF16_UNITS: usize = MOST_SEGMENTS * 66;
 
 const GSM: &str = "@£$¥èéùìòÇ\nØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
                    abcdefghijklmnopqrstuvwxyzäöñüà";
-/// These take two places.
+/// Characters that take two places.
 const GSM_EXTENSION: &str = "^{}\\[~]|€";
 
-/// What is sent: typographic marks as their plain forms, the end cut off with dots.
+/// Text to send: typographic marks as their plain forms, the end cut off with dots.
 pub(crate) fn cut(text: &str) -> String {
     let plain: String = text.chars().map(plain_form).collect();
     let Some(sum) = plain.chars().map(places).sum::<Option<usize>>() else {
@@ -40,7 +40,7 @@ pub(crate) fn cut(text: &str) -> String {
         .collect()
 }
 
-/// In the GSM alphabet; none where it is not in it.
+/// Places of a character in the GSM alphabet; none where it is not in it.
 fn places(c: char) -> Option<usize> {
     match c {
         c if GSM.contains(c) => Some(1),

@@ -13,7 +13,7 @@ const MOST_ALERTS: usize = 15;
 const MOST_TITLE: usize = 300;
 const MOST_NAME: usize = 100;
 const MOST_SUMMARY: usize = 500;
-/// Of the operator's own words.
+/// Most characters of the operator's own text.
 const MOST_TEXT: usize = 5_000;
 
 pub(crate) fn message(notification: &Notification) -> Value {

@@ -14,7 +14,7 @@ struct Settings {
 #[notifier]
 fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, NotifyError> {
     Receipt::from_response(
-        &http::post(settings.webhook.placeholder())
+        &http::post(&settings.webhook)
             .json(&card::message(notification))
             .send()?,
     )

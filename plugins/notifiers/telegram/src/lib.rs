@@ -57,11 +57,10 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
 }
 
 fn call(method: &str, body: &json::Value, settings: &Settings) -> Result<Receipt, NotifyError> {
-    let url = format!(
-        "{}/bot{}/{method}",
-        settings.url.trim_end_matches('/'),
-        settings.token.placeholder()
-    );
+    let url = http::Text::from(settings.url.trim_end_matches('/'))
+        .text("/bot")
+        .secret(&settings.token)
+        .text(format!("/{method}"));
     let response = http::post(url).json(body).send()?;
     let answer = response.json().unwrap_or_default();
     let receipt = Receipt::from_response(&response).map_err(|error| match error {

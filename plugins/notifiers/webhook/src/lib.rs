@@ -15,19 +15,19 @@ struct Settings {
     /// Headers of the request, e.g. `Authorization`.
     #[setting(default)]
     headers: BTreeMap<String, Secret>,
-    /// Signs each request as Standard Webhooks says: base64, after an optional `whsec_`.
+    /// Signs each request as Standard Webhooks defines: base64, after an optional `whsec_`.
     signing_secret: Option<Secret>,
 }
 
 #[notifier]
 fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, NotifyError> {
-    let mut request = http::post(settings.url.placeholder()).json(&payload::payload(notification));
+    let mut request = http::post(&settings.url).json(&payload::payload(notification));
     request = request.header("idempotency-key", &notification.id);
     if let Some(secret) = &settings.signing_secret {
         request = request.sign_standard_webhooks(&notification.id, secret);
     }
     for (name, value) in &settings.headers {
-        request = request.header(name, value.placeholder());
+        request = request.header(name, value);
     }
     Receipt::from_response(&request.send()?)
 }

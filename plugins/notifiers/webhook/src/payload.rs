@@ -8,11 +8,15 @@ use extrack_plugin::time::rfc3339;
 
 type Labels = BTreeMap<String, String>;
 
-/// What Alertmanager writes for a time that has not come.
+/// Alertmanager's text for a time that has not come.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 pub(crate) fn payload(notification: &Notification) -> Value {
-    let labels: Vec<Labels> = notification.alerts.iter().map(labels).collect();
+    let labels: Vec<Labels> = notification
+        .alerts
+        .iter()
+        .map(|alert| alert.labels.iter().cloned().collect())
+        .collect();
     let annotations: Vec<Labels> = notification.alerts.iter().map(annotations).collect();
     let alerts: Vec<Value> = notification
         .alerts
@@ -54,18 +58,6 @@ pub(crate) fn payload(notification: &Notification) -> Value {
     body
 }
 
-fn labels(alert: &Alert) -> Labels {
-    let mut labels: Labels = alert.labels.iter().cloned().collect();
-    for (name, value) in [
-        ("alertname", &alert.name),
-        ("service", &alert.service),
-        ("severity", &alert.severity),
-    ] {
-        labels.insert(name.to_owned(), value.clone());
-    }
-    labels
-}
-
 fn annotations(alert: &Alert) -> Labels {
     let mut annotations: Labels = alert.annotations.iter().cloned().collect();
     annotations.insert("summary".to_owned(), alert.summary.clone());
@@ -73,7 +65,7 @@ fn annotations(alert: &Alert) -> Labels {
     annotations
 }
 
-/// What every one of several sets holds.
+/// Pairs that are in every one of several sets.
 fn common(sets: &[Labels]) -> Labels {
     let Some((first, others)) = sets.split_first() else {
         return Labels::new();

@@ -15,8 +15,16 @@ fn alert(name: &str, status: NotificationStatus) -> Alert {
         summary: "`status == 'unhealthy'` is true".to_owned(),
         started_ms: 1_767_225_600_000,
         ended_ms: (status == NotificationStatus::Resolved).then_some(1_767_225_660_000),
-        labels: vec![("team".to_owned(), "shop".to_owned())],
+        labels: [
+            ("alertname", name),
+            ("service", "shop-api"),
+            ("severity", "critical"),
+            ("team", "shop"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
         annotations: Vec::new(),
+        attributes: Vec::new(),
     }
 }
 
@@ -36,7 +44,7 @@ fn notification(status: NotificationStatus, names: &[&str]) -> Notification {
 
 fn settings() -> Settings {
     Settings::from_json(
-        r#"{"url": "https://hooks.example.com/a", "headers": {"Authorization": "{secret-1}"}}"#,
+        r#"{"url": "https://hooks.example.com/a", "headers": {"Authorization": "Bearer t0k"}}"#,
     )
     .unwrap()
 }
@@ -156,7 +164,7 @@ fn a_success_is_a_receipt() {
             .map(|(_, value)| value.as_str())
     };
     assert_eq!(header("idempotency-key"), Some("n-1"));
-    assert_eq!(header("Authorization"), Some("{secret-1}"));
+    assert_eq!(header("Authorization"), Some("Bearer t0k"));
     assert_eq!(header("content-type"), Some("application/json"));
 }
 
@@ -227,7 +235,7 @@ fn is_signed_by_the_host_under_the_id_that_every_attempt_has() {
     let host = Host::install();
     host.answer_http("POST https://hooks.example.com/a", response(200, ""));
     let settings = Settings::from_json(
-        r#"{"url": "https://hooks.example.com/a", "signingSecret": "{secret-2}"}"#,
+        r#"{"url": "https://hooks.example.com/a", "signingSecret": "c2VjcmV0"}"#,
     )
     .unwrap();
     notify(
@@ -235,13 +243,9 @@ fn is_signed_by_the_host_under_the_id_that_every_attempt_has() {
         &settings,
     )
     .unwrap();
-    let options = &host.http_requests()[0].options;
-    let signed = options
-        .iter()
-        .find(|entry| entry.key == "standard-webhooks")
-        .map(|entry| &entry.value);
-    assert!(
-        matches!(signed, Some(extrack_plugin::value::Value::Text(pair)) if pair == "n-1:{secret-2}"),
-        "{signed:?}"
+    let signature = host.http_requests()[0].signature.clone();
+    assert_eq!(
+        signature,
+        Some(("standard-webhooks", "c2VjcmV0".to_owned()))
     );
 }

@@ -80,10 +80,7 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
             let record_type = settings.record_type.as_str();
             let message =
                 format!("`{text}` is not the value of a record `{record_type}`; write {form}");
-            faults.push(Fault {
-                path: format!("/expected/{index}"),
-                message,
-            });
+            faults.push(Fault::new(format!("/expected/{index}"), message));
         }
     }
     if !RCODES
@@ -95,10 +92,7 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
             settings.rcode,
             RCODES.join("`, `")
         );
-        faults.push(Fault {
-            path: "/rcode".to_owned(),
-            message,
-        });
+        faults.push(Fault::new("/rcode", message));
     }
     faults
 }
@@ -209,7 +203,7 @@ fn of_type(
     })
 }
 
-/// In the form in which equal values are equal, in one order, each once.
+/// Returns the values in the form in which equal values are equal, in one order, each once.
 fn in_order<'a>(record_type: RecordType, values: impl Iterator<Item = &'a str>) -> Vec<String> {
     // What is of no known form is compared as it came.
     let normal = |text: &str| value::normal(record_type, text).unwrap_or_else(|_| text.to_owned());

@@ -35,7 +35,7 @@ pub(crate) struct Assertion {
 }
 
 impl Assertion {
-    /// What is wrong with the assertion itself.
+    /// Finds a fault of the assertion itself.
     pub(crate) fn check(&self) -> Result<(), String> {
         let subjects = [
             self.jsonpath.is_some(),
@@ -70,7 +70,7 @@ impl Assertion {
         self.jsonpath.is_some() || self.cel.as_ref().is_some_and(in_cel)
     }
 
-    /// What is wrong with an answer: the value found beside the value wanted.
+    /// Finds a fault of an answer: the value found beside the value wanted.
     pub(crate) fn fault(&self, answer: &Answer<'_>) -> Result<Option<String>, Stop> {
         if let Some(expression) = &self.cel {
             return fault_of_condition(expression, answer);
@@ -101,7 +101,7 @@ impl Assertion {
             (Some(_), _) => {}
         }
         let wrong = found.iter().find(|value| !self.holds(value))?;
-        // `200` beside `200` would help nobody.
+        // `200` beside `200` would not help.
         let is_other_kind = self
             .equals
             .as_ref()

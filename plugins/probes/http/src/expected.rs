@@ -1,4 +1,4 @@
-//! Which statuses are right.
+//! The statuses that are right.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl ExpectedStatus {
             .any(|range| (range.low..=range.high).contains(&status))
     }
 
-    /// Somebody who asks for a redirect wants to see it, unless it only lies within a wide range.
+    /// True if a redirect is asked for, and does not only lie within a wide range.
     pub(crate) fn accepts_a_redirect(&self) -> bool {
         let redirects = |range: &Range| range.low >= 300 && range.low <= 308 && range.high <= 399;
         self.0.iter().any(redirects)

@@ -1,10 +1,11 @@
-//! The setting `headers`. A value whose name says that it proves who asks never enters the plugin:
+//! The setting `headers`. A value whose name marks it as a proof of the caller never enters the plugin:
 //! the schema marks it as a secret, and the host puts it in.
 
 use std::collections::BTreeMap;
 
+use extrack_plugin::http::Text;
 use extrack_plugin::json::Value;
-use extrack_plugin::settings::{Faults, Place, Setting};
+use extrack_plugin::settings::{Faults, Place, Secret, Setting};
 
 /// Words in the names of headers that hold secrets.
 const SECRET_WORDS: [&str; 8] = [
@@ -21,7 +22,37 @@ const SECRET_WORDS: [&str; 8] = [
 const KEYS: [&str; 5] = ["api", "access", "functions", "subscription", "private"];
 
 #[derive(Debug, Default)]
-pub(crate) struct Headers(pub(crate) BTreeMap<String, String>);
+pub(crate) struct Headers(pub(crate) BTreeMap<String, HeaderValue>);
+
+#[derive(Debug)]
+pub(crate) enum HeaderValue {
+    Plain(String),
+    Secret(Secret),
+}
+
+impl From<&HeaderValue> for Text {
+    fn from(value: &HeaderValue) -> Self {
+        match value {
+            HeaderValue::Plain(text) => text.into(),
+            HeaderValue::Secret(secret) => secret.into(),
+        }
+    }
+}
+
+/// The schema of [`Headers`] decides by the name which of both it is.
+impl Setting for HeaderValue {
+    fn schema() -> String {
+        String::schema()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        if value.is_object() {
+            Secret::read(value, place, faults).map(Self::Secret)
+        } else {
+            String::read(value, place, faults).map(Self::Plain)
+        }
+    }
+}
 
 impl Setting for Headers {
     fn schema() -> String {
@@ -51,9 +82,10 @@ fn in_any_case(word: &str) -> String {
     let mut in_class = false;
     let either = word.chars().map(|letter| {
         in_class = letter == '[' || (in_class && letter != ']');
-        match letter.is_ascii_lowercase() && !in_class {
-            true => format!("[{}{letter}]", letter.to_ascii_uppercase()),
-            false => letter.to_string(),
+        if letter.is_ascii_lowercase() && !in_class {
+            format!("[{}{letter}]", letter.to_ascii_uppercase())
+        } else {
+            letter.to_string()
         }
     });
     either.collect()

@@ -103,7 +103,7 @@ fn request(check: &Check, settings: &Settings) -> http::Request {
     if settings.insecure {
         request = request.insecure();
     }
-    // A page that nobody looks into may be as large and as odd as it likes.
+    // A page that is not looked into may be as large and as odd as it likes.
     if settings.body_contains.is_some() || settings.assertions.iter().any(Assertion::reads_the_body)
     {
         request = request.text();
@@ -161,7 +161,7 @@ fn days_left(not_after: i64) -> i64 {
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut fault = |path: String, message: String| faults.push(Fault { path, message });
+    let mut fault = |path: String, message: String| faults.push(Fault::new(path, message));
     if settings.method.is_empty()
         || !settings
             .method

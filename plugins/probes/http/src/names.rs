@@ -1,4 +1,4 @@
-//! Which names an expression in CEL uses.
+//! Names that an expression in CEL uses.
 
 /// Whether an expression has this name outside of texts, and not as a field of something else.
 pub(crate) fn names(expression: &str, name: &str) -> bool {

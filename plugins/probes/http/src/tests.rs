@@ -430,7 +430,7 @@ fn the_schema_is_json_with_a_description_for_each_setting() {
     }
 }
 
-/// What an answer comes to, by the message; empty if it is healthy.
+/// Message that an answer leads to; empty if it is healthy.
 fn message(answer: extrack_plugin::wit::http::Response, wanted: json::Value) -> String {
     let host = Host::install();
     host.answer_http(URL, answer);
@@ -619,7 +619,7 @@ fn a_condition_on_a_body_that_is_not_json_says_so_as_a_path_does() {
 #[test]
 fn a_body_that_can_not_be_read_is_named_where_somebody_looks_at_it() {
     let reason = "the body is compressed by `zstd`; known codings are `gzip`, `deflate` and `br`";
-    let packed = || response(200, b"\x28\xb5\x2f\xfd UP".to_vec()).with_header(":unread", reason);
+    let packed = || response(200, b"\x28\xb5\x2f\xfd UP".to_vec()).with_attribute("unread", reason);
     assert_eq!(
         message(packed(), json!({"bodyContains": "UP"})),
         format!("body is not readable ({reason}), wanted one with `UP` in it")
@@ -641,14 +641,15 @@ fn a_body_that_can_not_be_read_is_named_where_somebody_looks_at_it() {
     assert_eq!(
         message(
             packed(),
-            json!({"assertions": [{"header": ":unread", "exists": false}]})
+            json!({"assertions": [{"header": "unread", "exists": false}]})
         ),
         ""
     );
     assert_eq!(message(packed(), json!({})), "");
     // It says that it is something else, and is text.
     let odd = || {
-        response(200, "all UP").with_header(":unread", "the body's charset `martian` is not known")
+        response(200, "all UP")
+            .with_attribute("unread", "the body's charset `martian` is not known")
     };
     assert_eq!(message(odd(), json!({"bodyContains": "UP"})), "");
     assert_eq!(
@@ -689,7 +690,7 @@ fn text_is_asked_for_only_where_somebody_looks_at_it() {
 #[test]
 fn an_end_that_nothing_proves_is_noted() {
     let host = Host::install();
-    host.answer_http(URL, response(200, "").with_header(":end", "unproven"));
+    host.answer_http(URL, response(200, "").with_attribute("end", "unproven"));
     let observation = run(json!({}));
     assert_eq!(observation.status, Status::Healthy);
     assert!(

@@ -44,7 +44,7 @@ pub(crate) fn shown(value: &Value) -> String {
     }
 }
 
-/// With the type, where that is what differs.
+/// Text of the value with its type, where that is what differs.
 pub(crate) fn typed(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),

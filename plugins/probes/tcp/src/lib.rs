@@ -3,7 +3,7 @@
 use extrack_plugin::prelude::*;
 
 /// An answer that is longer than this without the text wanted will not have it.
-const MOST_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// Longest part of an answer that is shown in a message.
 const SHOWN_CHARACTERS: usize = 80;
 
@@ -27,12 +27,12 @@ struct Settings {
 fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
     let (host, port) = target(check, settings)?;
     let start_us = clock::monotonic_us();
-    let connection = tcp::connect(&host, port, None)?;
+    let mut connection = stream::connect(&host, port, None)?;
     if let Some(text) = &settings.send {
         connection.write(text.as_bytes())?;
     }
     if let Some(wanted) = &settings.expect {
-        let read = connection.read_until(wanted.as_bytes(), MOST_ANSWER_BYTES)?;
+        let read = connection.read_until(wanted.as_bytes(), MAX_ANSWER_BYTES)?;
         let answer = String::from_utf8_lossy(&read);
         if !answer.contains(wanted.as_str()) {
             return Ok(Observation::unhealthy(format!(
@@ -43,14 +43,7 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
         }
     }
     let took = Duration::from_micros(clock::monotonic_us() - start_us);
-    if let Some(limit) = settings.degraded_over.filter(|limit| took > *limit) {
-        return Ok(Observation::degraded(format!(
-            "took {} ms, wanted at most {}",
-            took.as_millis(),
-            time::format(limit)
-        )));
-    }
-    Ok(Observation::healthy())
+    Ok(Observation::healthy().unless_over(settings.degraded_over, took))
 }
 
 fn target(check: &Check, settings: &Settings) -> Result<(String, u16), Stop> {
@@ -79,10 +72,10 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
         let has_port = extrack_plugin::url::host_and_port(target)
             .is_some_and(|(_, port)| port.or(settings.port).is_some());
         if !has_port {
-            faults.push(Fault {
-                path: "/target".to_owned(),
-                message: format!("is `{target}`, wanted `host:port`"),
-            });
+            faults.push(Fault::new(
+                "/target",
+                format!("is `{target}`, wanted `host:port`"),
+            ));
         }
     }
     faults
@@ -103,7 +96,7 @@ fn shown(answer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{Host, TcpScript};
+    use extrack_plugin::fake::{Host, StreamScript};
 
     use super::*;
 
@@ -131,7 +124,7 @@ mod tests {
             ),
         ] {
             let host = Host::install();
-            host.answer_tcp(target, TcpScript::default());
+            host.answer_stream(target, StreamScript::default());
             assert_eq!(
                 run(base_url, settings).unwrap().status,
                 Status::Healthy,
@@ -143,10 +136,10 @@ mod tests {
     #[test]
     fn talks_and_listens() {
         let host = Host::install();
-        host.answer_tcp("cache:6379", TcpScript::reading(&["+PO", "NG\r\n"]));
+        host.answer_stream("cache:6379", StreamScript::reading(&["+PO", "NG\r\n"]));
         let observation = run("cache:6379", r#"{"send": "PING\r\n", "expect": "+PONG"}"#).unwrap();
         assert_eq!(observation.status, Status::Healthy);
-        assert_eq!(host.tcp_written(), b"PING\r\n");
+        assert_eq!(host.stream_written(), b"PING\r\n");
     }
 
     #[test]
@@ -159,7 +152,7 @@ mod tests {
             (vec![], "answer is empty, wanted one with `+PONG` in it"),
         ] {
             let host = Host::install();
-            host.answer_tcp("cache:6379", TcpScript::reading(&reads));
+            host.answer_stream("cache:6379", StreamScript::reading(&reads));
             let observation = run("cache:6379", r#"{"expect": "+PONG"}"#).unwrap();
             assert_eq!(
                 (observation.status, observation.kind()),
@@ -172,7 +165,7 @@ mod tests {
     #[test]
     fn a_closed_port_is_an_error() {
         let host = Host::install();
-        host.answer_tcp("cache:6379", NetError::Connect("refused".to_owned()));
+        host.answer_stream("cache:6379", NetError::Connect("refused".to_owned()));
         let Err(Stop::Found(observation)) = run("cache:6379", "{}") else {
             panic!("wanted an observation")
         };

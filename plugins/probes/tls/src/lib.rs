@@ -18,7 +18,7 @@ struct Settings {
     /// Fewer days left than this is `unhealthy`.
     #[setting(default = 0, min = 0)]
     critical_days: i64,
-    /// Accepts a certificate that nobody vouches for, and only looks at its dates and those of its
+    /// Accepts a certificate of an unknown issuer, and only looks at its dates and those of its
     /// issuers.
     #[setting(default = false)]
     allow_untrusted: bool,
@@ -29,7 +29,7 @@ struct Settings {
 #[probe(check_settings = check_settings)]
 fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
     let (host, port) = target(check, settings)?;
-    let session = tls::handshake(&host, port, settings.server_name.as_deref(), None)?;
+    let session = stream::handshake(&host, port, settings.server_name.as_deref(), None)?;
     let now = i64::try_from(clock::now_ms() / 1_000).unwrap_or(i64::MAX);
     let Some(leaf) = session.chain.first() else {
         return Ok(Observation::unhealthy("server showed no certificate"));
@@ -44,7 +44,7 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
 }
 
 /// Dates first: an expired certificate is not trusted either, and the date is what helps.
-fn judge(session: &tls::Session, now: i64, settings: &Settings) -> Observation {
+fn judge(session: &stream::Session, now: i64, settings: &Settings) -> Observation {
     let path = path(session);
     for certificate in &path {
         let subject = &certificate.subject;
@@ -104,7 +104,7 @@ fn judge(session: &tls::Session, now: i64, settings: &Settings) -> Observation {
 /// verified. Of one that is not, those that lead from the server's own to its issuers: servers show
 /// others as well, such as an old cross-signature for old clients, of which none is anybody's
 /// trouble.
-fn path(session: &tls::Session) -> Vec<&Certificate> {
+fn path(session: &stream::Session) -> Vec<&Certificate> {
     let mut others: Vec<&Certificate> = session.chain.iter().collect();
     if session.untrusted.is_none() || others.is_empty() {
         return others;
@@ -157,27 +157,24 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
             "is {}, wanted at most `warnDays`, which is {}",
             settings.critical_days, settings.warn_days
         );
-        faults.push(Fault {
-            path: "/criticalDays".to_owned(),
-            message,
-        });
+        faults.push(Fault::new("/criticalDays", message));
     }
     if let Some(target) = settings
         .target
         .as_ref()
         .filter(|target| extrack_plugin::url::host_and_port(target).is_none())
     {
-        faults.push(Fault {
-            path: "/target".to_owned(),
-            message: format!("is `{target}`, wanted `host:port`"),
-        });
+        faults.push(Fault::new(
+            "/target",
+            format!("is `{target}`, wanted `host:port`"),
+        ));
     }
     faults
 }
 
 #[cfg(test)]
 mod tests {
-    use extrack_plugin::fake::{Host, certificate, tls_session};
+    use extrack_plugin::fake::{Host, StreamScript, certificate, tls_session};
 
     use super::*;
 
@@ -200,7 +197,10 @@ mod tests {
             now + days * DAY_S + 60,
         )]);
         session.untrusted = untrusted.map(str::to_owned);
-        host.answer_tls("api.example.com:443", session);
+        host.answer_stream(
+            "api.example.com:443",
+            StreamScript::default().with_tls(session),
+        );
         host
     }
 
@@ -280,7 +280,10 @@ mod tests {
             issued(now, "api.example.com", "ca", 60),
             issued(now, "ca", "root", 5),
         ];
-        host.answer_tls("api.example.com:443", tls_session(chain));
+        host.answer_stream(
+            "api.example.com:443",
+            StreamScript::default().with_tls(tls_session(chain)),
+        );
         assert_eq!(
             run("{}").message(),
             "certificate `CN=ca` has 5 days left, wanted at least 14"
@@ -316,7 +319,10 @@ mod tests {
                 .collect();
             let mut session = tls_session(chain);
             session.untrusted = Some("issuer `CN=root` is unknown".to_owned());
-            host.answer_tls("api.example.com:443", session);
+            host.answer_stream(
+                "api.example.com:443",
+                StreamScript::default().with_tls(session),
+            );
             assert_eq!(run("{}").message(), message);
         }
     }

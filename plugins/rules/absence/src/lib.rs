@@ -15,7 +15,7 @@ struct Settings {
     count_downtime: bool,
 }
 
-#[rule(look_back = look_back, wants(capability = "ticks"))]
+#[rule(look_back = look_back, over_time = true)]
 fn evaluate(evaluation: &Evaluation, settings: &Settings) -> Verdict {
     let wanted = time::format(settings.window);
     let latest = history::latest();
@@ -121,7 +121,7 @@ mod tests {
             look_back(&Settings::from_json(r#"{"window": "1h"}"#).unwrap()),
             Duration::from_secs(3_600)
         );
-        let wants = (<ExtrackPlugin as extrack_plugin::export::Plugin>::ABOUT.wants)();
-        assert_eq!(format!("{wants:?}"), r#"[Want::Capability("ticks")]"#);
+        let info = extrack_plugin::export::describe::<ExtrackPlugin>();
+        assert!(info.rule.is_some_and(|rule| rule.evaluated_over_time));
     }
 }

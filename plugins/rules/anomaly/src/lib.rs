@@ -170,10 +170,7 @@ fn look_back(settings: &Settings) -> Duration {
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let windows = settings.baseline.as_millis() / settings.window.as_millis().max(1);
     if settings.window.is_zero() {
-        return vec![Fault {
-            path: "/window".to_owned(),
-            message: "has to be longer, e.g. `5m`".to_owned(),
-        }];
+        return vec![Fault::new("/window", "has to be longer, e.g. `5m`")];
     }
     let message = if windows < u128::from(settings.min_baseline) {
         format!(
@@ -185,10 +182,7 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
     } else {
         return Vec::new();
     };
-    vec![Fault {
-        path: "/baseline".to_owned(),
-        message,
-    }]
+    vec![Fault::new("/baseline", message)]
 }
 
 #[cfg(test)]

@@ -172,12 +172,7 @@ fn look_back(settings: &Settings) -> Duration {
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut fault = |path: String, message: &str| {
-        faults.push(Fault {
-            path,
-            message: message.to_owned(),
-        })
-    };
+    let mut fault = |path: String, message: &str| faults.push(Fault::new(path, message));
     if settings.budget() <= 0.0 {
         fault(
             "/objective".to_owned(),

@@ -139,10 +139,7 @@ mod tests {
 
     #[test]
     fn an_untrusted_one_counts_unless_that_is_meant() {
-        let failure = extrack_plugin::wit::types::Failure {
-            kind: ErrorKind::Tls,
-            message: "certificate is not trusted: unknown issuer".to_owned(),
-        };
+        let failure = Failure::new(ErrorKind::Tls, "certificate is not trusted: unknown issuer");
         let samples = || {
             vec![Sample {
                 failure: Some(failure.clone()),

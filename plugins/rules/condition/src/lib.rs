@@ -75,7 +75,9 @@ fn variables(
             "service" => evaluation.service.as_str().into(),
             "consecutive_failures" => history::consecutive_failures().into(),
             "probes" => {
-                let all = history::latest_by_probe();
+                // In several locations, the most recent one counts.
+                let mut all = history::latest_by_probe();
+                all.sort_by_key(|sample| sample.ts_ms);
                 all.iter()
                     .map(|sample| (sample.probe.clone(), probe(evaluation, sample)))
                     .collect()
@@ -210,10 +212,7 @@ fn look_back(settings: &Settings) -> Duration {
 }
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
-    let fault = |message: String| Fault {
-        path: "/condition".to_owned(),
-        message,
-    };
+    let fault = |message: String| Fault::new("/condition", message);
     let mut faults = Vec::new();
     if let Err(error) = cel::check(&settings.condition, &VARIABLES) {
         faults.push(fault(error.to_string()));

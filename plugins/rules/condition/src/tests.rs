@@ -21,10 +21,10 @@ fn host_that(evaluate: impl Fn(&Value) -> Result<Value, cel::CelError> + 'static
     host.answer_cel(move |_, variables| evaluate(variables));
     let mut latest = sample(NOW_MS, Status::Unhealthy, 250);
     latest.http_status = Some(503);
-    latest.failure = Some(extrack_plugin::probe::Failure {
-        kind: ErrorKind::Assertion,
-        message: "status is 503, wanted 2xx".to_owned(),
-    });
+    latest.failure = Some(Failure::new(
+        ErrorKind::Assertion,
+        "status is 503, wanted 2xx",
+    ));
     latest.metrics.push(extrack_plugin::value::Entry {
         key: "queue".to_owned(),
         value: 7_i64.into(),

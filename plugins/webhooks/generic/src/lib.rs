@@ -1,5 +1,5 @@
-//! The webhook `generic`: any sender of JSON. How the sender proves itself and what its fields mean
-//! is said in settings.
+//! The webhook `generic`: any sender of JSON. Settings define how the sender proves itself and what
+//! its fields mean.
 
 mod proof;
 mod text;
@@ -17,7 +17,7 @@ use crate::text::Text;
 #[derive(Settings)]
 struct Settings {
     /// The secret that is shared with the sender; a list while it is changed. Without one, the
-    /// webhook has to say `unsigned: true`.
+    /// webhook needs `unsigned: true`.
     secret: Option<Secrets>,
     /// How the sender proves that it knows the secret.
     proof: Option<Proof>,
@@ -40,7 +40,7 @@ struct Settings {
     /// Short values beside the payload, by name.
     #[setting(default)]
     attributes: BTreeMap<String, Text>,
-    /// What the service says of its own health.
+    /// The service's report about its own health.
     status: Option<StatusSettings>,
     /// CEL that is true for what is kept; knows `json` (the event) and `headers`.
     when: Option<String>,
@@ -49,7 +49,8 @@ struct Settings {
     challenge: Option<Text>,
 }
 
-/// What a service says of its own health becomes an observation. A word that is in no list is none.
+/// The service's report about its own health, which becomes an observation. A word that is in no
+/// list makes none.
 #[derive(Settings)]
 struct StatusSettings {
     /// The sender's word for it, e.g. `{$.state}`.
@@ -63,7 +64,7 @@ struct StatusSettings {
     /// Words that mean that it does not work.
     #[setting(default)]
     unhealthy: Vec<String>,
-    /// For people. Default: the summary.
+    /// Message for people. Default: the summary.
     message: Option<Text>,
 }
 
@@ -173,12 +174,7 @@ fn report(
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut fault = |path: &str, message: String| {
-        faults.push(Fault {
-            path: path.to_owned(),
-            message,
-        })
-    };
+    let mut fault = |path: &str, message: String| faults.push(Fault::new(path, message));
     for (path, jsonpath) in [
         ("/items", settings.items.as_deref()),
         ("/payload", Some(settings.payload.as_str())),

@@ -14,13 +14,13 @@ pub(crate) struct Proof {
     header: Option<String>,
     /// Parameter of the URL that holds the secret itself.
     query: Option<String>,
-    /// Of the signature in `header`.
+    /// Algorithm of the signature in `header`.
     algorithm: Option<Mac>,
-    /// Of the signature in `header`. Default: `hex`.
+    /// Encoding of the signature in `header`. Default: `hex`.
     encoding: Option<Encoding>,
-    /// What stands before the signature in `header`, e.g. `sha256=`.
+    /// Text before the signature in `header`, e.g. `sha256=`.
     prefix: Option<String>,
-    /// What is signed, with `{body}` and `{timestamp}` in it. Default: `{body}`.
+    /// Text that is signed, with `{body}` and `{timestamp}` in it. Default: `{body}`.
     signed: Option<String>,
     /// Header that holds the time in seconds or milliseconds that is signed; one that is more than
     /// 300 s away is refused.
@@ -89,10 +89,10 @@ impl Proof {
             Mac::Sha256 => Algorithm::HmacSha256,
             Mac::Sha512 => Algorithm::HmacSha512,
         };
-        let stranger = |message: String| Reject::Unauthenticated(message);
+        let unproven = |message: String| Reject::Unauthenticated(message);
         let value = delivery
             .header(header)
-            .ok_or_else(|| stranger(format!("there is no header `{header}`")))?;
+            .ok_or_else(|| unproven(format!("there is no header `{header}`")))?;
         let text = value
             .trim()
             .strip_prefix(self.prefix.as_deref().unwrap_or_default());
@@ -101,7 +101,7 @@ impl Proof {
             Encoding::Base64 => from_base64(text),
         });
         let signature = signature
-            .ok_or_else(|| stranger(format!("header `{header}` holds no signature of its form")))?;
+            .ok_or_else(|| unproven(format!("header `{header}` holds no signature of its form")))?;
         let timestamp = self
             .timestamp_header
             .as_deref()
@@ -118,11 +118,11 @@ impl Proof {
         let moment = time::moment_of(&json::Value::from(timestamp));
         match moment.map(|ms| ms.abs_diff(delivery.received_ms)) {
             Some(away_ms) if away_ms <= TOLERANCE_MS => Ok(()),
-            Some(away_ms) => Err(stranger(format!(
+            Some(away_ms) => Err(unproven(format!(
                 "signed {} s away from now",
                 away_ms / 1_000
             ))),
-            None => Err(stranger("the signed time is none".to_owned())),
+            None => Err(unproven("the signed time is none".to_owned())),
         }
     }
 
@@ -165,7 +165,7 @@ impl Proof {
                 format!("has no `{BODY}`: anything could be sent with an old signature"),
             ));
         }
-        // A moment that is not signed can be changed by whoever repeats the delivery.
+        // A moment that is not signed can be changed when the delivery is repeated.
         if self.timestamp_header.is_some() != signed.contains(TIMESTAMP) {
             faults.push((
                 "/proof/signed",

@@ -44,7 +44,7 @@ impl Text {
         Ok(Self(parts))
     }
 
-    /// None if a place has nothing: half an id is no id.
+    /// Fills the places; returns none if one has no value, because half an id is no id.
     pub(crate) fn fill(&self, item: &Value, delivery: &Delivery) -> Option<String> {
         let parts = self.0.iter().map(|part| match part {
             Part::Literal(text) => Some(text.clone()),

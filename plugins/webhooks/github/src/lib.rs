@@ -10,7 +10,7 @@ struct Settings {
     /// Names of the events to keep, e.g. `release`. Empty: all but `ping`.
     #[setting(default)]
     events: Vec<String>,
-    /// What is kept of the payload.
+    /// Part of the payload that is kept.
     #[setting(default = "short")]
     payload: Payload,
 }

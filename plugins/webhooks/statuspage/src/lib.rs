@@ -1,5 +1,5 @@
-//! The webhook `statuspage`: what a vendor's page by Atlassian Statuspage says of the vendor.
-//! <https://support.atlassian.com/statuspage/docs/enable-webhook-notifications/>
+//! The webhook `statuspage`: the reports of a vendor's page by Atlassian Statuspage about the
+//! vendor. <https://support.atlassian.com/statuspage/docs/enable-webhook-notifications/>
 
 use extrack_plugin::json::{Value, json};
 use extrack_plugin::prelude::*;
@@ -7,7 +7,7 @@ use extrack_plugin::prelude::*;
 #[derive(Settings)]
 struct Settings {
     /// Statuspage signs nothing: the secret stands in the URL that it is given, as `?token=…`.
-    /// Without one, the webhook has to say `unsigned: true`.
+    /// Without one, the webhook needs `unsigned: true`.
     secret: Option<Secrets>,
     /// Name of the parameter that holds the secret.
     #[setting(default = "token")]
@@ -89,7 +89,7 @@ fn incident(payload: &Value, settings: &Settings) -> Event {
     let ours = components
         .iter()
         .filter(|component| is_ours(component, settings));
-    // The worst of ours; of none of ours there is nothing to say.
+    // The worst of ours; without one there is no report.
     event.report = ours
         .filter_map(|component| report(word(&component["status"]), word(&component["name"])))
         .max_by_key(|report| severity(report.status));
@@ -113,7 +113,7 @@ fn page(payload: &Value, settings: &Settings) -> Option<Report> {
     report(page["status_indicator"].as_str()?, description)
 }
 
-/// What the vendor's word means. Of a word nobody knows there is nothing to say.
+/// Status for the vendor's word; none for an unknown word.
 fn report(status: &str, name: &str) -> Option<Report> {
     let message = format!("the vendor says: {name}: {status}");
     match status {

@@ -10,7 +10,7 @@ struct Settings {
     /// Types of events to keep; `invoice.*` means all that begin so. Empty: all.
     #[setting(default)]
     events: Vec<String>,
-    /// What is kept of the event.
+    /// Part of the event that is kept.
     #[setting(default = "short")]
     payload: Payload,
 }

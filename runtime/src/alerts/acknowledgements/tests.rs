@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::alerts::actions::{ActionError, AlertActions};
-use crate::alerts::fakes::{FakeClock, FakeStore, breached, rule, settle};
+use crate::alerts::fakes::{FakeClock, TestStore, breached, rule, settle};
+use crate::alerts::lifecycle;
 use crate::alerts::ports::{MemoryChange, Transition};
-use crate::alerts::{AlertStore, lifecycle};
 use crate::domain::{Alert, AlertId, AlertState, RuleMemory};
 
 struct World {
-    store: FakeStore,
+    store: TestStore,
     clock: FakeClock,
     signals: AlertSignals,
     actions: AlertActions,
@@ -20,11 +20,11 @@ struct World {
 impl World {
     async fn new() -> Self {
         let (store, clock, signals) = (
-            FakeStore::default(),
+            TestStore::default(),
             FakeClock::new(),
             AlertSignals::default(),
         );
-        let actions = AlertActions::new(Arc::new(store.clone()), Arc::new(clock), signals.clone());
+        let actions = AlertActions::new(store.control(), Arc::new(clock), signals.clone());
         let mut world = Self {
             store,
             clock,
@@ -55,7 +55,7 @@ impl World {
 
     fn start(&mut self) {
         let watch = AcknowledgementWatch::new(
-            Arc::new(self.store.clone()),
+            self.store.control(),
             Arc::new(self.clock),
             self.signals.clone(),
         );
@@ -147,7 +147,7 @@ async fn a_new_word_takes_the_place_of_the_old_one() {
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(300)).await;
-    let acknowledged = world.alert().marks.acknowledged.unwrap();
+    let acknowledged = world.alert().flags.acknowledged.unwrap();
     assert_eq!(
         (acknowledged.by.as_str(), acknowledged.note.as_str()),
         ("bob", "mine")
@@ -176,7 +176,7 @@ async fn what_can_not_be_done_is_refused_with_its_reason() {
     );
     assert_eq!(
         refused(world.actions.unacknowledge(ID, "ann", "").await),
-        "alert 1 is firing: nobody has acknowledged it"
+        "alert 1 is firing: it is not acknowledged"
     );
     world
         .actions

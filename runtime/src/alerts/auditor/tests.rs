@@ -1,4 +1,4 @@
-//! On the real store, under a clock that stands where it is put.
+//! Tests on the real store, under a clock that is set by hand.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -57,9 +57,9 @@ async fn finds_what_nobody_did_and_says_it_once() {
         progress: EscalationProgress {
             step: 0,
             taken: 0,
-            due_ms: EPOCH_MS + 600_000,
+            due_ms: Some(EPOCH_MS + 600_000),
+            wait_ms: Some(600_000),
         },
-        wait_ms: 600_000,
     };
     let transition = Transition {
         alert: change.alert,

@@ -1,4 +1,4 @@
-//! On the real store, under a clock that stands where it is put.
+//! Tests on the real store, under a clock that is set by hand.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -59,7 +59,8 @@ impl World {
         let progress = EscalationProgress {
             step: 0,
             taken: 0,
-            due_ms: EPOCH_MS + 10 * MINUTE,
+            due_ms: Some(EPOCH_MS + 10 * MINUTE),
+            wait_ms: Some(10 * MINUTE),
         };
         let transition = Transition {
             alert: change.alert,
@@ -70,7 +71,6 @@ impl World {
             escalation: Some(EscalationDraft {
                 policy: "ops".to_owned(),
                 progress,
-                wait_ms: 10 * MINUTE,
             }),
         };
         let alert = store.transition_commit(transition).await.unwrap().0;

@@ -9,22 +9,23 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerts::ports::{AfterAttempt, Attempt, AttemptOutcome};
+use crate::alerts::ports::{AfterAttempt, Attempt, AttemptOutcome, PortError};
 use crate::domain::{
     Alert, Catalog, Channel, DeliveryError, Message, MessageTexts, Notification, NotificationDraft,
     NotificationState, Receipt,
 };
+use crate::store::ControlError;
 
 use super::follow::is_same_channel;
 use super::{DeliveryDeps, backoff};
 
-/// Between tries to record what came of an attempt.
+/// Pause between tries to record an attempt.
 const RECORD_RETRY: Duration = Duration::from_secs(1);
 
 /// Tries to record that are made although the program is to stop.
 const RECORD_TRIES_AT_LEAST: u32 = 3;
 
-/// What the idempotency key of a fallback's message ends with.
+/// End of the idempotency key of a fallback's message.
 const FALLBACK: &str = "/fallback";
 
 /// Follows what a channel answered that is sent to although it was removed.
@@ -34,8 +35,8 @@ const REMOVED: &str =
 /// Fallbacks of fallbacks.
 const MOST_FALLBACKS: usize = 3;
 
-/// For the texts of one message. Its steps are bounded; this is for a machine without any time
-/// left.
+/// Deadline of the texts of one message. Their steps are bounded; this is for an overloaded
+/// machine.
 const RENDERING: Duration = Duration::from_secs(5);
 
 pub(super) struct Sender {
@@ -47,7 +48,8 @@ pub(super) struct Sender {
 impl Sender {
     /// Does nothing about a message that no longer waits.
     pub(super) async fn send(&self, id: i64) {
-        let notification = match self.deps.store.notification_get(id).await {
+        let found = self.deps.store.notification_get(id).await;
+        let notification = match found.map_err(PortError::from) {
             Ok(Some(notification)) if notification.state == NotificationState::Waiting => {
                 notification
             }
@@ -99,9 +101,10 @@ impl Sender {
             .store
             .notification_reference(notification.id)
             .await
+            .map_err(PortError::from)
         {
             Ok(reference) => message.reference = reference,
-            // The message says the same without it.
+            // The message is complete without it.
             Err(error) => {
                 tracing::warn!(notification = notification.id, %error, "the message before can't be read")
             }
@@ -133,8 +136,8 @@ impl Sender {
         }
     }
 
-    /// As configured now. One that was removed is still told of the end of what it was told of,
-    /// with its last settings.
+    /// Returns the channel as configured now. One that was removed still gets the end of what it
+    /// was notified of, with its last settings.
     async fn channel(
         &self,
         catalog: &Catalog,
@@ -144,7 +147,8 @@ impl Sender {
         if let Some(channel) = catalog.channels.get(id) {
             return Ok(Arc::clone(channel));
         }
-        match self.deps.store.channel_get(id.clone()).await {
+        let found = self.deps.store.channel_get(id).await;
+        match found.map_err(PortError::from) {
             Ok(Some(channel)) => {
                 let (notification, channel_name) = (notification.id, channel.name.as_str());
                 tracing::info!(
@@ -196,8 +200,8 @@ impl Sender {
         }
     }
 
-    /// In the words of the channel's template. One that fails, or takes long, keeps no message
-    /// back: the notifier writes it then.
+    /// Renders the channel's template. One that fails, or takes long, holds no message back: the
+    /// notifier writes the texts then.
     async fn texts(&self, channel: &Channel, message: &Message) -> MessageTexts {
         let Some(template) = &channel.options.template else {
             return MessageTexts::default();
@@ -223,7 +227,8 @@ impl Sender {
         MessageTexts::default()
     }
 
-    /// What came of it, and when the next attempt is due.
+    /// Returns the attempt and the state of the message after it, with the moment of the next
+    /// attempt.
     fn judge(
         &self,
         notification: &Notification,
@@ -311,8 +316,14 @@ impl Sender {
             );
             return None;
         };
-        // So that it can be told even after it left the configuration.
-        if let Err(error) = self.deps.store.channel_put(Arc::clone(other)).await {
+        // So that messages can be sent to it even after it left the configuration.
+        if let Err(error) = self
+            .deps
+            .store
+            .channel_put(other)
+            .await
+            .map_err(PortError::from)
+        {
             tracing::error!(channel = other.name, %error, "the fallback can't be kept, it is tried again with the next attempt");
             return None;
         }
@@ -378,21 +389,25 @@ impl Sender {
         }
     }
 
-    /// Until it is done: a message whose delivery is not on record would be sent again at once, and
-    /// again.
+    /// Records an attempt, however often that fails: a message whose delivery is not on record
+    /// would be sent again and again.
     async fn record(&self, notification: &Notification, attempt: Attempt, after: AfterAttempt) {
         let id = notification.id;
         let mut tries = 0;
         loop {
-            let recording =
-                self.deps
-                    .store
-                    .notification_attempt(id, attempt.clone(), after.clone());
-            let Err(error) = recording.await else {
-                if after.fallback.is_some() {
-                    self.deps.signals.wake_delivery();
+            let store = &self.deps.store;
+            let error = match store
+                .notification_attempt(id, &attempt, after.clone())
+                .await
+            {
+                // Recorded by a try that answered with an error, or taken away by a person.
+                Ok(_) | Err(ControlError::Conflict { .. } | ControlError::NotFound { .. }) => {
+                    if after.fallback.is_some() {
+                        self.deps.signals.wake_delivery();
+                    }
+                    return;
                 }
-                return;
+                Err(error) => PortError::from(error),
             };
             tries += 1;
             tracing::error!(notification = id, %error, "the attempt can't be recorded, it is tried again");

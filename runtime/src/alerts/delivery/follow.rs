@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::alerts::ports::PortError;
 use crate::domain::{Catalog, Channel, ChannelId};
 
 use super::DeliveryDeps;
 
 #[derive(Default)]
 pub(super) struct ChannelFollower {
-    /// What the store was brought in line with; none: nothing yet.
+    /// Channels that the store was updated with; none: no update yet.
     followed: Option<BTreeMap<ChannelId, Arc<Channel>>>,
 }
 
@@ -29,8 +30,9 @@ impl ChannelFollower {
         }
         match deps
             .store
-            .channel_follow(catalog.channels.clone(), deps.clock.now_ms())
+            .channel_follow(&catalog.channels, deps.clock.now_ms())
             .await
+            .map_err(PortError::from)
         {
             Ok(followed) => {
                 for id in &followed.changed {

@@ -11,7 +11,7 @@ pub(super) struct Limiter {
 }
 
 impl Limiter {
-    /// Its attempts from before the start of the program have been told.
+    /// Whether the attempts of a channel from before the start were added.
     pub(super) fn knows(&self, channel: &ChannelId) -> bool {
         self.begun.contains_key(channel)
     }

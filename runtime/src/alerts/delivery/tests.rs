@@ -1,4 +1,5 @@
-//! The outbox under virtual time: what arrives, when, how often, in which order.
+//! Delivery under virtual time: the messages that arrive, their moments and their order. In one file,
+//! because every test drives the same outbox.
 
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
@@ -10,33 +11,37 @@ use crate::alerts::fakes::{self, *};
 use crate::alerts::ports::AttemptOutcome;
 use crate::domain::{
     AlertRule, Channel, ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts,
-    Notification, NotificationReason, NotificationState, NotificationStatus, Observation, Status,
+    NotificationDraft, NotificationReason, NotificationState, NotificationStatus, Observation,
+    Status,
 };
 
 struct Outbox {
-    store: FakeStore,
+    store: TestStore,
     notifier: FakeNotifier,
     clock: FakeClock,
     signals: AlertSignals,
     catalog: watch::Sender<Arc<Catalog>>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
+    /// Messages put into the outbox so far.
+    queued: usize,
 }
 
 impl Outbox {
     fn new(rules: &[AlertRule]) -> Self {
         Self {
-            store: FakeStore::default(),
+            store: TestStore::default(),
             notifier: FakeNotifier::default(),
             clock: FakeClock::new(),
             signals: AlertSignals::default(),
             catalog: watch::channel(Arc::new(fakes::catalog(rules))).0,
             running: None,
+            queued: 0,
         }
     }
 
     async fn start(&mut self) {
         let delivery = Delivery::new(DeliveryDeps {
-            store: Arc::new(self.store.clone()),
+            store: self.store.control(),
             notifier: Arc::new(self.notifier.clone()),
             clock: Arc::new(self.clock),
             signals: self.signals.clone(),
@@ -55,23 +60,24 @@ impl Outbox {
         let _ = task.await;
     }
 
-    fn queue(&self, alert_id: i64, channel: &str, status: NotificationStatus) {
-        let now_ms = self.clock.now_ms();
-        let mut state = self.store.state();
-        let id = state.notifications.len() as i64 + 1;
-        state
-            .channels
-            .insert(ChannelId(channel.to_owned()), fakes::channel(channel));
-        state.notifications.push(Notification {
-            id,
-            idempotency_key: format!("key-{id}"),
+    async fn queue(&mut self, alert_id: i64, channel: &str, status: NotificationStatus) {
+        self.queued += 1;
+        let alert = alert(alert_id, &format!("s{alert_id}"));
+        self.store.alert_put(&alert).await;
+        let kept = self.store.channel_put(&fakes::channel(channel)).await;
+        kept.unwrap();
+        let draft = NotificationDraft {
             group_key: format!("Down:s{alert_id}"),
+            group_labels: vec![("service".to_owned(), "shop-api".to_owned())],
             channel: ChannelId(channel.to_owned()),
+            reason: NotificationReason::Transition,
             status,
-            alerts: vec![alert(alert_id, &format!("s{alert_id}"))],
-            ..notification(now_ms)
-        });
-        drop(state);
+            idempotency_key: format!("key-{}", self.queued),
+            alerts: vec![alert],
+            omitted: 0,
+        };
+        let now_ms = self.clock.now_ms();
+        self.store.notification_queue(draft, now_ms).await.unwrap();
         self.signals.wake_delivery();
     }
 
@@ -91,7 +97,7 @@ use NotificationStatus::{Firing, Resolved};
 async fn sends_at_once_and_says_what_people_need() {
     let mut outbox = Outbox::new(&[]);
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
     settle().await;
     let (_, message) = &outbox.notifier.tries()[0];
     assert_eq!(message.id, "key-1");
@@ -111,11 +117,11 @@ async fn a_channel_that_comes_back_gets_everything_in_order_with_the_same_keys()
     let mut outbox = Outbox::new(&[]);
     outbox.notifier.set("slack-1", Line::Down);
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
-    outbox.queue(1, "pager-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
+    outbox.queue(1, "pager-1", Firing).await;
     tokio::time::sleep(Duration::from_secs(600)).await;
-    outbox.queue(1, "slack-1", Resolved);
-    outbox.queue(1, "pager-1", Resolved);
+    outbox.queue(1, "slack-1", Resolved).await;
+    outbox.queue(1, "pager-1", Resolved).await;
     settle().await;
     assert_eq!(
         outbox.notifier.inbox(),
@@ -153,8 +159,8 @@ async fn permanent_errors_die_at_once_and_make_way() {
     let mut outbox = Outbox::new(&[rule("shop-api", "Down")]);
     outbox.notifier.set("slack-1", Line::Refuses);
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
-    outbox.queue(1, "slack-1", Resolved);
+    outbox.queue(1, "slack-1", Firing).await;
+    outbox.queue(1, "slack-1", Resolved).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(
         outbox.states(),
@@ -170,7 +176,7 @@ async fn gives_up_after_a_day_and_keeps_the_dead_letter() {
     let mut outbox = Outbox::new(&[rule("shop-api", "Down")]);
     outbox.notifier.set("slack-1", Line::Down);
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
     wait_until(|| outbox.states() == [NotificationState::Dead]).await;
     let state = outbox.store.state();
     let (_, last) = state.attempts.last().unwrap();
@@ -192,7 +198,7 @@ async fn waits_as_long_as_the_other_side_asks() {
     let mut outbox = Outbox::new(&[]);
     outbox.notifier.set("slack-1", Line::RetryAfter(120));
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
     tokio::time::sleep(Duration::from_secs(119)).await;
     assert_eq!(outbox.notifier.tries().len(), 1);
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -213,9 +219,9 @@ async fn a_channel_that_hangs_or_panics_leaves_room_for_the_others() {
         outbox.notifier.set("bad-1", line);
         outbox.start().await;
         for alert in 0..alerts {
-            outbox.queue(alert, "bad-1", Firing);
+            outbox.queue(alert, "bad-1", Firing).await;
         }
-        outbox.queue(5_000, "slack-1", Firing);
+        outbox.queue(5_000, "slack-1", Firing).await;
         settle().await;
         assert_eq!(
             outbox.notifier.inbox(),
@@ -236,8 +242,8 @@ async fn a_channel_that_hangs_or_panics_leaves_room_for_the_others() {
 async fn an_attempt_that_can_not_be_recorded_is_not_made_again_meanwhile() {
     let mut outbox = Outbox::new(&[]);
     outbox.start().await;
-    outbox.store.state().failing_attempts = 20;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.store.fail_attempts(20);
+    outbox.queue(1, "slack-1", Firing).await;
     wait_until(|| outbox.store.waiting() == 0).await;
     assert_eq!(outbox.notifier.tries().len(), 1);
 }
@@ -245,12 +251,13 @@ async fn an_attempt_that_can_not_be_recorded_is_not_made_again_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_left_the_configuration_is_still_told() {
     let mut outbox = Outbox::new(&[]);
-    outbox.queue(1, "old-1", Resolved);
+    outbox.queue(1, "old-1", Resolved).await;
     outbox.start().await;
     assert_eq!(outbox.notifier.inbox(), ["old-1:resolved:s1"]);
-    outbox.queue(2, "gone-1", Firing);
-    outbox.store.state().channels.clear();
-    settle().await;
+    outbox.crash().await;
+    outbox.queue(2, "gone-1", Firing).await;
+    outbox.store.execute("DELETE FROM channels").await;
+    outbox.start().await;
     assert_eq!(outbox.states()[1], NotificationState::Dead);
 }
 
@@ -259,11 +266,11 @@ async fn a_stop_waits_for_what_is_under_way_and_starts_nothing_new() {
     let mut outbox = Outbox::new(&[]);
     outbox.notifier.set("slack-1", Line::Hangs);
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
     settle().await;
     let (shutdown, task) = outbox.running.take().unwrap();
     shutdown.cancel();
-    outbox.queue(2, "pager-1", Firing);
+    outbox.queue(2, "pager-1", Firing).await;
     task.await.unwrap();
     assert!(outbox.notifier.inbox().is_empty());
     assert_eq!(
@@ -278,7 +285,7 @@ async fn an_attempt_cut_off_by_a_crash_is_made_again_with_the_same_key() {
     let mut outbox = Outbox::new(&[]);
     outbox.notifier.set("slack-1", Line::Hangs);
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
     settle().await;
     outbox.crash().await;
     outbox.notifier.set("slack-1", Line::Up);
@@ -337,7 +344,7 @@ type Engine = (
 fn start_engine(outbox: &Outbox) -> Engine {
     let engine = AlertEngine::new(EngineDeps {
         rules: Arc::new(FakeRules::default()),
-        store: Arc::new(outbox.store.clone()),
+        store: outbox.store.control(),
         history: Arc::new(FakeHistory::default()),
         clock: Arc::new(outbox.clock),
         signals: outbox.signals.clone(),
@@ -345,7 +352,7 @@ fn start_engine(outbox: &Outbox) -> Engine {
     });
     let (sender, receiver) = tokio::sync::mpsc::channel(64);
     let dispatcher = Dispatcher::new(DispatchDeps {
-        store: Arc::new(outbox.store.clone()),
+        store: outbox.store.control(),
         clock: Arc::new(outbox.clock),
         signals: outbox.signals.clone(),
     });
@@ -400,9 +407,9 @@ async fn live_through(steps: Vec<Step>) -> Outbox {
                 outbox.start().await;
             }
             Step::Line(channel, line) => outbox.notifier.set(CHANNELS[channel], line),
-            Step::CommitsFail(count) => outbox.store.state().failing_commits = count,
-            Step::CommitsDoubtful(count) => outbox.store.state().doubtful_commits = count,
-            Step::AttemptsFail(count) => outbox.store.state().failing_attempts = count,
+            Step::CommitsFail(count) => outbox.store.fail_commits(count),
+            Step::CommitsDoubtful(count) => outbox.store.fail_commits_afterwards(count),
+            Step::AttemptsFail(count) => outbox.store.fail_attempts(count),
         }
     }
     for channel in CHANNELS {
@@ -435,7 +442,8 @@ proptest! {
                 prop_assert_eq!(count > 0, fired, "{:?} to {}", event, channel);
             }
         }
-        // Nobody reads the end of an alert before its beginning, and what comes twice comes with the same key.
+        // The end of an alert never arrives before its beginning, and what comes twice comes with
+        // the same key.
         for channel in CHANNELS {
             let mut keys = HashMap::new();
             let mut ended = HashSet::new();
@@ -492,12 +500,12 @@ fn falling_back(channel: &str) -> ChannelOptions {
 async fn the_end_is_told_with_the_reference_of_the_message_it_takes_the_place_of() {
     let mut outbox = Outbox::new(&[]);
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
     settle().await;
-    outbox.queue(2, "slack-1", Resolved);
-    outbox.queue(1, "slack-1", Resolved);
+    outbox.queue(2, "slack-1", Resolved).await;
+    outbox.queue(1, "slack-1", Resolved).await;
     settle().await;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
     settle().await;
     let references: Vec<_> = outbox
         .notifier
@@ -516,14 +524,14 @@ async fn the_end_is_told_with_the_reference_of_the_message_it_takes_the_place_of
 async fn a_storm_is_cut_off_by_the_limit_and_told_of_in_one_digest() {
     let mut outbox = Outbox::new(&[]);
     configured(&outbox, "slack-1", limited(3, true));
+    configured(&outbox, "pager-1", ChannelOptions::default());
     for alert in 1..=6 {
-        outbox.queue(alert, "slack-1", Firing);
+        outbox.queue(alert, "slack-1", Firing).await;
     }
-    outbox.queue(6, "slack-1", Resolved);
-    outbox.queue(1, "pager-1", Firing);
+    outbox.queue(6, "slack-1", Resolved).await;
+    outbox.queue(1, "pager-1", Firing).await;
     outbox.start().await;
-    settle().await;
-    settle().await;
+    wait_until(|| outbox.notifier.inbox().len() >= 4).await;
     let inbox = outbox.notifier.inbox();
     assert_eq!(
         inbox
@@ -562,10 +570,10 @@ async fn what_comes_after_the_limit_waits_for_it_and_comes_in_order() {
     configured(&outbox, "slack-1", limited(2, true));
     outbox.start().await;
     for alert in 1..=5 {
-        outbox.queue(alert, "slack-1", Firing);
+        outbox.queue(alert, "slack-1", Firing).await;
         settle().await;
     }
-    outbox.queue(3, "slack-1", Resolved);
+    outbox.queue(3, "slack-1", Resolved).await;
     tokio::time::sleep(Duration::from_secs(50)).await;
     assert_eq!(
         outbox.notifier.inbox(),
@@ -590,7 +598,7 @@ async fn what_comes_after_the_limit_waits_for_it_and_comes_in_order() {
         .map(|(alert, _)| alert.id.0)
         .collect();
     assert_eq!(told, [3, 4, 5], "the end of the third as well");
-    outbox.queue(4, "slack-1", Resolved);
+    outbox.queue(4, "slack-1", Resolved).await;
     wait_until(|| outbox.store.waiting() == 0).await;
     assert_eq!(
         outbox.notifier.inbox().last().unwrap(),
@@ -604,7 +612,7 @@ async fn without_a_digest_what_is_held_back_leaves_one_by_one() {
     configured(&outbox, "slack-1", limited(2, false));
     outbox.start().await;
     for alert in 1..=5 {
-        outbox.queue(alert, "slack-1", Firing);
+        outbox.queue(alert, "slack-1", Firing).await;
     }
     wait_until(|| outbox.store.waiting() == 0).await;
     let took_s = (outbox.clock.now_ms() - EPOCH_MS) / 1_000;
@@ -623,11 +631,11 @@ async fn a_limit_holds_over_a_restart() {
     let mut outbox = Outbox::new(&[]);
     configured(&outbox, "slack-1", limited(2, false));
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
-    outbox.queue(2, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
+    outbox.queue(2, "slack-1", Firing).await;
     settle().await;
     outbox.crash().await;
-    outbox.queue(3, "slack-1", Firing);
+    outbox.queue(3, "slack-1", Firing).await;
     outbox.start().await;
     tokio::time::sleep(Duration::from_secs(50)).await;
     assert_eq!(outbox.notifier.inbox().len(), 2);
@@ -642,7 +650,7 @@ async fn a_channel_in_a_storm_that_crashes_loses_nothing_and_tells_nothing_out_o
     outbox.notifier.set("slack-1", Line::Down);
     outbox.start().await;
     for alert in 1..=20 {
-        outbox.queue(alert, "slack-1", Firing);
+        outbox.queue(alert, "slack-1", Firing).await;
         tokio::time::sleep(Duration::from_secs(20)).await;
         if alert % 7 == 0 {
             outbox.crash().await;
@@ -650,7 +658,7 @@ async fn a_channel_in_a_storm_that_crashes_loses_nothing_and_tells_nothing_out_o
         }
     }
     for alert in 1..=20 {
-        outbox.queue(alert, "slack-1", Resolved);
+        outbox.queue(alert, "slack-1", Resolved).await;
     }
     tokio::time::sleep(Duration::from_secs(600)).await;
     outbox.notifier.set("slack-1", Line::Up);
@@ -679,10 +687,10 @@ async fn what_a_channel_refuses_goes_to_its_fallback_and_so_does_the_end() {
     configured(&outbox, "mail-1", ChannelOptions::default());
     outbox.notifier.set("slack-1", Line::Refuses);
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
     settle().await;
     settle().await;
-    outbox.queue(1, "slack-1", Resolved);
+    outbox.queue(1, "slack-1", Resolved).await;
     wait_until(|| outbox.store.waiting() == 0).await;
     assert_eq!(
         outbox.notifier.inbox(),
@@ -700,7 +708,7 @@ async fn what_fails_for_long_goes_to_the_fallback_once_and_is_tried_on() {
     configured(&outbox, "mail-1", falling_back("slack-1"));
     outbox.notifier.set("slack-1", Line::Down);
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
     tokio::time::sleep(Duration::from_secs(890)).await;
     assert_eq!(outbox.notifier.inbox(), Vec::<String>::new());
     wait_until(|| !outbox.notifier.inbox().is_empty()).await;
@@ -722,7 +730,7 @@ async fn fallbacks_that_go_in_circles_come_to_an_end() {
     outbox.notifier.set("slack-1", Line::Refuses);
     outbox.notifier.set("mail-1", Line::Refuses);
     outbox.start().await;
-    outbox.queue(1, "slack-1", Firing);
+    outbox.queue(1, "slack-1", Firing).await;
     wait_until(|| outbox.store.waiting() == 0).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(outbox.states(), [NotificationState::Dead; 4]);
@@ -756,15 +764,16 @@ async fn writes_in_the_words_of_the_channels_template_and_in_its_own_where_that_
         );
     }
     outbox.start().await;
-    outbox.queue(7, "slack-1", Firing);
-    outbox.queue(7, "slack-2", Firing);
+    outbox.queue(7, "slack-1", Firing).await;
+    outbox.queue(7, "slack-2", Firing).await;
     settle().await;
-    let texts: Vec<_> = outbox
+    let texts: std::collections::BTreeMap<_, _> = outbox
         .notifier
         .tries()
         .into_iter()
-        .map(|(_, message)| message.texts.text)
+        .map(|(_, message)| (message.receiver, message.texts.text))
         .collect();
-    assert_eq!(texts, [Some("found 90, wanted 99.5".to_owned()), None]);
+    assert_eq!(texts["slack-1"].as_deref(), Some("found 90, wanted 99.5"));
+    assert_eq!(texts["slack-2"], None);
     assert_eq!(outbox.states(), [NotificationState::Delivered; 2]);
 }

@@ -1,9 +1,9 @@
-//! What a look at one group comes to. Pure.
+//! Decision on one group: its messages and the states after them. Pure.
 
 use super::group::{self, Member};
 use crate::domain::{
     Alert, AlertGroup, AlertId, AlertState, GroupFlush, NotificationDraft, NotificationReason,
-    NotificationStatus, Told, UnixMillis,
+    NotificationStatus, NotifyState, UnixMillis,
 };
 
 /// Alerts in one message, about half a kilobyte each; no channel shows as many. Firing ones come
@@ -12,23 +12,24 @@ const MAX_ALERTS: usize = 500;
 
 /// `is_quiet`: one of the group's mute times is now.
 pub fn decide(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> GroupFlush {
-    match group.timing.is_at_once() {
-        true => tell_each(group, now_ms),
-        false => tell_together(group, is_quiet, now_ms),
+    if group.timing.is_at_once() {
+        message_for_each(group, now_ms)
+    } else {
+        message_for_all(group, is_quiet, now_ms)
     }
 }
 
 /// One message for each transition, in their order.
-fn tell_each(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
+fn message_for_each(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
     let mut flush = unchanged(group);
     let reason = NotificationReason::Transition;
     for member in &group.members {
         let alert = &member.alert;
         let is_over = !alert.state.is_open();
-        let mut told = member.told;
-        if told.is_owed() && !is_muted(alert) {
+        let mut state = member.notify_state;
+        if state.needs_message() && !is_muted(alert) {
             // What is sent is what was found then, even if it is over by now.
-            let shown = if told == Told::Again && !is_over {
+            let shown = if state == NotifyState::Stale && !is_over {
                 alert
             } else {
                 &member.fired
@@ -39,10 +40,10 @@ fn tell_each(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
                 NotificationStatus::Firing,
                 vec![shown.clone()],
             ));
-            told = Told::Firing;
+            state = NotifyState::Notified;
         }
         if is_over {
-            if told.knows() {
+            if state.was_notified() {
                 flush.notifications.push(draft(
                     group,
                     reason,
@@ -51,19 +52,19 @@ fn tell_each(group: &AlertGroup, now_ms: UnixMillis) -> GroupFlush {
                 ));
             }
             flush.leave.push(alert.id);
-        } else if told != member.told {
-            flush.told.push((alert.id, told));
+        } else if state != member.notify_state {
+            flush.notify_states.push((alert.id, state));
         }
     }
     flush.flush_at_ms = None;
     if !flush.notifications.is_empty() {
-        flush.told_ms = Some(now_ms);
+        flush.last_notified_ms = Some(now_ms);
     }
     flush
 }
 
 /// One message for all, when something is new, when something ended, and again after a while.
-fn tell_together(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> GroupFlush {
+fn message_for_all(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> GroupFlush {
     let members: Vec<Member> = group
         .members
         .iter()
@@ -71,22 +72,23 @@ fn tell_together(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> Grou
             rule: member.alert.rule.clone(),
             alert: member.alert.id,
             is_firing: member.alert.state.is_open(),
-            // That it flaps is told once, and then no more until it has calmed.
+            // A flapping alert is sent once, and then no more until it has calmed.
             is_muted: is_quiet
                 || is_muted(&member.alert)
-                || (member.alert.marks.flapping && !member.told.is_owed()),
-            told: member.told,
+                || (member.alert.flags.flapping && !member.notify_state.needs_message()),
+            notify_state: member.notify_state,
         })
         .collect();
-    let flushed = group::flush(&members, group.told_ms, &group.timing, now_ms);
+    let flushed = group::flush(&members, group.last_notified_ms, &group.timing, now_ms);
     let mut flush = unchanged(group);
     flush.flush_at_ms = flushed.next_flush_ms;
-    flush.told = flushed.told;
+    flush.notify_states = flushed.notify_states;
     flush.leave = flushed.leave;
     if let Some(message) = flushed.message {
-        let status = match message.firing.is_empty() {
-            true => NotificationStatus::Resolved,
-            false => NotificationStatus::Firing,
+        let status = if message.firing.is_empty() {
+            NotificationStatus::Resolved
+        } else {
+            NotificationStatus::Firing
         };
         let reason = if message.is_repeat {
             NotificationReason::Repeat
@@ -105,7 +107,7 @@ fn tell_together(group: &AlertGroup, is_quiet: bool, now_ms: UnixMillis) -> Grou
             omitted,
             ..draft(group, reason, status, alerts)
         });
-        flush.told_ms = Some(now_ms);
+        flush.last_notified_ms = Some(now_ms);
     }
     flush
 }
@@ -115,10 +117,10 @@ fn unchanged(group: &AlertGroup) -> GroupFlush {
         group: group.id,
         revision: group.revision,
         notifications: Vec::new(),
-        told: Vec::new(),
+        notify_states: Vec::new(),
         leave: Vec::new(),
         flush_at_ms: group.flush_at_ms,
-        told_ms: group.told_ms,
+        last_notified_ms: group.last_notified_ms,
     }
 }
 
@@ -174,7 +176,7 @@ mod tests {
             GroupMember {
                 fired: alert.clone(),
                 alert,
-                told: Told::Nothing,
+                notify_state: NotifyState::Pending,
             }
         });
         let group = AlertGroup {
@@ -189,7 +191,7 @@ mod tests {
             },
             mute_times: Vec::new(),
             flush_at_ms: Some(0),
-            told_ms: None,
+            last_notified_ms: None,
             revision: 0,
             members: members.collect(),
         };

@@ -1,15 +1,13 @@
-//! When a group of alerts is told of, as a pure function over the clock: Alertmanager's dispatcher
-//! and its deduplication.
-//!
-//! Two things differ, both so that nobody is left thinking that something is still broken: an alert
-//! that people were told of is told of again when it ends, even if it is muted by then; and a
-//! message of a repeat holds what is muted by nothing.
+//! Timing and deduplication of a group's messages, as a pure function over the clock, like
+//! Alertmanager's dispatcher. Two things differ, so that no outage seems to go on after its end:
+//! the end of an alert that was notified is sent even if it is muted by then; and a message of a
+//! repeat holds what is muted by nothing.
 
 use std::collections::BTreeMap;
 
-use crate::domain::{AlertId, Timing, Told, UnixMillis};
+use crate::domain::{AlertId, NotifyState, Timing, UnixMillis};
 
-/// One alert in a group. A rule that is breached again before anyone was told of its end goes on as
+/// One alert in a group. A rule that is breached again before its end was sent goes on as
 /// if it had never ended, with its new alert in the place of the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
@@ -17,30 +15,29 @@ pub(super) struct Member {
     pub(super) rule: String,
     pub(super) alert: AlertId,
     pub(super) is_firing: bool,
-    /// Silenced, inhibited, in maintenance, acknowledged or flapping: nobody is told that it
-    /// fires.
+    /// Silenced, inhibited, in maintenance, acknowledged or flapping: that it fires is not sent.
     pub(super) is_muted: bool,
-    pub(super) told: Told,
+    pub(super) notify_state: NotifyState,
 }
 
-/// When a group that begins with an alert is looked at first. An alert that has waited for long
-/// already, say while the program was off, waits no longer.
+/// Returns the moment of the first look at a group that begins with an alert. An alert that has
+/// waited for long already, say while the program was off, waits no longer.
 pub fn first_flush_ms(timing: &Timing, fired_ms: UnixMillis, now_ms: UnixMillis) -> UnixMillis {
     let wait_ms = timing.wait.as_millis() as i64;
     (fired_ms + wait_ms).clamp(now_ms, now_ms + wait_ms)
 }
 
-/// What comes of a look at a group.
+/// Decision on a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flush {
-    /// None: nobody is told.
+    /// Content of the message; none: nothing is sent.
     pub(super) message: Option<Message>,
-    /// What the channel knows from now on, where that changes.
-    pub(super) told: Vec<(AlertId, Told)>,
+    /// New states, where they change.
+    pub(super) notify_states: Vec<(AlertId, NotifyState)>,
     /// Alerts that ended and have been told of, or need not be, or have another one in their
     /// place.
     pub(super) leave: Vec<AlertId>,
-    /// None: the group has ended.
+    /// Moment of the next look; none: the group has ended.
     pub(super) next_flush_ms: Option<UnixMillis>,
 }
 
@@ -48,15 +45,15 @@ pub(super) struct Flush {
 pub(super) struct Message {
     pub(super) firing: Vec<AlertId>,
     pub(super) resolved: Vec<AlertId>,
-    /// Nothing is new in it.
+    /// Whether nothing is new in it.
     pub(super) is_repeat: bool,
 }
 
 /// Called when the group's moment has come. `members` are in the order in which they came,
-/// `told_ms` is the moment of the last message.
+/// `last_notified_ms` is the moment of the last message.
 pub(super) fn flush(
     members: &[Member],
-    told_ms: Option<UnixMillis>,
+    last_notified_ms: Option<UnixMillis>,
     timing: &Timing,
     now_ms: UnixMillis,
 ) -> Flush {
@@ -67,35 +64,19 @@ pub(super) fn flush(
         .collect();
     let resolved: Vec<&Member> = current
         .iter()
-        .filter(|member| !member.is_firing && member.told.knows())
+        .filter(|member| !member.is_firing && member.notify_state.was_notified())
         .collect();
 
-    let is_new = firing.iter().any(|member| member.told.is_owed());
+    let is_new = firing
+        .iter()
+        .any(|member| member.notify_state.needs_message());
     let is_due_again = !firing.is_empty()
-        && told_ms.is_some_and(|told_ms| {
-            now_ms.saturating_sub(told_ms) >= timing.repeat.as_millis() as i64
+        && last_notified_ms.is_some_and(|last_notified_ms| {
+            now_ms.saturating_sub(last_notified_ms) >= timing.repeat.as_millis() as i64
         });
     let has_news = is_new || !resolved.is_empty();
-    let tells = has_news || is_due_again;
+    let sends = has_news || is_due_again;
 
-    let before = |id: AlertId| {
-        members
-            .iter()
-            .find(|member| member.alert == id)
-            .map(|member| member.told)
-    };
-    let mut told = Vec::new();
-    for member in current.iter().filter(|member| member.is_firing) {
-        // A muted alert that people were told of stays in mind: its end is told of.
-        let now = if tells && !member.is_muted {
-            Told::Firing
-        } else {
-            member.told
-        };
-        if before(member.alert) != Some(now) {
-            told.push((member.alert, now));
-        }
-    }
     leave.extend(
         current
             .iter()
@@ -104,17 +85,45 @@ pub(super) fn flush(
     );
     let is_over = current.iter().all(|member| !member.is_firing);
     let next_ms = now_ms + timing.interval.as_millis().max(1) as i64;
-    let message = tells.then(|| Message {
+    let message = sends.then(|| Message {
         firing: ids(&firing),
         resolved: ids(&resolved),
         is_repeat: !has_news,
     });
     Flush {
         message,
-        told,
+        notify_states: changed_states(members, &current, sends),
         leave,
         next_flush_ms: (!is_over).then_some(next_ms),
     }
+}
+
+/// States of the alerts that fire, where they change.
+fn changed_states(
+    members: &[Member],
+    current: &[Member],
+    sends: bool,
+) -> Vec<(AlertId, NotifyState)> {
+    let before = |id: AlertId| {
+        members
+            .iter()
+            .find(|member| member.alert == id)
+            .map(|member| member.notify_state)
+    };
+    // A muted alert that was notified keeps its state: its end will be sent.
+    let after = |member: &Member| {
+        if sends && !member.is_muted {
+            NotifyState::Notified
+        } else {
+            member.notify_state
+        }
+    };
+    current
+        .iter()
+        .filter(|member| member.is_firing)
+        .map(|member| (member.alert, after(member)))
+        .filter(|(alert, state)| before(*alert) != Some(*state))
+        .collect()
 }
 
 /// The newest alert of each rule, which takes over what people know of the ones before, and the ids
@@ -132,13 +141,15 @@ fn newest_of_each_rule(members: &[Member]) -> (Vec<Member>, Vec<AlertId>) {
             Some(index) => {
                 let before = &mut current[*index];
                 replaced.push(before.alert);
-                let told = if member.told == Told::Nothing && before.told.knows() {
-                    before.told
+                let notify_state = if member.notify_state == NotifyState::Pending
+                    && before.notify_state.was_notified()
+                {
+                    before.notify_state
                 } else {
-                    member.told
+                    member.notify_state
                 };
                 *before = Member {
-                    told,
+                    notify_state,
                     ..member.clone()
                 };
             }
@@ -164,7 +175,7 @@ mod tests {
         repeat: Duration::from_secs(3_600),
     };
 
-    /// What happens to an alert at a second: it fires, ends, is muted, or is heard again.
+    /// Event of an alert at a second: it fires, ends, is muted or unmuted.
     #[derive(Clone, Copy)]
     enum Act {
         Fire,
@@ -178,7 +189,7 @@ mod tests {
     /// that fires again is another one of the same rule.
     fn play(acts: &[(i64, i64, Act)], until_s: i64) -> Vec<String> {
         let mut members: BTreeMap<i64, Member> = BTreeMap::new();
-        let (mut next_flush_ms, mut told_ms) = (None, None);
+        let (mut next_flush_ms, mut last_notified_ms) = (None, None);
         let mut log = Vec::new();
         for second in 0..=until_s {
             let now_ms = second * 1_000;
@@ -190,13 +201,13 @@ mod tests {
                 match (act, latest) {
                     (Fire, _) => {
                         let id = now_ms + rule;
-                        let (rule, told) = (rule.to_string(), Told::Nothing);
+                        let (rule, notify_state) = (rule.to_string(), NotifyState::Pending);
                         let member = Member {
                             rule,
                             alert: AlertId(id),
                             is_firing: true,
                             is_muted: false,
-                            told,
+                            notify_state,
                         };
                         members.insert(id, member);
                         next_flush_ms
@@ -212,9 +223,9 @@ mod tests {
                 continue;
             }
             let present: Vec<Member> = members.values().cloned().collect();
-            let flushed = flush(&present, told_ms, &TIMING, now_ms);
-            for (alert, told) in flushed.told {
-                members.get_mut(&alert.0).unwrap().told = told;
+            let flushed = flush(&present, last_notified_ms, &TIMING, now_ms);
+            for (alert, state) in flushed.notify_states {
+                members.get_mut(&alert.0).unwrap().notify_state = state;
             }
             if let Some(Message {
                 firing, resolved, ..
@@ -228,7 +239,7 @@ mod tests {
                         .join("+")
                 };
                 log.push(format!("{second}: {}/{}", names(&firing), names(&resolved)));
-                told_ms = Some(now_ms);
+                last_notified_ms = Some(now_ms);
             }
             flushed
                 .leave
@@ -237,7 +248,7 @@ mod tests {
             next_flush_ms = flushed.next_flush_ms;
             if next_flush_ms.is_none() {
                 assert!(members.is_empty());
-                told_ms = None;
+                last_notified_ms = None;
             }
         }
         log
@@ -354,25 +365,42 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_not_new_and_its_end_is_not_told() {
-        let member = |told, is_firing| Member {
+        let member = |notify_state, is_firing| Member {
             rule: "a".to_owned(),
             alert: AlertId(1),
             is_firing,
             is_muted: false,
-            told,
+            notify_state,
         };
         assert_eq!(
-            flush(&[member(Told::Refused, true)], Some(0), &TIMING, 1_000).message,
+            flush(
+                &[member(NotifyState::Rejected, true)],
+                Some(0),
+                &TIMING,
+                1_000
+            )
+            .message,
             None
         );
         assert_eq!(
-            flush(&[member(Told::Refused, false)], Some(0), &TIMING, 1_000).message,
+            flush(
+                &[member(NotifyState::Rejected, false)],
+                Some(0),
+                &TIMING,
+                1_000
+            )
+            .message,
             None
         );
-        let again = flush(&[member(Told::Again, true)], Some(0), &TIMING, 1_000);
+        let again = flush(&[member(NotifyState::Stale, true)], Some(0), &TIMING, 1_000);
         assert_eq!(again.message.map(|message| message.is_repeat), Some(false));
-        assert_eq!(again.told, [(AlertId(1), Told::Firing)]);
-        let repeat = flush(&[member(Told::Refused, true)], Some(0), &TIMING, 3_600_000);
+        assert_eq!(again.notify_states, [(AlertId(1), NotifyState::Notified)]);
+        let repeat = flush(
+            &[member(NotifyState::Rejected, true)],
+            Some(0),
+            &TIMING,
+            3_600_000,
+        );
         assert_eq!(repeat.message.map(|message| message.is_repeat), Some(true));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::domain::{Alert, AlertId, Catalog};
 
-/// For a run that has just begun late, its judgement and its commit.
+/// Time for a run that has just begun late, its judgement and its commit.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// No alert that fires is held for longer, however seldom it is checked.
@@ -69,12 +69,12 @@ fn hold_of(alert: &Alert, catalog: &Catalog) -> Duration {
         .unwrap_or_default();
     // So many good runs end a breach that takes a number of the last few.
     let runs = rule
-        .life
+        .options
         .failures
         .of
-        .saturating_sub(rule.life.failures.count)
+        .saturating_sub(rule.options.failures.count)
         .saturating_add(1);
-    (slowest.saturating_mul(runs) + rule.life.keep_firing_for + SLACK).min(LONGEST)
+    (slowest.saturating_mul(runs) + rule.options.keep_firing_for + SLACK).min(LONGEST)
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::alerts::fakes;
-    use crate::domain::{AlertRule, Failures, Life, Probe};
+    use crate::domain::{AlertOptions, AlertRule, Failures, Probe};
 
     #[test]
     fn an_alert_is_held_for_the_runs_that_its_rule_needs() {
@@ -96,28 +96,28 @@ mod tests {
             timeout: seconds(1),
             retry: None,
         };
-        let failures = |count, of| Life {
+        let failures = |count, of| AlertOptions {
             failures: Failures { count, of },
-            ..Life::default()
+            ..AlertOptions::default()
         };
-        let keeps = Life {
+        let keeps = AlertOptions {
             keep_firing_for: seconds(60),
-            ..Life::default()
+            ..AlertOptions::default()
         };
-        for (probes, life, wanted) in [
-            (None, Life::default(), 31 + 5),
-            (Some(vec!["quick"]), Life::default(), 11 + 5),
+        for (probes, options, wanted) in [
+            (None, AlertOptions::default(), 31 + 5),
+            (Some(vec!["quick"]), AlertOptions::default(), 11 + 5),
             (Some(vec!["quick"]), failures(3, 3), 11 + 5),
             (Some(vec!["quick"]), failures(3, 5), 3 * 11 + 5),
             (Some(vec!["quick"]), keeps, 11 + 60 + 5),
-            (Some(vec!["a webhook"]), Life::default(), 5),
+            (Some(vec!["a webhook"]), AlertOptions::default(), 5),
             (None, failures(1, 60), 15 * 60),
         ] {
             let probes =
                 probes.map(|names: Vec<&str>| names.into_iter().map(str::to_owned).collect());
             let rule = AlertRule {
                 probes,
-                life,
+                options,
                 ..fakes::rule("shop", "Down")
             };
             let mut catalog = fakes::catalog(std::slice::from_ref(&rule));

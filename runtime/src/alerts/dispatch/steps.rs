@@ -3,7 +3,6 @@
 //! wait. A step that can't be taken holds up no other one.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::{Dispatcher, Sweep};
 use crate::alerts::lifecycle::ENGINE;
@@ -13,7 +12,7 @@ use crate::domain::{AlertId, Catalog, EscalationProgress, UnixMillis};
 /// Read at once.
 const PAGE: u32 = 100;
 
-/// More say nothing more.
+/// Warnings that are shown.
 const MOST_WARNINGS: usize = 10;
 
 /// Where the reading of due steps stands within a look, and which of them failed.
@@ -21,7 +20,7 @@ const MOST_WARNINGS: usize = 10;
 pub(super) struct Steps {
     /// The moment and the alert of the last one that was read.
     after: Option<(UnixMillis, i64)>,
-    /// By alert, why its step could not be taken in this look.
+    /// Errors of steps that could not be taken in this look, by alert.
     failed: BTreeMap<AlertId, String>,
     /// The same of the look before, logged by then.
     failed_before: BTreeMap<AlertId, String>,
@@ -38,7 +37,7 @@ impl Steps {
         !self.failed.is_empty()
     }
 
-    /// For people; no name is in it.
+    /// Returns warnings for people, without names.
     pub(super) fn warnings(&self) -> Vec<String> {
         let text = |alert: &AlertId| {
             format!(
@@ -60,7 +59,7 @@ impl Dispatcher {
             .escalation_due_after(now_ms, after, PAGE)
             .await?;
         if let Some(last) = due.last() {
-            self.steps.after = Some((last.due_ms.unwrap_or(now_ms), last.alert.id.0));
+            self.steps.after = Some((last.progress.due_ms.unwrap_or(now_ms), last.alert.id.0));
         }
         Ok(due)
     }
@@ -95,11 +94,11 @@ impl Dispatcher {
         for channel in &step.channels {
             // In the store first, so that it can be notified of the end as well.
             if let Some(channel) = catalog.channels.get(channel) {
-                self.deps.store.channel_put(Arc::clone(channel)).await?;
+                self.deps.store.channel_put(channel).await?;
             }
         }
         let reason = step.reason.clone();
-        if !self.deps.store.escalation_take(step, now_ms).await? {
+        if !self.deps.store.escalation_take(&step, now_ms).await? {
             // The alert was muted, acknowledged or resolved: it is read again.
             return Ok(());
         }
@@ -118,20 +117,20 @@ impl Dispatcher {
     }
 }
 
-/// What a step that is due comes to. Pure, but for what it logs.
+/// Decides on a step that is due. Pure, but for what it logs.
 fn decide_step(catalog: &Catalog, escalation: &Escalation, now_ms: UnixMillis) -> StepTaken {
     let name = &escalation.policy;
-    let step = |channels, next, reason: String| StepTaken {
+    let step = |channels, next: Option<EscalationProgress>, reason: String| StepTaken {
         from: escalation.clone(),
         channels,
-        next,
+        next: next.unwrap_or_else(|| escalation.progress.at_end()),
         actor: ENGINE.to_owned(),
         reason,
     };
     let Some(policy) = catalog.escalations.get(name) else {
         tracing::error!(
             escalation = name,
-            "an alert's escalation is no longer configured, nobody else is told"
+            "an alert's escalation is no longer configured, no one else is notified"
         );
         return step(
             Vec::new(),
@@ -139,19 +138,12 @@ fn decide_step(catalog: &Catalog, escalation: &Escalation, now_ms: UnixMillis) -
             format!("escalation `{name}` is no longer configured, it ends"),
         );
     };
-    let due_ms = escalation.due_ms.unwrap_or(now_ms);
-    let progress = EscalationProgress {
-        step: escalation.step,
-        taken: escalation.taken,
-        due_ms,
-    };
-    let (taken, next) = policy.advance(progress, now_ms);
-    let next = next.and_then(|next| Some((next, policy.wait(next)?.as_millis() as i64)));
+    let (taken, next) = policy.advance(escalation.progress, now_ms);
     let Some(taken) = taken else {
         let reason = match next {
             Some(_) => format!(
                 "escalation `{name}`: step {} is passed over at this hour",
-                escalation.step + 1
+                escalation.progress.step + 1
             ),
             None => format!("escalation `{name}` has come to its end"),
         };
@@ -177,7 +169,7 @@ fn decide_step(catalog: &Catalog, escalation: &Escalation, now_ms: UnixMillis) -
         times => format!(", time {}", times + 1),
     };
     let reason = format!(
-        "escalation `{name}`, step {}{again}: tells {}",
+        "escalation `{name}`, step {}{again}: notifies {}",
         taken.step + 1,
         names.join(", ")
     );

@@ -1,4 +1,4 @@
-//! What mutes which alerts: applied before groups and steps of escalations are decided on.
+//! Mutes and unmutes alerts, before groups and steps of escalations are decided on.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,22 +7,45 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Dispatcher;
+use crate::alerts::destinations::labelled;
 use crate::alerts::lifecycle::ENGINE;
-use crate::alerts::ports::{PortError, PortResult, Quiet};
+use crate::alerts::ports::{PortError, PortResult};
 use crate::domain::duration::format_duration;
 use crate::domain::{
-    Alert, AlertGroup, AlertId, AlertState, Catalog, Firing, Labels, Maintenance, Mute, MuteChange,
-    Mutes, MutesNow, Silence, Told, UnixMillis,
+    Alert, AlertGroup, AlertId, AlertState, Catalog, Firing, Maintenance, Mute, MuteChange, Mutes,
+    MutesNow, NotifyState, Silence, UnixMillis,
 };
+use crate::store::control::StoredSilence;
+use crate::store::{ControlError, ControlStore};
 
-/// How long before its end people are told that a silence still mutes something, if it holds for
-/// longer than that at all.
+/// Time before the end of a silence at which a notice is given that it still mutes something, if it
+/// holds for longer than that.
 const NOTICE_MS: i64 = 15 * 60 * 1_000;
 
 /// Alerts muted in one transaction: some milliseconds of the writer.
 const MUTED_AT_ONCE: usize = 200;
 
-/// What was found, for the decisions that follow.
+/// Silences and maintenance windows made over the API that have not ended.
+#[derive(Debug, Clone, Default)]
+pub struct ActiveMutes {
+    pub silences: Vec<StoredSilence>,
+    pub maintenance: Vec<Arc<Maintenance>>,
+}
+
+impl ActiveMutes {
+    pub async fn read(store: &ControlStore, now_ms: UnixMillis) -> Result<Self, ControlError> {
+        let windows = store.maintenance_open_after(now_ms).await?;
+        Ok(Self {
+            silences: store.silence_ending_after(now_ms).await?,
+            maintenance: windows
+                .into_iter()
+                .map(|stored| Arc::new(stored.window))
+                .collect(),
+        })
+    }
+}
+
+/// Result of a sweep, for the decisions that follow.
 pub(super) struct Sweep {
     pub(super) mutes: Mutes,
     /// Empty when nothing at all can be muted.
@@ -37,6 +60,18 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
+    /// Returns a sweep of a moment without any mute.
+    fn of_nothing(catalog: Arc<Catalog>, mutes: Mutes) -> Self {
+        Self {
+            mutes,
+            firing: Vec::new(),
+            muted: HashSet::new(),
+            failed: None,
+            catalog,
+            next_change_ms: None,
+        }
+    }
+
     /// Shows a group as it is to be decided on: an alert that is muted although that could not be
     /// committed, and one that came and went before anybody looked and would have been muted,
     /// are not notified of. Returns whether there is one of the former: the group has to stay
@@ -49,9 +84,10 @@ impl Sweep {
                 alert.state = AlertState::Suppressed;
                 is_ahead = true;
             }
-            let is_over = alert.state == AlertState::Resolved && member.told == Told::Nothing;
+            let is_over =
+                alert.state == AlertState::Resolved && member.notify_state == NotifyState::Pending;
             if is_over && mutes.find(&labelled(alert, &self.catalog)).is_some() {
-                member.told = Told::Held;
+                member.notify_state = NotifyState::EndedMuted;
             }
         }
         is_ahead
@@ -59,12 +95,12 @@ impl Sweep {
 }
 
 impl Dispatcher {
-    /// Mutes alerts, and unmutes them, as the silences, windows, inhibitions and dependencies of
-    /// this moment say.
+    /// Mutes alerts, and unmutes them, by the silences, windows, inhibitions and dependencies of
+    /// this moment.
     ///
     /// To be called after what is to be decided was read. Everything that mutes is read after the
-    /// alerts are: so an alert that was read never lacks a silence or a window that was there
-    /// when it fired.
+    /// alerts are: so an alert that was read never lacks a silence or a window that was there when
+    /// it fired.
     pub(super) async fn sweep(
         &mut self,
         catalog: &watch::Receiver<Arc<Catalog>>,
@@ -72,15 +108,7 @@ impl Dispatcher {
         if !self.may_be_muted {
             let (catalog, mutes, _) = self.read_mutes(catalog).await?;
             if mutes.is_empty() {
-                let (firing, muted) = (Vec::new(), HashSet::new());
-                return Ok(Sweep {
-                    mutes,
-                    firing,
-                    muted,
-                    failed: None,
-                    catalog,
-                    next_change_ms: None,
-                });
+                return Ok(Sweep::of_nothing(catalog, mutes));
             }
         }
         let open = self.deps.store.alert_open_list().await?;
@@ -142,9 +170,9 @@ impl Dispatcher {
     async fn read_mutes(
         &self,
         catalog: &watch::Receiver<Arc<Catalog>>,
-    ) -> PortResult<(Arc<Catalog>, Mutes, Quiet)> {
+    ) -> PortResult<(Arc<Catalog>, Mutes, ActiveMutes)> {
         let catalog = catalog.borrow().clone();
-        let quiet = self.deps.store.quiet(self.deps.clock.now_ms()).await?;
+        let quiet = ActiveMutes::read(&self.deps.store, self.deps.clock.now_ms()).await?;
         let silences = quiet
             .silences
             .iter()
@@ -156,8 +184,7 @@ impl Dispatcher {
 
     async fn mute(&self, changes: Vec<MuteChange>) -> PortResult<()> {
         // An alert that was changed meanwhile is left out; its change wakes this loop again.
-        for committed in self.deps.store.alert_mute(changes).await? {
-            let (alert, event) = (&committed.alert, &committed.event);
+        for (alert, event) in self.deps.store.alert_mute(changes).await? {
             metrics::counter!("extrack_alert_transitions_total", "to" => event.to.as_str())
                 .increment(1);
             let (service, rule, reason) = (
@@ -173,15 +200,15 @@ impl Dispatcher {
                 "alert is {}",
                 event.to.as_str()
             );
-            self.deps.signals.committed(alert, event);
+            self.deps.signals.committed(&alert, &event);
         }
         Ok(())
     }
 
-    /// Whoever made a silence should know before it ends that it still mutes something.
+    /// Notifies people that a silence ends soon and still mutes something.
     async fn give_notice(
         &self,
-        quiet: &Quiet,
+        quiet: &ActiveMutes,
         muted: &[(i64, AlertId)],
         now_ms: UnixMillis,
     ) -> PortResult<()> {
@@ -210,7 +237,7 @@ impl Dispatcher {
             if self
                 .deps
                 .store
-                .silence_notice(silence.id, alerts.clone(), reason, now_ms)
+                .silence_notice(silence.id, &alerts, &reason, now_ms)
                 .await?
             {
                 metrics::counter!("extrack_silences_ending_total").increment(1);
@@ -229,7 +256,7 @@ impl Dispatcher {
     }
 }
 
-/// Everything that can mute: what the files say, and what people said over the API.
+/// Returns everything that can mute: the causes of the files, and those of the API.
 pub fn mutes_of(
     catalog: &Catalog,
     silences: Vec<Silence>,
@@ -250,22 +277,6 @@ pub fn is_quiet_time(group: &AlertGroup, catalog: &Catalog, now_ms: UnixMillis) 
         .iter()
         .filter_map(|name| catalog.mute_times.get(name));
     times.any(|time| time.open_at(now_ms).is_some())
-}
-
-/// An alert with its labels.
-pub fn labelled(alert: &Alert, catalog: &Catalog) -> Firing {
-    let service = catalog.described(&alert.service);
-    Firing {
-        name: alert.name.clone(),
-        service: alert.service.clone(),
-        labels: Labels::of(
-            &alert.name,
-            &alert.service,
-            alert.severity,
-            service.map(Arc::as_ref),
-        ),
-        severity: alert.severity,
-    }
 }
 
 /// Whether the alert is muted by another one, of which the caller knows that it has ended.

@@ -1,6 +1,6 @@
-//! Timelines under virtual time: who is told of what, when, and together with what else. What is
-//! expected is written by hand from what Alertmanager documents; where we differ on purpose,
-//! `runtime/docs/routing.md` says so.
+//! Timelines under virtual time: the messages, their moments and their alerts. Expectations are
+//! written by hand from what Alertmanager documents; `runtime/docs/routing.md` names the differences.
+//! In one file, because all timelines share one notation.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,25 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::alerts::backtest::{Episode, Played, tell};
 use crate::alerts::engine::{AlertEngine, EngineDeps, EngineSettings};
 use crate::alerts::fakes::{self, *};
+use crate::alerts::message_simulation::{Episode, RuleEpisodes, count_messages};
 use crate::domain::*;
-use crate::store::control::StoredSilence;
+use crate::store::control::SilenceDraft;
 
-/// What happens at a second.
+/// Event at a second.
 #[derive(Debug, Clone, Copy)]
 enum Act {
     /// The check of a service fails.
     Fail(&'static str),
     Heal(&'static str),
-    /// Until a second.
+    /// A silence until a second.
     Silence(&'static str, i64),
     /// Ends all silences.
     Expire,
     /// Engine and dispatcher are cut off and start again.
     Crash,
-    /// Off until a second.
+    /// The program is off until a second.
     Off(i64),
 }
 use Act::*;
@@ -39,7 +39,7 @@ type Running = (
 );
 
 struct World {
-    store: FakeStore,
+    store: TestStore,
     clock: FakeClock,
     signals: AlertSignals,
     catalog: watch::Sender<Arc<Catalog>>,
@@ -50,7 +50,7 @@ struct World {
 impl World {
     fn new(catalog: Catalog) -> Self {
         let mut world = Self {
-            store: FakeStore::default(),
+            store: TestStore::default(),
             clock: FakeClock::new(),
             signals: AlertSignals::default(),
             catalog: watch::channel(Arc::new(catalog)).0,
@@ -64,14 +64,14 @@ impl World {
     fn start(&mut self) {
         let engine = AlertEngine::new(EngineDeps {
             rules: Arc::new(FakeRules::default()),
-            store: Arc::new(self.store.clone()),
+            store: self.store.control(),
             history: Arc::new(FakeHistory::default()),
             clock: Arc::new(self.clock),
             signals: self.signals.clone(),
             settings: EngineSettings::default(),
         });
         let dispatcher = Dispatcher::new(DispatchDeps {
-            store: Arc::new(self.store.clone()),
+            store: self.store.control(),
             clock: Arc::new(self.clock),
             signals: self.signals.clone(),
         });
@@ -113,31 +113,22 @@ impl World {
             Fail(service) => self.observe(service, Status::Unhealthy).await,
             Heal(service) => self.observe(service, Status::Healthy).await,
             Silence(matcher, until_s) => {
-                let mut state = self.store.state();
-                let id = state.silences.len() as i64 + 1;
-                let silence = crate::domain::Silence {
-                    id,
+                let silence = SilenceDraft {
                     matchers: vec![Matcher::parse(matcher).unwrap()],
                     starts_ms: self.clock.now_ms(),
                     ends_ms: EPOCH_MS + until_s * 1_000,
                     author: "ana".to_owned(),
                     comment: "moving".to_owned(),
                 };
-                state.silences.push(StoredSilence {
-                    silence,
-                    created_ms: 0,
-                    noticed_ms: None,
-                });
-                drop(state);
+                self.store.silence_insert(silence, 0).await.unwrap();
                 self.signals.wake_dispatcher();
             }
             Expire => {
                 let now_ms = self.clock.now_ms();
-                self.store
-                    .state()
-                    .silences
-                    .iter_mut()
-                    .for_each(|stored| stored.silence.ends_ms = now_ms);
+                for silence in &self.store.state().silences {
+                    let expired = self.store.silence_expire(silence.id, now_ms).await;
+                    expired.unwrap();
+                }
                 self.signals.wake_dispatcher();
             }
             Crash => {
@@ -198,11 +189,11 @@ impl World {
         for row in &state.notifications {
             *live.entry(row.channel.clone()).or_default() += 1;
         }
-        let played: Vec<Played> = catalog
+        let episodes: Vec<RuleEpisodes> = catalog
             .rules
             .values()
             .flatten()
-            .map(|rule| Played {
+            .map(|rule| RuleEpisodes {
                 rule: rule.clone(),
                 episodes: state
                     .alerts
@@ -212,15 +203,10 @@ impl World {
                     .collect(),
             })
             .collect();
-        let silences = state
-            .silences
-            .iter()
-            .map(|stored| stored.silence.clone())
-            .collect();
-        let mutes = mutes_of(&catalog, silences, Vec::new());
-        let told = tell(&played, &[], &catalog, &mutes, self.clock.now_ms() + 1);
-        assert!(!told.is_cut);
-        (live, told.messages)
+        let mutes = mutes_of(&catalog, state.silences.clone(), Vec::new());
+        let counted = count_messages(&episodes, &[], &catalog, &mutes, self.clock.now_ms() + 1);
+        assert!(!counted.is_cut);
+        (live, counted.messages)
     }
 
     fn history(&self) -> Vec<String> {
@@ -315,7 +301,7 @@ fn catalog(route: Route) -> Catalog {
     catalog
 }
 
-/// Its name, what is configured, what happens when, how long to look, and what is told.
+/// Name, configuration, events with their seconds, end, and the messages.
 type Timeline = (
     &'static str,
     Catalog,
@@ -749,7 +735,7 @@ async fn an_alert_that_names_its_channels_is_told_at_once_and_muted_as_any_other
 
 #[tokio::test(start_paused = true)]
 async fn what_ends_right_after_its_cause_is_never_announced() {
-    // `a` tells its own channel at once, depends on `db`, and is checked every minute.
+    // `a` notifies its own channel at once, depends on `db`, and is checked every minute.
     let direct = || {
         let mut catalog = catalog(tree(vec![]));
         let own = AlertRule {

@@ -1,5 +1,5 @@
-//! Reads histories back beside the lanes: a few at once, each with a time of its own, so that no
-//! lane waits for another's and none gives up because it stands behind others.
+//! [`Loads`] reads histories back beside the evaluations: a few at once, each with a deadline of its
+//! own, so that no service waits for the history of another, or gives up because others are before it.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -15,14 +15,14 @@ use crate::alerts::history::{MAX_SAMPLES, Reach};
 use crate::alerts::ports::{GroupSpan, HistoryLoader, PortError, PortResult};
 use crate::domain::{Observation, RunGroup, UnixMillis};
 
-/// Which part of a service's history is missing.
+/// Part of a service's history that is missing.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct HistoryRequest {
     pub(super) service: String,
-    /// Which request an answer is for.
+    /// Number of the request, which its answer carries.
     pub(super) token: u64,
     pub(super) since_ms: UnixMillis,
-    /// Everything from here on is known.
+    /// Beginning of what is known.
     pub(super) until_ms: UnixMillis,
     pub(super) reach: Reach,
 }
@@ -40,7 +40,7 @@ pub(super) struct Loaded {
 
 #[derive(Default)]
 pub(super) struct Loads {
-    /// By when they may begin, in the order in which they came. One for each lane at most.
+    /// Requests by when they may begin, in the order in which they came. One for each service at most.
     waiting: BTreeMap<(Instant, u64), HistoryRequest>,
     running: JoinSet<(String, Loaded)>,
 }
@@ -86,7 +86,7 @@ impl Loads {
             .filter(|_| has_room)
     }
 
-    /// None when nothing is under way.
+    /// Returns the next history that was read; none: nothing is under way.
     pub(super) async fn ended(&mut self) -> Option<(String, Loaded)> {
         // It catches its panics.
         self.running.join_next().await?.ok()
@@ -99,7 +99,7 @@ async fn load_in_time(core: &Core, request: &HistoryRequest) -> PortResult<Past>
     match tokio::time::timeout(deadline, loading).await {
         Ok(Ok(past)) => past,
         Ok(Err(_)) => Err(PortError("reading it panicked".to_owned())),
-        // Whoever is dropped here interrupts its query.
+        // Dropping the future interrupts its query.
         Err(_) => Err(PortError(format!(
             "no answer within {} s",
             deadline.as_secs()

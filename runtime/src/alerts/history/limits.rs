@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::domain::{Observation, RateLimit, RateLimitReading, UnixMillis};
 
-/// Limits of one service; the one that was not heard of for longest makes room.
+/// Limits of one service; the one without a reading for longest makes room.
 const LIMITS: usize = 32;
 
 /// Readings of one limit: half an hour at least.
@@ -16,12 +16,12 @@ const READINGS: usize = 64;
 /// Readings that are kept lie at least this far apart; only the last one may be nearer.
 const APART_MS: i64 = 30_000;
 
-/// Nobody asks what was left yesterday.
+/// Time after which a reading is of no use.
 const KEPT_MS: i64 = 86_400_000;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct RateLimits {
-    /// By host and name.
+    /// Readings by host and name.
     limits: BTreeMap<(String, String), VecDeque<RateLimitReading>>,
 }
 

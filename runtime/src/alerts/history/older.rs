@@ -14,14 +14,14 @@ pub(super) type ProbeIndex = u16;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Older {
-    /// By the beginning of their slot. Those before `fine_from_ms` are hours.
+    /// Slots by their beginning. Those before `fine_from_ms` are hours.
     slots: BTreeMap<(UnixMillis, ProbeIndex), Slot>,
     fine_from_ms: UnixMillis,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Slot {
-    /// By the order of [`Status::ALL`].
+    /// Runs in the order of [`Status::ALL`].
     counts: [u32; 4],
     covered_ms: u32,
     /// Bin and runs, by bin; a handful, because latencies of one hour are alike.
@@ -207,7 +207,7 @@ impl Latencies {
         self.total += u64::from(runs);
     }
 
-    /// By nearest rank, to the middle of its bin.
+    /// Returns the quantile by nearest rank, as the middle of its bin.
     pub(super) fn quantile_us(&self, quantile: f64) -> Option<u64> {
         if self.total == 0 || !(0.0..=1.0).contains(&quantile) {
             return None;

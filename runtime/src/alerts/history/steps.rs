@@ -13,7 +13,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// None for a span that is empty, has no steps, or more than [`MAX_BUCKETS`].
+    /// Returns none for a span that is empty, has no steps, or more than [`MAX_BUCKETS`].
     pub(super) fn new(now_ms: UnixMillis, span: Span) -> Option<Self> {
         let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).ok();
         let (from_ms, to_ms) = (
@@ -35,7 +35,7 @@ impl Steps {
         })
     }
 
-    /// What a moment belongs to; none outside of the span.
+    /// Returns the step of a moment; none outside of the span.
     pub(super) fn at(&mut self, ts_ms: UnixMillis) -> Option<(&mut Summary, &mut Latencies)> {
         if ts_ms <= self.from_ms || ts_ms > self.to_ms {
             return None;

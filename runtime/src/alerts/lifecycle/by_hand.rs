@@ -1,12 +1,11 @@
-//! What people do to an alert, and what comes of it when their time is over.
+//! Changes of alerts by people, and the end of acknowledgements.
 
 use super::draft::{draft_of, event};
 use super::{Change, ENGINE, close_by};
 use crate::alerts::ports::AlertDraft;
 use crate::domain::{Acknowledgement, Alert, AlertState, NotificationStatus, UnixMillis};
 
-/// Somebody is on it; also a new word of somebody who is on it already. None: only what fires can
-/// be acknowledged.
+/// Acknowledges an alert, or renews that. None: only an alert that fires can be acknowledged.
 pub fn acknowledge(alert: &Alert, acknowledgement: Acknowledgement) -> Option<Change> {
     if !alert.state.is_open() || alert.state == AlertState::Pending {
         return None;
@@ -27,7 +26,7 @@ pub fn acknowledge(alert: &Alert, acknowledgement: Acknowledgement) -> Option<Ch
         ..draft_of(alert)
     };
     let event = event(Some(alert.state), &draft, by, &reason, *at_ms);
-    draft.marks.acknowledged = Some(acknowledgement);
+    draft.flags.acknowledged = Some(acknowledgement);
     Some(Change {
         alert: draft,
         event,
@@ -35,7 +34,7 @@ pub fn acknowledge(alert: &Alert, acknowledgement: Acknowledgement) -> Option<Ch
     })
 }
 
-/// Nobody is on it any more. None: nobody was.
+/// Takes an acknowledgement back. None: there is none.
 pub fn unacknowledge(alert: &Alert, actor: &str, note: &str, now_ms: UnixMillis) -> Option<Change> {
     fires_again(
         alert,
@@ -45,9 +44,9 @@ pub fn unacknowledge(alert: &Alert, actor: &str, note: &str, now_ms: UnixMillis)
     )
 }
 
-/// The time of whoever was on it is over. None: it is not.
+/// Ends an acknowledgement whose time is over. None: it is not.
 pub fn expire(alert: &Alert, now_ms: UnixMillis) -> Option<Change> {
-    let acknowledged = alert.marks.acknowledged.as_ref()?;
+    let acknowledged = alert.flags.acknowledged.as_ref()?;
     if acknowledged
         .until_ms
         .is_none_or(|until_ms| until_ms > now_ms)
@@ -62,8 +61,8 @@ pub fn expire(alert: &Alert, now_ms: UnixMillis) -> Option<Change> {
     )
 }
 
-/// Ended by a person, whatever the rule says: it does not open another one before it was satisfied
-/// once. None: it has ended already.
+/// Resolves an alert, whatever the verdict of its rule, which does not open another one before it
+/// was satisfied once. None: it has ended already.
 pub fn resolve_by_hand(
     alert: &Alert,
     actor: &str,
@@ -76,7 +75,7 @@ pub fn resolve_by_hand(
         .then(|| close_by(alert, actor, &noted("resolved by hand", note), now_ms))
 }
 
-/// That counts as news.
+/// Returns an acknowledged alert to firing, which counts as news.
 fn fires_again(alert: &Alert, actor: &str, reason: &str, now_ms: UnixMillis) -> Option<Change> {
     if alert.state != AlertState::Acknowledged {
         return None;

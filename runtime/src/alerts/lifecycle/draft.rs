@@ -1,9 +1,9 @@
 //! Alerts as they shall be, and the words about them.
 
 use crate::alerts::ports::{AlertDraft, EventDraft};
-use crate::domain::{Alert, AlertId, AlertMarks, AlertRule, AlertState, Finding, UnixMillis};
+use crate::domain::{Alert, AlertFlags, AlertId, AlertRule, AlertState, Finding, UnixMillis};
 
-/// A new alert that nobody knows of yet.
+/// Returns a new alert of a rule.
 pub(super) fn opening(rule: &AlertRule, now_ms: UnixMillis) -> AlertDraft {
     AlertDraft {
         id: None,
@@ -19,7 +19,8 @@ pub(super) fn opening(rule: &AlertRule, now_ms: UnixMillis) -> AlertDraft {
         fired_ms: None,
         resolved_ms: None,
         updated_ms: now_ms,
-        marks: AlertMarks::default(),
+        flags: AlertFlags::default(),
+        labels: Default::default(),
     }
 }
 
@@ -38,7 +39,8 @@ pub(super) fn draft_of(alert: &Alert) -> AlertDraft {
         fired_ms: alert.fired_ms,
         resolved_ms: alert.resolved_ms,
         updated_ms: alert.updated_ms,
-        marks: alert.marks.clone(),
+        flags: alert.flags.clone(),
+        labels: alert.labels.clone(),
     }
 }
 

@@ -5,17 +5,17 @@ use std::time::Duration;
 use crate::domain::duration::format_duration;
 use crate::domain::{AlertRule, Catalog, Finding, UnixMillis};
 
-/// Runs of a probe that have to be missing before there is no data, unless the rule says for how
-/// long.
+/// Runs of a probe that have to be missing before there is no data, unless the rule has a time of
+/// its own.
 const INTERVALS: u32 = 3;
 
-/// Whatever the interval: a restart of the service's own network is no silence.
+/// Shortest time without data, whatever the interval: a restart of a network is no silence.
 const LEAST: Duration = Duration::from_secs(300);
 
-/// How long the rule may say neither `ok` nor `breached`. Who is only told by webhooks has nothing
-/// to expect.
+/// Returns the time that a rule may be neither `ok` nor `breached`; none for a rule that looks at
+/// webhooks alone.
 pub fn no_data_after(rule: &AlertRule, catalog: &Catalog) -> Option<Duration> {
-    rule.life.no_data_after.or_else(|| {
+    rule.options.no_data_after.or_else(|| {
         let probes = &catalog.services.get(&rule.service)?.probes;
         let interval = probes
             .iter()
@@ -41,7 +41,7 @@ pub fn no_data_finding(judged_ms: UnixMillis, now_ms: UnixMillis, reason: &str) 
     }
 }
 
-/// To the minute, or to the second where it is shorter.
+/// Rounds to the minute, or to the second where it is shorter.
 fn rounded(silence: Duration) -> String {
     let seconds = silence.as_secs();
     format_duration(Duration::from_secs(if seconds < 120 {

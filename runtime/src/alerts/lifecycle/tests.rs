@@ -1,4 +1,4 @@
-//! The lives of alerts, as tables.
+//! Timelines of alerts, as tables; in one file, because they share one notation.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::alerts::fakes::{breached, no_opinion, ok, rule};
-use crate::domain::{Acknowledgement, AlertId, FlappingThresholds, Life, NoData};
+use crate::domain::{Acknowledgement, AlertId, AlertOptions, FlappingThresholds, NoData};
 
 const SECOND: i64 = 1_000;
 
-/// What the store would have of one rule.
+/// Stored state of one rule.
 #[derive(Default)]
 struct Kept {
     alert: Option<Alert>,
@@ -19,12 +19,12 @@ struct Kept {
 }
 
 impl Kept {
-    /// Notes a change as `state@second`, with `~` while flapping and `!` where people are told.
+    /// Notes a change as `state@second`, with `~` while flapping and `!` where people are notified.
     fn take(&mut self, judged: Judgement, second: i64) {
         self.memory = judged.memory;
         if let Some(change) = judged.change {
             let told = if change.notify.is_some() { "!" } else { "" };
-            let flaps = if change.alert.marks.flapping { "~" } else { "" };
+            let flaps = if change.alert.flags.flapping { "~" } else { "" };
             self.story.push(format!(
                 "{}@{second}{flaps}{told}",
                 change.alert.state.as_str()
@@ -67,10 +67,10 @@ fn judgements(text: &str) -> Vec<(i64, Verdict)> {
         .collect()
 }
 
-fn living(duration_s: u64, life: Life) -> AlertRule {
+fn living(duration_s: u64, options: AlertOptions) -> AlertRule {
     AlertRule {
         duration: Duration::from_secs(duration_s),
-        life,
+        options,
         ..rule("shop-api", "Down")
     }
 }
@@ -86,7 +86,7 @@ fn fired() -> Alert {
     alert_of(&judged.change.expect("must fire").alert, AlertId(7))
 }
 
-/// Its name, the rule's duration in seconds, verdicts at seconds, and the changes they make.
+/// Name, duration of the rule in seconds, verdicts at seconds, and the changes they make.
 type Timeline = (&'static str, u64, Vec<(i64, Verdict)>, Vec<&'static str>);
 
 #[test]
@@ -161,7 +161,7 @@ fn an_alert_lives_as_the_table_says() {
     ];
     for (name, duration_s, verdicts, wanted) in cases {
         assert_eq!(
-            timeline(&living(duration_s, Life::default()), &verdicts),
+            timeline(&living(duration_s, AlertOptions::default()), &verdicts),
             wanted,
             "{name}"
         );
@@ -222,12 +222,12 @@ fn so_many_of_the_last_judgements_have_to_be_breaches() {
             vec!["pending@0", "firing@80!"],
         ),
     ] {
-        let life = Life {
+        let options = AlertOptions {
             failures: Failures { count, of },
-            ..Life::default()
+            ..AlertOptions::default()
         };
         assert_eq!(
-            timeline(&living(duration_s, life), &judgements(text)),
+            timeline(&living(duration_s, options), &judgements(text)),
             wanted,
             "{name}"
         );
@@ -262,22 +262,22 @@ fn it_fires_on_until_the_rule_was_satisfied_for_long_enough() {
             vec!["firing@0!"],
         ),
     ] {
-        let life = Life {
+        let options = AlertOptions {
             keep_firing_for: Duration::from_secs(keep_s),
-            ..Life::default()
+            ..AlertOptions::default()
         };
         assert_eq!(
-            timeline(&living(0, life), &judgements(text)),
+            timeline(&living(0, options), &judgements(text)),
             wanted,
             "{name}"
         );
     }
-    let life = Life {
+    let options = AlertOptions {
         keep_firing_for: Duration::from_secs(600),
-        ..Life::default()
+        ..AlertOptions::default()
     };
     assert_eq!(
-        timeline(&living(60, life), &judgements("x.")),
+        timeline(&living(60, options), &judgements("x.")),
         ["pending@0", "resolved@10"],
         "what never fired is not kept"
     );
@@ -286,9 +286,9 @@ fn it_fires_on_until_the_rule_was_satisfied_for_long_enough() {
 #[test]
 fn a_flapping_alert_is_told_of_when_it_begins_and_when_it_has_calmed() {
     // Six changes among the last judgements are 33.9 percent; each calm one lets them fade.
-    let flapping = Life {
+    let flapping = AlertOptions {
         flapping: Some(FlappingThresholds::default()),
-        ..Life::default()
+        ..AlertOptions::default()
     };
     let before = [
         "firing@0!",
@@ -337,7 +337,10 @@ fn a_flapping_alert_is_told_of_when_it_begins_and_when_it_has_calmed() {
             "{name}"
         );
     }
-    let never = timeline(&living(0, Life::default()), &judgements("x.x.x.x.x."));
+    let never = timeline(
+        &living(0, AlertOptions::default()),
+        &judgements("x.x.x.x.x."),
+    );
     assert_eq!(
         never.len(),
         10,
@@ -347,9 +350,9 @@ fn a_flapping_alert_is_told_of_when_it_begins_and_when_it_has_calmed() {
 
 #[test]
 fn below_its_duration_nobody_hears_of_flapping() {
-    let flapping = Life {
+    let flapping = AlertOptions {
         flapping: Some(FlappingThresholds::default()),
-        ..Life::default()
+        ..AlertOptions::default()
     };
     let story = timeline(&living(30, flapping), &judgements("x.x.x.x.x.x."));
     assert!(
@@ -366,17 +369,17 @@ fn below_its_duration_nobody_hears_of_flapping() {
 
 #[test]
 fn who_is_on_it_is_not_told_of_flapping() {
-    let life = Life {
+    let options = AlertOptions {
         flapping: Some(FlappingThresholds::default()),
-        ..Life::default()
+        ..AlertOptions::default()
     };
     let mut kept = Kept::default();
     for (second, verdict) in judgements("x.x.x") {
-        kept.judge(&verdict, &living(0, life), second);
+        kept.judge(&verdict, &living(0, options), second);
     }
     let acknowledged = acknowledge(kept.alert.as_ref().unwrap(), by("ann", 45, None)).unwrap();
     kept.alert = Some(alert_of(&acknowledged.alert, AlertId(1)));
-    kept.judge(&ok(), &living(0, life), 50);
+    kept.judge(&ok(), &living(0, options), 50);
     assert_eq!(kept.story.last().unwrap(), "acknowledged@50~");
 }
 
@@ -438,7 +441,7 @@ fn somebody_is_on_it_until_the_time_is_over() {
         None,
         &RuleMemory::default(),
         &breached(),
-        &living(60, Life::default()),
+        &living(60, AlertOptions::default()),
         0,
     )
     .change
@@ -523,9 +526,9 @@ fn no_data_counts_as_the_rule_says() {
     ] {
         let rule = living(
             0,
-            Life {
+            AlertOptions {
                 no_data,
-                ..Life::default()
+                ..AlertOptions::default()
             },
         );
         let mut kept = Kept {
@@ -545,12 +548,12 @@ fn no_data_counts_as_the_rule_says() {
         assert_eq!(kept.story, wanted, "{no_data:?} {open}");
     }
 
-    let life = Life {
+    let options = AlertOptions {
         no_data: NoData::Alert,
         failures: Failures { count: 3, of: 5 },
-        ..Life::default()
+        ..AlertOptions::default()
     };
-    let rule = living(30, life);
+    let rule = living(30, options);
     let mut kept = Kept::default();
     for second in [600, 615, 630] {
         let judged = judge_no_data(
@@ -569,12 +572,12 @@ fn no_data_counts_as_the_rule_says() {
     );
     let alert = kept.alert.clone().unwrap();
     assert!(
-        alert.marks.no_data && alert.summary == "no verdict for 10m",
+        alert.flags.no_data && alert.summary == "no verdict for 10m",
         "{alert:?}"
     );
     kept.judge(&breached(), &rule, 640);
     assert!(
-        !kept.alert.as_ref().unwrap().marks.no_data,
+        !kept.alert.as_ref().unwrap().flags.no_data,
         "a breach of its own"
     );
     assert_eq!(kept.story.len(), 3);
@@ -600,13 +603,13 @@ fn acknowledged_and_suppressed_alerts_stay_until_the_rule_is_satisfied() {
 #[test]
 fn a_removed_rule_tells_only_those_who_were_told() {
     let mut kept = Kept::default();
-    kept.judge(&breached(), &living(60, Life::default()), 0);
+    kept.judge(&breached(), &living(60, AlertOptions::default()), 0);
     let change = remove(kept.alert.as_ref().unwrap(), 5);
     assert_eq!(
         (change.notify, change.event.reason.as_str()),
         (None, "rule removed")
     );
-    kept.judge(&breached(), &living(60, Life::default()), 60);
+    kept.judge(&breached(), &living(60, AlertOptions::default()), 60);
     let change = remove(kept.alert.as_ref().unwrap(), 61_000);
     assert_eq!(change.notify, Some(NotificationStatus::Resolved));
     assert_eq!(change.alert.summary, "found 90, wanted 99.5");
@@ -649,22 +652,24 @@ fn verdicts() -> impl Strategy<Value = Vec<(i64, Verdict)>> {
     })
 }
 
-fn lives() -> impl Strategy<Value = Life> {
-    (1..5_u32, 0..3_u32, 0..100_u64, any::<bool>()).prop_map(|(count, more, keep_s, flaps)| Life {
-        failures: Failures {
-            count,
-            of: count + more,
-        },
-        keep_firing_for: Duration::from_secs(keep_s),
-        flapping: flaps.then(FlappingThresholds::default),
-        ..Life::default()
+fn lives() -> impl Strategy<Value = AlertOptions> {
+    (1..5_u32, 0..3_u32, 0..100_u64, any::<bool>()).prop_map(|(count, more, keep_s, flaps)| {
+        AlertOptions {
+            failures: Failures {
+                count,
+                of: count + more,
+            },
+            keep_firing_for: Duration::from_secs(keep_s),
+            flapping: flaps.then(FlappingThresholds::default),
+            ..AlertOptions::default()
+        }
     })
 }
 
 proptest! {
     #[test]
-    fn states_follow_each_other_only_as_drawn(duration_s in 0..200_u64, life in lives(), steps in verdicts()) {
-        let rule = living(duration_s, life);
+    fn states_follow_each_other_only_as_drawn(duration_s in 0..200_u64, options in lives(), steps in verdicts()) {
+        let rule = living(duration_s, options);
         let (mut current, mut memory): (Option<Alert>, _) = (None, RuleMemory::default());
         for (second, verdict) in steps {
             let judged = judge(current.as_ref(), &memory, &verdict, &rule, second * SECOND);
@@ -673,7 +678,7 @@ proptest! {
             let from = current.as_ref().map(|alert| alert.state).filter(|state| state.is_open());
             prop_assert_eq!(change.event.from, from);
             prop_assert_eq!(change.event.to, change.alert.state);
-            let begins = change.alert.marks.flapping;
+            let begins = change.alert.flags.flapping;
             let told = match (from, change.alert.state) {
                 (None, AlertState::Pending) => None,
                 (None | Some(AlertState::Pending), AlertState::Firing) => Some(NotificationStatus::Firing),

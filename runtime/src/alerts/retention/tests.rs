@@ -1,4 +1,4 @@
-//! On the real store.
+//! Tests on the real store.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -51,7 +51,8 @@ async fn step(
         fired_ms: Some(ts_ms),
         resolved_ms: (to == AlertState::Resolved).then_some(ts_ms),
         updated_ms: ts_ms,
-        marks: Default::default(),
+        flags: Default::default(),
+        labels: Default::default(),
     };
     let from = of.map(|alert| alert.state);
     let event = EventDraft {

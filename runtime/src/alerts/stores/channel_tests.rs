@@ -23,7 +23,7 @@ type Taken = (String, &'static str, String);
 #[derive(Clone)]
 struct Hooks {
     known: Vec<&'static str>,
-    /// What it answers elsewhere.
+    /// Answer to other addresses.
     refusal: DeliveryError,
     taken: Arc<Mutex<Vec<Taken>>>,
 }
@@ -121,7 +121,7 @@ impl Program {
         );
         let engine = AlertEngine::new(EngineDeps {
             rules: Arc::new(FakeRules::default()),
-            store: Arc::new(store.clone()),
+            store: store.clone(),
             history: Arc::new(FakeHistory::default()),
             clock: clock.clone(),
             signals: signals.clone(),
@@ -131,12 +131,12 @@ impl Program {
             },
         });
         let dispatcher = Dispatcher::new(DispatchDeps {
-            store: Arc::new(store.clone()),
+            store: store.clone(),
             clock: clock.clone(),
             signals: signals.clone(),
         });
         let delivery = Delivery::new(DeliveryDeps {
-            store: Arc::new(store.clone()),
+            store: store.clone(),
             notifier: Arc::new(hooks.clone()),
             clock,
             signals: signals.clone(),
@@ -189,7 +189,7 @@ impl Program {
         self.store.notification_list(&filter).await.unwrap()
     }
 
-    /// Until the newest message is in that state, after so many attempts.
+    /// Waits until the newest message is in a state, after so many attempts.
     async fn until_newest(&self, state: NotificationState, attempts: u32) -> Notification {
         until(async || {
             let newest = self.notifications().await.into_iter().next();
@@ -346,7 +346,7 @@ async fn a_breach_that_the_store_refused_is_told_although_the_next_runs_are_good
     program.observe(Status::Healthy).await;
     program.observe(Status::Healthy).await;
     until(async || {
-        let judged = program.signals.standings().get("shop-api/Down").verdict;
+        let judged = program.signals.rule_statuses().get("shop-api/Down").verdict;
         matches!(judged, Some(Verdict::Ok(_))).then_some(())
     })
     .await;

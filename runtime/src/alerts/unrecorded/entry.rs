@@ -10,20 +10,20 @@ const IDLE_MS: i64 = 24 * 60 * 60 * 1_000;
 
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// As it could not be committed last. [`NOT_YET`]: the store has never had it.
+    /// The alert as it could not be committed last. [`NOT_YET`]: the store has never had it.
     pub(super) alert: Alert,
-    /// What each channel is to be notified of.
+    /// Status that each channel is to be notified of.
     pub(super) wanted: BTreeMap<ChannelId, NotificationStatus>,
     /// Mute times of the route to a channel.
     pub(super) mute_times: BTreeMap<ChannelId, Vec<String>>,
-    /// What each channel was notified of last, from memory.
+    /// Status that each channel was notified of last, from memory.
     pub(super) told: BTreeMap<ChannelId, NotificationStatus>,
-    /// What each channel is being notified of.
+    /// Status that each channel is being notified of.
     pub(super) sending: BTreeMap<ChannelId, NotificationStatus>,
     /// The end is also for the channels that were notified of the beginning by the store's
     /// messages, which are yet to be read.
     pub(super) is_end_owed: bool,
-    /// Its end is on record, or never will be.
+    /// Whether its end is on record, or never will be.
     pub(super) is_settled: bool,
     /// Why it is not on record.
     pub(super) fault: String,
@@ -65,7 +65,7 @@ impl Entry {
         self.is_end_owed || self.wanted.iter().any(is_open)
     }
 
-    /// Nothing was sent of it, and nothing is to be sent.
+    /// Whether nothing was sent of it, and nothing is to be sent.
     pub(super) fn is_empty(&self) -> bool {
         self.wanted.is_empty()
             && self.told.is_empty()
@@ -73,7 +73,7 @@ impl Entry {
             && !self.is_end_owed
     }
 
-    /// Nothing is left to be sent of it, and nothing that happens later needs it.
+    /// Whether nothing is left to be sent of it, and nothing that happens later needs it.
     pub(super) fn is_done(&self, now_ms: UnixMillis) -> bool {
         let kept_ms = match (self.is_settled, self.alert.id) {
             (true, _) => KEPT_MS,
@@ -101,7 +101,7 @@ impl Entry {
         }
     }
 
-    /// It is over. Who was notified of the beginning is notified of the end.
+    /// Ends the alert: channels that were notified of the beginning are notified of the end.
     pub(super) fn end(&mut self, alert: Alert) {
         if self.is_over() {
             return;
@@ -125,7 +125,7 @@ impl Entry {
         };
         if alert.state == AlertState::Resolved {
             (self.is_settled, self.is_end_owed) = (true, false);
-            // It never fired there, so no message of the store says that it ended.
+            // It never fired there, so the store makes no message of its end.
             if alert.fired_ms.is_none() {
                 self.end(alert.clone());
                 self.is_end_owed = false;

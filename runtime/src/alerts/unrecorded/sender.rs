@@ -1,6 +1,6 @@
 //! Sends what is not on record: one message at a time to each channel, with all that it has to be
-//! told by then. Silences, windows and mute times hold as far as the store can be read; templates
-//! and groups' waits do not.
+//! notified of by then. Silences, windows and mute times hold as far as the store can be read;
+//! templates and groups' waits do not.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -16,22 +16,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Entries, Entry, Key, Unrecorded, of_rule};
 use crate::alerts::clock::Clock;
-use crate::alerts::destinations::groups_of;
-use crate::alerts::dispatch::{labelled, mutes_of};
-use crate::alerts::ports::{AlertStore, Notifier};
+use crate::alerts::destinations::{groups_of, labelled};
+use crate::alerts::dispatch::{ActiveMutes, mutes_of};
+use crate::alerts::ports::{Notifier, PortError};
 use crate::domain::{
     Alert, Catalog, ChannelId, DeliveryError, Firing, Message, MessageTexts, Mutes,
     NotificationReason, NotificationStatus, UnixMillis,
 };
+use crate::store::ControlStore;
 
-/// After something was offered, for what comes with it: what fails together is told of together.
+/// Wait after something was offered: what fails together is sent together.
 const COLLECT: Duration = Duration::from_millis(500);
-/// Between looks while something waits.
+/// Interval of the looks while something waits.
 const RETRY: Duration = Duration::from_secs(1);
-/// Before a channel that failed is tried again; doubles up to the longest.
+/// Wait before a channel that failed is tried again; doubles up to the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
-/// For one attempt; the plugin host has a shorter one.
+/// Deadline of one attempt; the plugin host has a shorter one.
 const DEADLINE: Duration = Duration::from_secs(35);
 /// Messages under way, each to a channel of its own.
 const AT_ONCE: usize = 16;
@@ -39,7 +40,7 @@ const AT_ONCE: usize = 16;
 const MOST_ALERTS: usize = 100;
 
 pub struct UnrecordedSender {
-    store: Arc<dyn AlertStore>,
+    store: ControlStore,
     notifier: Arc<dyn Notifier>,
     clock: Arc<dyn Clock>,
     unrecorded: Unrecorded,
@@ -51,7 +52,7 @@ pub struct UnrecordedSender {
     paused: HashMap<ChannelId, (Instant, Duration)>,
 }
 
-/// What one message says.
+/// Content of one message.
 #[derive(Debug, Clone)]
 struct Batch {
     channel: ChannelId,
@@ -63,7 +64,7 @@ struct Batch {
 
 impl UnrecordedSender {
     pub fn new(
-        store: Arc<dyn AlertStore>,
+        store: ControlStore,
         notifier: Arc<dyn Notifier>,
         clock: Arc<dyn Clock>,
         unrecorded: Unrecorded,
@@ -113,7 +114,7 @@ impl UnrecordedSender {
         if waiting.is_empty() {
             return false;
         }
-        let quiet = Quiet::read(self.store.as_ref(), catalog, &self.firing(), now_ms).await;
+        let quiet = ReadMutes::read(&self.store, catalog, &self.firing(), now_ms).await;
         let now = Instant::now();
         for batch in batches(&waiting, &quiet, catalog, now_ms) {
             let is_paused = self
@@ -141,7 +142,12 @@ impl UnrecordedSender {
                 .collect()
         };
         for (key, alert) in owed {
-            let told = match self.store.alert_told(alert.id).await {
+            let told = match self
+                .store
+                .alert_channels_notified(alert.id)
+                .await
+                .map_err(PortError::from)
+            {
                 Ok(channels) => channels,
                 Err(error) => {
                     tracing::error!(%error, "who was notified of an alert can't be read, all of its channels are notified of its end");
@@ -189,7 +195,7 @@ impl UnrecordedSender {
         let Some(channel) = catalog.channels.get(&batch.channel).cloned() else {
             tracing::error!(
                 channel = batch.channel.0,
-                "a channel left the configuration, it is not told from memory"
+                "a channel left the configuration, it is not notified from memory"
             );
             self.settle(&batch);
             return;
@@ -295,25 +301,21 @@ impl UnrecordedSender {
         let Some(batch) = self.under_way.remove(&id) else {
             return;
         };
-        match is_done {
-            true => {
-                self.paused.remove(&batch.channel);
-                self.settle(&batch);
-            }
-            false => {
-                let wait = self
-                    .paused
-                    .get(&batch.channel)
-                    .map_or(FIRST_RETRY, |(_, wait)| *wait);
-                let next = (wait * 2).min(LONGEST_RETRY);
-                self.paused
-                    .insert(batch.channel.clone(), (Instant::now() + wait, next));
-                let mut entries = self.unrecorded.lock();
-                for (key, _) in &batch.alerts {
-                    if let Some(entry) = entries.get_mut(key) {
-                        entry.sending.remove(&batch.channel);
-                    }
-                }
+        if is_done {
+            self.paused.remove(&batch.channel);
+            return self.settle(&batch);
+        }
+        let wait = self
+            .paused
+            .get(&batch.channel)
+            .map_or(FIRST_RETRY, |(_, wait)| *wait);
+        let next = (wait * 2).min(LONGEST_RETRY);
+        self.paused
+            .insert(batch.channel.clone(), (Instant::now() + wait, next));
+        let mut entries = self.unrecorded.lock();
+        for (key, _) in &batch.alerts {
+            if let Some(entry) = entries.get_mut(key) {
+                entry.sending.remove(&batch.channel);
             }
         }
     }
@@ -329,22 +331,22 @@ impl UnrecordedSender {
     }
 }
 
-/// What mutes, as far as it can be read.
-struct Quiet {
+/// Mutes, as far as they can be read.
+struct ReadMutes {
     mutes: Mutes,
     firing: Vec<Firing>,
 }
 
-impl Quiet {
+impl ReadMutes {
     async fn read(
-        store: &dyn AlertStore,
+        store: &ControlStore,
         catalog: &Catalog,
         unrecorded: &[Alert],
         now_ms: UnixMillis,
     ) -> Self {
         let read = async {
-            Ok::<_, super::super::PortError>((
-                store.quiet(now_ms).await?,
+            Ok::<_, PortError>((
+                ActiveMutes::read(store, now_ms).await?,
                 store.alert_open_list().await?,
             ))
         };
@@ -411,10 +413,10 @@ fn drop_overtaken_ends(entries: &mut Entries) {
     }
 }
 
-/// What each channel is to be told now; the end of something before anything new.
+/// Returns the messages of now: for each channel an end before anything new.
 fn batches(
     waiting: &[(Key, Entry)],
-    quiet: &Quiet,
+    quiet: &ReadMutes,
     catalog: &Catalog,
     now_ms: UnixMillis,
 ) -> Vec<Batch> {
@@ -436,10 +438,11 @@ fn batches(
                     omitted: 0,
                     fault: entry.fault.clone(),
                 });
-            match batch.alerts.len() < MOST_ALERTS {
-                true => batch.alerts.push((key.clone(), entry.alert.clone())),
+            if batch.alerts.len() < MOST_ALERTS {
+                batch.alerts.push((key.clone(), entry.alert.clone()));
+            } else {
                 // In the next message.
-                false => batch.omitted += 1,
+                batch.omitted += 1;
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::domain::{
 
 const FAULT: &str = "database or disk is full";
 
-/// At so many milliseconds of the clock's time.
+/// A breach at so many milliseconds of the clock's time.
 fn breached(rule: &AlertRule, now_ms: UnixMillis) -> Change {
     let now_ms = EPOCH_MS + now_ms;
     let verdict = Verdict::Breached(Finding {
@@ -40,7 +40,7 @@ fn ended(rule: &AlertRule, breach: &Change, id: AlertId, now_ms: UnixMillis) -> 
     *judged.change.expect("an end is a change")
 }
 
-fn group(alert: &Alert, told: Told) -> AlertGroup {
+fn group(alert: &Alert, told: NotifyState) -> AlertGroup {
     AlertGroup {
         id: 1,
         key: "Down:shop-api".to_owned(),
@@ -49,18 +49,18 @@ fn group(alert: &Alert, told: Told) -> AlertGroup {
         timing: Timing::AT_ONCE,
         mute_times: Vec::new(),
         flush_at_ms: Some(0),
-        told_ms: None,
+        last_notified_ms: None,
         revision: 1,
         members: vec![GroupMember {
             alert: alert.clone(),
             fired: alert.clone(),
-            told,
+            notify_state: told,
         }],
     }
 }
 
 struct World {
-    store: FakeStore,
+    store: TestStore,
     unrecorded: Unrecorded,
     notifier: FakeNotifier,
     catalog: watch::Sender<Arc<Catalog>>,
@@ -70,14 +70,14 @@ struct World {
 impl World {
     fn new(rules: &[AlertRule]) -> Self {
         let world = Self {
-            store: FakeStore::default(),
+            store: TestStore::default(),
             unrecorded: Unrecorded::default(),
             notifier: FakeNotifier::default(),
             catalog: watch::channel(Arc::new(fakes::catalog(rules))).0,
             stop: CancellationToken::new(),
         };
         let sender = UnrecordedSender::new(
-            Arc::new(world.store.clone()),
+            world.store.control(),
             Arc::new(world.notifier.clone()),
             Arc::new(FakeClock::new()),
             world.unrecorded.clone(),
@@ -158,9 +158,12 @@ async fn the_end_of_an_alert_goes_to_the_channels_that_were_notified_of_it_and_t
         let mail = AlertGroup {
             id: 2,
             channel: ChannelId("mail-1".to_owned()),
-            ..group(&alert, Told::Nothing)
+            ..group(&alert, NotifyState::Pending)
         };
-        world.store.state().groups = vec![group(&alert, Told::Firing), mail];
+        let slack = group(&alert, NotifyState::Notified);
+        for group in [slack, mail] {
+            world.store.group_put(&group).await;
+        }
     }
     world.offer(&rule, &ended(&rule, &breach, AlertId(7), 9_000));
     seconds(5).await;
@@ -195,11 +198,14 @@ async fn each_of_two_outages_is_known_by_itself_when_both_are_on_record() {
     let told_of = |alert: &Alert, told| {
         let mut due = group(alert, told);
         world.unrecorded.take_over(&mut due);
-        due.members[0].told
+        due.members[0].notify_state
     };
-    assert_eq!(told_of(&fired, Told::Nothing), Told::Firing);
-    assert_eq!(told_of(&resolved, Told::Firing), Told::Refused);
-    assert_eq!(told_of(&later, Told::Nothing), Told::Firing);
+    assert_eq!(told_of(&fired, NotifyState::Pending), NotifyState::Notified);
+    assert_eq!(
+        told_of(&resolved, NotifyState::Notified),
+        NotifyState::Rejected
+    );
+    assert_eq!(told_of(&later, NotifyState::Pending), NotifyState::Notified);
     seconds(5).await;
     assert_eq!(world.notifier.inbox(), sent);
     world.stop.cancel();
@@ -238,13 +244,13 @@ async fn a_breach_that_came_and_went_in_memory_is_not_told_of_again_when_both_ar
         ..alert.clone()
     };
     world.unrecorded.recorded(&alert, EPOCH_MS + 10_000);
-    let mut due = group(&alert, Told::Nothing);
+    let mut due = group(&alert, NotifyState::Pending);
     world.unrecorded.take_over(&mut due);
-    assert_eq!(due.members[0].told, Told::Firing);
+    assert_eq!(due.members[0].notify_state, NotifyState::Notified);
     world.unrecorded.recorded(&resolved, EPOCH_MS + 10_000);
-    let mut ended = group(&resolved, Told::Nothing);
+    let mut ended = group(&resolved, NotifyState::Pending);
     world.unrecorded.take_over(&mut ended);
-    assert_eq!(ended.members[0].told, Told::Refused);
+    assert_eq!(ended.members[0].notify_state, NotifyState::Rejected);
     let next = Alert {
         id: AlertId(8),
         started_ms: EPOCH_MS + 20_000,
@@ -254,7 +260,7 @@ async fn a_breach_that_came_and_went_in_memory_is_not_told_of_again_when_both_ar
     assert!(
         world
             .unrecorded
-            .take_over(&mut group(&next, Told::Nothing))
+            .take_over(&mut group(&next, NotifyState::Pending))
             .is_empty()
     );
 }
@@ -293,12 +299,12 @@ async fn what_was_sent_from_memory_is_not_sent_again_when_it_is_on_record() {
         ..alert(7, "shop-api")
     };
     world.unrecorded.recorded(&alert, EPOCH_MS);
-    let mut due = group(&alert, Told::Nothing);
+    let mut due = group(&alert, NotifyState::Pending);
     assert_eq!(
         world.unrecorded.take_over(&mut due),
-        [(AlertId(7), Told::Firing)]
+        [(AlertId(7), NotifyState::Notified)]
     );
-    assert_eq!(due.members[0].told, Told::Firing);
+    assert_eq!(due.members[0].notify_state, NotifyState::Notified);
     let other = Alert {
         id: AlertId(8),
         ..alert.clone()
@@ -306,7 +312,7 @@ async fn what_was_sent_from_memory_is_not_sent_again_when_it_is_on_record() {
     assert!(
         world
             .unrecorded
-            .take_over(&mut group(&other, Told::Nothing))
+            .take_over(&mut group(&other, NotifyState::Pending))
             .is_empty(),
         "another alert is news"
     );
@@ -316,9 +322,9 @@ async fn what_was_sent_from_memory_is_not_sent_again_when_it_is_on_record() {
         ..alert
     };
     world.unrecorded.recorded(&resolved, EPOCH_MS);
-    let mut ended = group(&resolved, Told::Firing);
+    let mut ended = group(&resolved, NotifyState::Notified);
     assert!(world.unrecorded.take_over(&mut ended).is_empty());
-    assert_eq!(ended.members[0].told, Told::Firing);
+    assert_eq!(ended.members[0].notify_state, NotifyState::Notified);
     assert_eq!(world.notifier.inbox().len(), 1);
 }
 
@@ -338,7 +344,7 @@ async fn what_is_on_record_before_it_was_sent_goes_the_usual_way() {
     assert!(
         world
             .unrecorded
-            .take_over(&mut group(&alert, Told::Nothing))
+            .take_over(&mut group(&alert, NotifyState::Pending))
             .is_empty()
     );
 }
@@ -355,7 +361,11 @@ async fn an_older_breach_whose_end_comes_late_says_nothing_of_the_one_that_lasts
     };
     world.offer(&rule, &breached(&rule, 20_000));
     seconds(5).await;
-    let flush = decide(&group(&ended, Told::Firing), false, EPOCH_MS + 25_000);
+    let flush = decide(
+        &group(&ended, NotifyState::Notified),
+        false,
+        EPOCH_MS + 25_000,
+    );
     assert_eq!(flush.notifications.len(), 1, "the end is owed");
     world
         .unrecorded

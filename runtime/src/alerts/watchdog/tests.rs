@@ -1,4 +1,4 @@
-//! On the real store, under a clock that stands where it is put.
+//! Tests on the real store, under a clock that is set by hand.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

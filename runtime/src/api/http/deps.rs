@@ -8,22 +8,22 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use crate::alerts::backtest::{BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest};
 use crate::alerts::{AlertActions, AlertSignals, Notifier};
+use crate::backtest::{BacktestError, BacktestProgress, BacktestReport, BacktestRequest};
 use crate::domain::{
     AcceptRefusal, Catalog, Configuration, CurrentStatus, Observation, PluginPolicy, WebhookRequest,
 };
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{
-    self, ComponentCheck, Evaluator, PluginEntry, PluginGrants, PluginHost, Recordings,
-    VersionEntry,
+    self, ComponentCheck, Evaluator, InstallRequest, PluginEntry, PluginGrants, PluginHost,
+    Recordings, VersionEntry,
 };
 use crate::registry::{CatalogError, Registry, ServiceRecord};
 use crate::reload::ConfigHandle;
 use crate::store::{ControlStore, ResultStore};
 
 /// Future of the plugin host: object-safe traits need boxes.
-pub(crate) type PluginFuture<'a, T> = BoxFuture<'a, Result<T, plugin_host::Refusal>>;
+pub(crate) type PluginFuture<'a, T> = BoxFuture<'a, Result<T, plugin_host::InstallError>>;
 /// Future of the registry.
 pub(crate) type ServiceFuture<'a, T> = BoxFuture<'a, Result<T, CatalogError>>;
 
@@ -81,7 +81,7 @@ pub trait Backtests: Send + Sync + 'static {
         &'a self,
         request: BacktestRequest,
         progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
-    ) -> BoxFuture<'a, Result<BacktestReport, BacktestRefusal>>;
+    ) -> BoxFuture<'a, Result<BacktestReport, BacktestError>>;
 }
 
 /// The registry.
@@ -99,8 +99,6 @@ pub trait Services: Send + Sync + 'static {
         revision: Option<i64>,
     ) -> ServiceFuture<'a, ServiceRecord>;
     fn delete<'a>(&'a self, slug: &'a str, revision: Option<i64>) -> ServiceFuture<'a, ()>;
-    /// Checks the services again after a plugin was installed.
-    fn recheck(&self) -> BoxFuture<'_, ()>;
 }
 
 impl Services for Registry {
@@ -132,10 +130,6 @@ impl Services for Registry {
     fn delete<'a>(&'a self, slug: &'a str, revision: Option<i64>) -> ServiceFuture<'a, ()> {
         self.delete(slug, revision).boxed()
     }
-
-    fn recheck(&self) -> BoxFuture<'_, ()> {
-        self.recheck().boxed()
-    }
 }
 
 /// The monitoring engine.
@@ -154,7 +148,7 @@ pub trait Monitor: Send + Sync + 'static {
 
 impl Monitor for Monitoring {
     fn status(&self, slug: &str) -> Option<CurrentStatus> {
-        self.board().status(slug)
+        self.status_cache().status(slug)
     }
 
     fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
@@ -273,8 +267,8 @@ impl Plugins for PluginHost {
         signature: Option<String>,
         actor: &'a str,
     ) -> PluginFuture<'a, PluginEntry> {
-        self.install_signed(Some(name), component, signature, actor)
-            .boxed()
+        let request = InstallRequest::component(component, signature, actor).named(name);
+        self.install(request).boxed()
     }
 
     fn pull<'a>(
@@ -283,7 +277,11 @@ impl Plugins for PluginHost {
         name: Option<&'a str>,
         actor: &'a str,
     ) -> PluginFuture<'a, PluginEntry> {
-        self.pull(reference, name, actor).boxed()
+        let request = InstallRequest {
+            name: name.map(str::to_owned),
+            ..InstallRequest::registry(reference, actor)
+        };
+        self.install(request).boxed()
     }
 
     fn rollback<'a>(
@@ -318,8 +316,8 @@ impl Plugins for PluginHost {
         signature: Option<String>,
         actor: &'a str,
     ) -> PluginFuture<'a, PluginEntry> {
-        self.shadow_start_signed(name, component, signature, actor)
-            .boxed()
+        let request = InstallRequest::component(component, signature, actor).named(name);
+        self.install(request.beside_active()).boxed()
     }
 
     fn promote<'a>(

@@ -53,19 +53,16 @@ impl From<Escalation> for AlertEscalationBody {
     fn from(escalation: Escalation) -> Self {
         let Escalation {
             policy,
-            step,
-            taken,
-            due_ms,
+            progress,
             started_ms,
             ..
         } = escalation;
-        let (due_at, started_at) = (due_ms.map(rfc3339), rfc3339(started_ms));
         Self {
             policy,
-            step: step.saturating_add(1),
-            taken,
-            due_at,
-            started_at,
+            step: progress.step.saturating_add(1),
+            taken: progress.taken,
+            due_at: progress.due_ms.map(rfc3339),
+            started_at: rfc3339(started_ms),
         }
     }
 }
@@ -87,9 +84,9 @@ impl From<Alert> for AlertBody {
             resolved_at: alert.resolved_ms.map(rfc3339),
             updated_at: rfc3339(alert.updated_ms),
             suppressed_by: alert.suppressed_by,
-            acknowledged: alert.marks.acknowledged.map(AcknowledgementBody::from),
-            flapping: alert.marks.flapping,
-            no_data: alert.marks.no_data,
+            acknowledged: alert.flags.acknowledged.map(AcknowledgementBody::from),
+            flapping: alert.flags.flapping,
+            no_data: alert.flags.no_data,
         }
     }
 }

@@ -17,10 +17,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::alerts::backtest::{
-    BacktestProgress, BacktestRefusal, BacktestReport, BacktestRequest, Compared, Episode,
-    RuleChoice, ServiceBacktest,
-};
+use crate::alerts::message_simulation::Episode;
 use crate::api::http::auth::Principal;
 use crate::api::http::endpoint::Endpoint;
 use crate::api::http::error::{ApiError, ApiResult};
@@ -31,6 +28,10 @@ use crate::api_types::backtest::{
 };
 use crate::api_types::scope::Scope;
 use crate::api_types::scope::Scope::Write;
+use crate::backtest::{
+    BacktestError, BacktestProgress, BacktestReport, BacktestRequest, Compared, RuleChoice,
+    ServiceBacktest,
+};
 use crate::domain::duration::parse_duration;
 use crate::domain::{UnixMillis, now_ms};
 
@@ -255,28 +256,28 @@ fn moment(pointer: &str, text: &str, now_ms: UnixMillis) -> ApiResult<UnixMillis
     })
 }
 
-impl From<BacktestRefusal> for ApiError {
-    fn from(refusal: BacktestRefusal) -> Self {
+impl From<BacktestError> for ApiError {
+    fn from(refusal: BacktestError) -> Self {
         let detail = refusal.to_string();
         match refusal {
-            BacktestRefusal::UnknownRule(_) => {
+            BacktestError::UnknownRule(_) => {
                 Self::not_found("rule-not-found", "Rule not found", detail)
             }
-            BacktestRefusal::UnknownService(_) | BacktestRefusal::NoService => {
+            BacktestError::UnknownService(_) | BacktestError::NoService => {
                 Self::not_found("service-not-found", "Service not found", detail)
             }
-            BacktestRefusal::Invalid(faults) => {
+            BacktestError::Invalid(faults) => {
                 let faults = faults.into_iter().map(|fault| fault.under("/rule"));
                 Self::invalid("invalid-rule", "Invalid rule", faults.collect())
             }
-            BacktestRefusal::Plugin(_) => Self::new(
+            BacktestError::Plugin(_) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "plugin-refused",
                 "Plugin refused",
                 detail,
             ),
-            BacktestRefusal::Busy => Self::busy(detail),
-            BacktestRefusal::Failed(_) => Self::internal(anyhow::Error::new(refusal)),
+            BacktestError::Busy => Self::busy(detail),
+            BacktestError::Failed(_) => Self::internal(anyhow::Error::new(refusal)),
         }
     }
 }

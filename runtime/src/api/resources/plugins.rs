@@ -31,7 +31,7 @@ use crate::api::http::page::{Page, PageQuery};
 use crate::api::http::state::ApiState;
 use crate::api_types::plugins::{CandidateBody, PluginBody, RolledBackBody};
 use crate::api_types::scope::Scope::{Deploy, Read};
-use crate::plugin_host::{self, PluginEntry, RolledBack, ShadowEntry};
+use crate::plugin_host::{self, InstallStep, PluginEntry, RolledBack, ShadowEntry};
 
 /// Declares the operations.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -102,7 +102,7 @@ impl From<ShadowEntry> for CandidateBody {
         Self {
             version,
             digest,
-            state: state.to_owned(),
+            state: state.as_str().to_owned(),
             since: rfc3339(since_ms),
             started_by: by,
             skipped,
@@ -136,7 +136,7 @@ impl From<PluginEntry> for PluginBody {
             kind,
             version,
             digest,
-            state: state.to_owned(),
+            state: state.as_str().to_owned(),
             since: rfc3339(since_ms),
             installed_by: by,
             size,
@@ -233,8 +233,6 @@ async fn install(
         .install(&name, component, signature, &principal.name)
         .await;
     let entry = installed?;
-    // A service that lacked this plugin may run now.
-    state.deps.services.recheck().await;
     Ok(Json(entry.into()))
 }
 
@@ -293,7 +291,6 @@ async fn remove(
         .ok_or_else(|| ApiError::plugin_not_found(&name))?;
     let removed = state.deps.plugins.remove(&name, &principal.name).await;
     let successor = removed?;
-    state.deps.services.recheck().await;
     Ok(Json(successor.map(PluginBody::from)))
 }
 
@@ -309,16 +306,19 @@ impl ApiError {
     }
 }
 
-impl From<plugin_host::Refusal> for ApiError {
-    fn from(refusal: plugin_host::Refusal) -> Self {
+impl From<plugin_host::InstallError> for ApiError {
+    fn from(refusal: plugin_host::InstallError) -> Self {
         match refusal.step {
             // The only steps that are ours: keeping the component and its version.
-            "store" => return Self::internal(refusal.into()),
-            "room" => {
+            InstallStep::Store => return Self::internal(refusal.into()),
+            InstallStep::Room => {
                 return Self::no_room().with_source(refusal);
             }
-            "version" => return Self::version_not_found(refusal.reason),
-            "bundled" | "in-use" | "shadow" => {
+            InstallStep::Version => return Self::version_not_found(refusal.reason),
+            InstallStep::Bundled
+            | InstallStep::InUse
+            | InstallStep::Shadow
+            | InstallStep::Withdrawn => {
                 return Self::conflict(
                     "plugin-conflict",
                     "Plugin can't be changed so",
@@ -346,16 +346,16 @@ mod tests {
 
     #[test]
     fn a_plugin_version_for_which_the_store_has_no_room_is_answered_with_507() {
-        let refusal = |step| plugin_host::Refusal {
+        let refusal = |step| plugin_host::InstallError {
             step,
             reason: "the disk is full".to_owned(),
         };
         assert_eq!(
-            ApiError::from(refusal("room")).status(),
+            ApiError::from(refusal(InstallStep::Room)).status(),
             StatusCode::INSUFFICIENT_STORAGE
         );
         assert_eq!(
-            ApiError::from(refusal("store")).status(),
+            ApiError::from(refusal(InstallStep::Store)).status(),
             StatusCode::INTERNAL_SERVER_ERROR
         );
     }

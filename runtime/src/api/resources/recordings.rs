@@ -33,8 +33,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .id("recordingGet")
             .summary("The recording of a run, as a file")
             .description(
-                "For `extrack plugin replay`, and for tests of a plugin. Secrets are \
-                 placeholders in it.",
+                "For `extrack plugin replay`, and for tests of a plugin. It \
+                 names secrets by their settings.",
             )
             .returns::<200, Json<serde_json::Map<String, serde_json::Value>>>(),
     ]

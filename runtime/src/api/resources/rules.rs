@@ -5,7 +5,7 @@ use axum::extract::{Query, State};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::alerts::RuleStanding;
+use crate::alerts::RuleStatus;
 use crate::api::http::endpoint::Endpoint;
 use crate::api::http::error::ApiResult;
 use crate::api::http::moment::rfc3339;
@@ -57,7 +57,7 @@ async fn list(
         key.contains('/') && !key.contains(char::is_control)
     })?;
     let catalog = state.deps.services.catalog();
-    let standings = state.deps.actions.signals().standings();
+    let standings = state.deps.actions.signals().rule_statuses();
     let mut rules: Vec<&AlertRule> = rules(&catalog, query.service.as_deref()).collect();
     rules.sort_by(|left, right| left.key.cmp(&right.key));
     let rows: Vec<RuleBody> = rules
@@ -87,7 +87,7 @@ fn rules<'a>(
     of_service.flat_map(|(_, rules)| rules).map(AsRef::as_ref)
 }
 
-fn body(rule: &AlertRule, standing: RuleStanding) -> RuleBody {
+fn body(rule: &AlertRule, standing: RuleStatus) -> RuleBody {
     RuleBody {
         key: rule.key.clone(),
         name: rule.name.clone(),
@@ -95,18 +95,18 @@ fn body(rule: &AlertRule, standing: RuleStanding) -> RuleBody {
         plugin: rule.plugin.clone(),
         severity: rule.severity,
         duration: format_duration(rule.duration),
-        keep_firing_for: format_duration(rule.life.keep_firing_for),
+        keep_firing_for: format_duration(rule.options.keep_firing_for),
         failures: FailuresBody {
-            count: rule.life.failures.count,
-            of: rule.life.failures.of,
+            count: rule.options.failures.count,
+            of: rule.options.failures.of,
         },
-        no_data: rule.life.no_data,
+        no_data: rule.options.no_data,
         escalation: rule.escalation.clone(),
         standing: standing_body(standing),
     }
 }
 
-fn standing_body(standing: RuleStanding) -> StandingBody {
+fn standing_body(standing: RuleStatus) -> StandingBody {
     let (verdict, text) = match (standing.error, standing.verdict) {
         (Some(error), _) => (Some(VerdictWord::Failed), error),
         (None, Some(Verdict::Ok(finding))) => (Some(VerdictWord::Ok), finding.summary),

@@ -122,7 +122,7 @@ async fn an_alert_that_nobody_hears_of_says_why() {
         )
         .await;
     let mut draft = world.draft("mail", Severity::Info, AlertState::Acknowledged);
-    (draft.id, draft.marks.acknowledged) = (Some(firing.id), Some(acknowledged));
+    (draft.id, draft.flags.acknowledged) = (Some(firing.id), Some(acknowledged));
     world.alert(draft, Some(AlertState::Firing), false).await;
     let page = get(&router, "/").await.body;
     assert!(page.contains(", acknowledged by ana"), "{page}");

@@ -15,17 +15,18 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerts::backtest::*;
+use crate::alerts::message_simulation::Episode;
 use crate::alerts::{AlertActions, AlertSignals, Notifier, SystemClock};
 use crate::api::http::deps::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
+use crate::backtest::*;
 use crate::domain::*;
 use crate::monitoring::{
     Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus,
 };
 use crate::plugin_host::{
     self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin,
-    Recordings, ShadowEntry, StepOutcome, VersionEntry,
+    Recordings, ShadowEntry, StepOutcome, VersionEntry, VersionState,
 };
 use crate::registry::{CatalogError, ServiceRecord};
 use crate::store::control::{
@@ -42,7 +43,7 @@ pub(crate) const DIGEST: &str = "d1";
 pub(crate) const READER: &str = "reader-token-of-the-tests";
 
 /// Recording as the plugin host writes it.
-pub(crate) const RECORDING: &str = r#"{"format":1,"run":{"runId":7,"tsMs":1795419800000,"plugin":"http","kind":"probe","version":"0.1.0","digest":"ab","function":"check","service":"shop-api","probe":"http","webhook":null,"channel":null,"status":"unhealthy","outcome":"ok","error":null,"timeoutMs":5000,"budget":{"wallClockMs":null,"cpuMs":1000,"memoryBytes":67108864,"hostCalls":10000,"logBytes":65536},"cost":{"durationUs":20300,"cpuUs":300,"memoryBytes":1048576,"hostCalls":1,"logBytes":0},"truncated":null},
+pub(crate) const RECORDING: &str = r#"{"format":2,"run":{"runId":7,"tsMs":1795419800000,"plugin":"http","kind":"probe","version":"0.1.0","digest":"ab","function":"check","service":"shop-api","probe":"http","webhook":null,"channel":null,"status":"unhealthy","outcome":"ok","error":null,"timeoutMs":5000,"budget":{"wallClockMs":null,"cpuMs":1000,"memoryBytes":67108864,"hostCalls":10000,"logBytes":65536},"cost":{"durationUs":20300,"cpuUs":300,"memoryBytes":1048576,"hostCalls":1,"logBytes":0},"truncated":null},
 "arguments":[{"settings":"{}"}],
 "calls":[],
 "log":[],
@@ -119,7 +120,7 @@ impl World {
             notifier: self.clone(),
             signals: AlertSignals::default(),
             actions: AlertActions::new(
-                Arc::new(self.control.clone()),
+                self.control.clone(),
                 Arc::new(SystemClock),
                 AlertSignals::default(),
             ),
@@ -345,7 +346,8 @@ impl World {
             fired_ms: (state != AlertState::Pending).then_some(self.now - 60_000),
             resolved_ms: (state == AlertState::Resolved).then_some(self.now),
             updated_ms: self.now,
-            marks: Default::default(),
+            flags: Default::default(),
+            labels: Default::default(),
         }
     }
 
@@ -411,13 +413,14 @@ impl World {
             summary: format!("The {name} {}", kind.as_str()),
             settings_schema: json!({"type": "object"}),
             wants: vec![Want::Host("*".to_owned())],
+            evaluated_over_time: false,
         };
         PluginEntry {
             name: name.to_owned(),
             kind,
             version: "0.1.0".to_owned(),
             digest: ACTIVE.repeat(4),
-            state: "active",
+            state: plugin_host::PluginState::Active,
             since_ms: self.now - 3_600_000,
             by: BUNDLED.to_owned(),
             size: 28_672,
@@ -471,7 +474,7 @@ impl World {
         ShadowEntry {
             version: "0.3.0".to_owned(),
             digest: CANDIDATE.repeat(4),
-            state: "comparing",
+            state: plugin_host::ShadowState::Comparing,
             since_ms: self.now - 1_800_000,
             by: "ci".to_owned(),
             skipped: 2,

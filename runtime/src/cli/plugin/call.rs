@@ -18,13 +18,13 @@ use crate::cli::print::note;
 use crate::config::Environment;
 use crate::domain::duration::parse_duration;
 use crate::domain::{
-    Channel, DeliveryError, History, Message, Observation, Origin, PluginKind, Probe, Receipt,
-    Reception, Service, Status, UnixMillis, Verdict, Webhook, WebhookRequest, now_ms, slug,
+    Channel, CheckJob, DeliveryError, History, LOCAL, Message, Observation, Origin, PluginKind,
+    Probe, Receipt, Reception, Service, Status, UnixMillis, Verdict, Webhook, WebhookRequest,
+    now_ms, slug,
 };
 use crate::local;
 use crate::plugin_host::{
-    LocalPlugin, PluginEntry, PluginError, PluginHost, ProbeCall, ReceiveError, RuleCall,
-    WebhookCall,
+    LocalPlugin, PluginEntry, PluginError, PluginHost, ReceiveError, RuleCall, WebhookCall,
 };
 
 /// Arguments of the call.
@@ -267,13 +267,17 @@ impl Call {
     pub(super) async fn make(&self, host: &PluginHost, plugin: &str) -> Answer {
         match self {
             Call::Probe { service, probe } => {
-                let call = ProbeCall {
-                    service,
-                    probe,
+                let job = CheckJob {
+                    run_id: host.next_run_id(),
                     ts_ms: now_ms(),
+                    location: LOCAL.to_owned(),
+                    service: Arc::new(service.clone()),
+                    probe: probe.clone(),
                     previous: None,
                 };
-                Answer::Probe(Box::new(host.check(call).await))
+                let done = host.check(&job).await;
+                host.check_done(&job, &done);
+                Answer::Probe(Box::new(done.into_observation()))
             }
             Call::Rule {
                 settings,
@@ -416,7 +420,10 @@ fn service(base_url: String) -> Service {
 
 /// All faults at once.
 async fn check_settings(host: &PluginHost, entry: &PluginEntry, settings: &Value) -> Result<()> {
-    let Err(faults) = host.check_settings(entry.kind, &entry.name, settings).await else {
+    let Err(faults) = host
+        .check_settings(entry.kind, &entry.name, settings, None)
+        .await
+    else {
         return Ok(());
     };
     let faults: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();

@@ -168,5 +168,6 @@ fn want(want: &Want) -> String {
         Want::Host(host) => format!("host {}", plain(host)),
         Want::Credential(name) => format!("credential {}", plain(name)),
         Want::Capability(name) => format!("capability {}", plain(name)),
+        Want::Feature(name) => format!("feature {}", plain(name)),
     }
 }

@@ -106,6 +106,7 @@ fn wanted(want: &Want) -> String {
         Want::Host(host) => format!("host {host}"),
         Want::Credential(name) => format!("credential {name}"),
         Want::Capability(name) => format!("capability {name}"),
+        Want::Feature(name) => format!("feature {name}"),
     }
 }
 

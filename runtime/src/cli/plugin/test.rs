@@ -205,7 +205,7 @@ async fn check(plugin: &mut LocalPlugin, settings: &Value) -> Checked {
     let entry = plugin.entry();
     let checked = plugin
         .host()
-        .check_settings(entry.kind, &entry.name, settings)
+        .check_settings(entry.kind, &entry.name, settings, None)
         .await;
     let outcome = std::iter::from_fn(|| plugin.account())
         .last()

@@ -2,7 +2,7 @@
 
 use super::Message;
 use crate::domain::{
-    Alert, AlertId, AlertMarks, AlertState, NotificationReason, NotificationStatus, Severity,
+    Alert, AlertFlags, AlertId, AlertState, NotificationReason, NotificationStatus, Severity,
     UnixMillis, now_ms,
 };
 
@@ -62,6 +62,7 @@ fn alert(number: usize, is_resolved: bool, now_ms: UnixMillis) -> Alert {
         resolved_ms: is_resolved.then_some(now_ms),
         updated_ms: now_ms,
         suppressed_by: None,
-        marks: AlertMarks::default(),
+        flags: AlertFlags::default(),
+        labels: Default::default(),
     }
 }

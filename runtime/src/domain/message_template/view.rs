@@ -1,4 +1,4 @@
-//! What a template sees of a message.
+//! [`MessageView`]: the variables of a message template.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct MessageView {
 struct Counts {
     firing: usize,
     resolved: usize,
-    /// Those without room in the message.
+    /// Number of alerts without room in the message.
     omitted: usize,
     total: usize,
 }
@@ -57,7 +57,7 @@ struct AlertView {
     /// RFC 3339.
     started_at: String,
     ended_at: Option<String>,
-    /// As `5m`; none while it fires.
+    /// Duration, e.g. `5m`; none while it fires.
     lasted: Option<String>,
     /// One that is missing is the empty text, as in matchers.
     labels: BTreeMap<String, String>,
@@ -107,8 +107,6 @@ impl AlertView {
         let ended_ms = alert.resolved_ms.filter(|_| is_resolved);
         let lasted = ended_ms
             .map(|ended_ms| u64::try_from(ended_ms - alert.started_ms).unwrap_or_default() / 1_000);
-        let labels = [("alertname", &alert.name), ("service", &alert.service)];
-        let severity = [("severity".to_owned(), alert.severity.as_str().to_owned())];
         Self {
             id: alert.id.0,
             name: alert.name.clone(),
@@ -122,11 +120,7 @@ impl AlertView {
             started_at: rfc3339(alert.started_ms),
             ended_at: ended_ms.map(rfc3339),
             lasted: lasted.map(|seconds| format_duration(Duration::from_secs(seconds))),
-            labels: labels
-                .map(|(name, value)| (name.to_owned(), value.clone()))
-                .into_iter()
-                .chain(severity)
-                .collect(),
+            labels: alert.label_pairs().into_iter().collect(),
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn written_out(schedule: &str) -> String {
 }
 
 impl Field {
-    /// None for anything but a range that goes over the end.
+    /// Returns the list of a range that goes over the end; none for anything else.
     fn list(&self, item: &str) -> Option<String> {
         let (range, step) = match item.split_once('/') {
             Some((range, step)) => (range, step.parse::<usize>().ok().filter(|step| *step > 0)?),

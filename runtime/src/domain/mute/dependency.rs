@@ -1,9 +1,9 @@
-//! Dependencies between services: when the identity provider is down, nobody needs a hundred
-//! messages about what uses it.
+//! Dependencies between services: when the identity provider is down, a hundred messages about what
+//! uses it help no one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// By slug, what each service depends on.
+/// Slugs that each service depends on, by its slug.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dependencies(BTreeMap<String, Vec<String>>);
 

@@ -1,4 +1,4 @@
-//! Inhibition: while one alert fires, others say nothing new.
+//! Inhibition: while one alert fires, others are muted.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ pub struct Inhibition {
 }
 
 impl Inhibition {
-    /// With the alerts that fire, by the labels that have to be the same.
+    /// Indexes the alerts that fire by the labels that have to be the same.
     pub(crate) fn while_firing<'a>(&'a self, firing: &'a [Firing]) -> ActiveInhibition<'a> {
         let mut sources: HashMap<Vec<String>, Sources<'a>> = HashMap::new();
         for (place, alert) in firing
@@ -55,7 +55,7 @@ pub(crate) struct ActiveInhibition<'a> {
 #[derive(Debug, Default)]
 struct Sources<'a> {
     first: Option<(usize, &'a Firing)>,
-    /// It fits both sides.
+    /// The first source that is a target as well.
     first_target_itself: Option<(usize, &'a Firing)>,
 }
 

@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 
 #[derive(Debug, Clone)]
 pub struct Maintenance {
-    /// For people, unique.
+    /// Unique name for people.
     pub name: String,
     /// All have to match; none match every alert.
     pub matchers: Vec<Matcher>,
@@ -31,9 +31,9 @@ pub enum Recurrence {
         starts_ms: UnixMillis,
         ends_ms: UnixMillis,
     },
-    /// Begins whenever the schedule says, by the clocks of a time zone, and lasts for so long.
+    /// Begins by a schedule, in the time of a zone, and lasts for a duration.
     Cron {
-        /// As it was written.
+        /// The schedule as it was written.
         text: String,
         schedule: Schedule,
         duration: Duration,
@@ -42,10 +42,10 @@ pub enum Recurrence {
 
 impl Recurrence {
     pub fn once(starts_ms: UnixMillis, ends_ms: UnixMillis) -> Result<Self, Fault> {
-        match ends_ms > starts_ms {
-            true => Ok(Self::Once { starts_ms, ends_ms }),
-            false => Err(Fault::new("/end", "is not after `start`")),
+        if ends_ms > starts_ms {
+            return Ok(Self::Once { starts_ms, ends_ms });
         }
+        Err(Fault::new("/end", "is not after `start`"))
     }
 
     /// `schedule` has five fields: minute, hour, day of the month, month, day of the week. `zone`

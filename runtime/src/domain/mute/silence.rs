@@ -1,4 +1,4 @@
-//! Silences: a person's word that some alerts need not be told of for a while.
+//! Silences: a person mutes some alerts for a while.
 
 use crate::domain::matcher::{Matcher, all_match};
 use crate::domain::{Labels, UnixMillis};

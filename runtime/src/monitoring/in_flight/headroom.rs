@@ -1,4 +1,4 @@
-//! What the machine has left for more runs. What can't be found out limits nothing.
+//! Measures of what the machine has left for more runs. A measure that can't be taken limits nothing.
 
 /// Memory that can be had without swapping, by the machine and by the control group of the program.
 pub(super) fn memory_bytes() -> Option<u64> {

@@ -1,4 +1,4 @@
-//! Which probes fail by the network, and since when. Bounded by the probes of the catalog.
+//! Probes that fail by the network, and since when. Bounded by the probes of the catalog.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use crate::monitoring::ProbeKey;
 
 #[derive(Debug, Default)]
 pub(in crate::monitoring) struct NetworkFailures {
-    /// Somebody asks.
+    /// Whether targets are configured.
     is_watched: AtomicBool,
     failing: Mutex<HashMap<ProbeKey, Instant>>,
     noted: Notify,
@@ -63,7 +63,7 @@ impl NetworkFailures {
             .count()
     }
 
-    pub(in crate::monitoring) fn follow(&self, catalog: &Catalog) {
+    pub(in crate::monitoring) fn apply_catalog(&self, catalog: &Catalog) {
         let is_there = |key: &ProbeKey| {
             let service = catalog.services.get(&key.service);
             service
@@ -127,7 +127,7 @@ mod tests {
         tokio::time::advance(minute * 2).await;
         failures.note(&run("b", Some(ErrorKind::Dns)));
         assert_eq!(failures.since(minute), 0, "it has failed for longer");
-        failures.follow(&Catalog::default());
+        failures.apply_catalog(&Catalog::default());
         assert!(failures.failing.lock().unwrap().is_empty());
     }
 }

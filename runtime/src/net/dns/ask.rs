@@ -23,9 +23,9 @@ pub(in crate::net) fn pace(deadline: Instant) -> Duration {
     (deadline.saturating_duration_since(Instant::now()) / 8).clamp(SHORTEST_PACE, PACE)
 }
 
-/// Asks one server after the other, and goes on listening to those before. An answer that knows the
-/// name, or knows that there is none, ends it; a refusal (`SERVFAIL`, `REFUSED` …) is the answer if
-/// nobody has a better one. Waits for a server that is silent for as long as the caller does.
+/// Asks one server after the other, and goes on waiting for those before. An answer that has the
+/// name, or that there is no such name, ends it; a refusal (`SERVFAIL`, `REFUSED` …) is the answer if
+/// no server has a better one. Waits for a server that is silent for as long as the caller does.
 pub(in crate::net) async fn ask(
     servers: &[SocketAddr],
     question: &Query,
@@ -65,8 +65,8 @@ pub(in crate::net) async fn ask(
     }
 }
 
-/// No other server would know better. One that neither knows nor asks others (a lame delegation)
-/// says nothing.
+/// True if no other server would have a better answer. One that neither has the name nor asks others
+/// (a lame delegation) decides nothing.
 fn is_final(message: &Message) -> bool {
     let head = &message.metadata;
     match head.response_code {
@@ -77,8 +77,8 @@ fn is_final(message: &Message) -> bool {
     }
 }
 
-/// Without EDNS if the server does not know it (RFC 6891, 7), by TCP if the answer does not fit a
-/// datagram.
+/// Asks one server; without EDNS if the server does not know it (RFC 6891, 7), by TCP if the answer
+/// does not fit a datagram.
 async fn ask_one(
     server: SocketAddr,
     question: &Query,

@@ -12,7 +12,7 @@ use crate::domain::ErrorKind;
 use crate::net::NetSettings;
 use crate::net::testing::{name_server, net, permission, plain_net, shortly, soon};
 
-/// What the little server knows.
+/// Answers of the test server.
 fn answer(question: &Message) -> Message {
     let mut message = Message::response(question.metadata.id, OpCode::Query);
     let query = question.queries[0].clone();

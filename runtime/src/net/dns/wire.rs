@@ -10,10 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, sleep_until};
 
-use super::DnsRecord;
 use crate::net::failure::{NetError, io_text};
 
-/// What fits a datagram that no network on the way cuts up (DNS flag day 2020).
+/// Bytes of a datagram that no network on the way cuts up (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
 
 /// Times a datagram is sent, each after twice the time of the one before; datagrams get lost.
@@ -21,7 +20,17 @@ const SENT_AT_MOST: u32 = 4;
 
 const HEADER_BYTES: usize = 12;
 
-/// What came by UDP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsRecord {
+    /// Name with the dot at the end.
+    pub name: String,
+    pub record_type: String,
+    pub ttl: u32,
+    /// Value in the presentation form of RFC 1035: names end with a dot, texts stand in quotes.
+    pub data: String,
+}
+
+/// An answer by UDP.
 pub(super) enum Reply {
     Whole(Message),
     /// The answer does not fit a datagram.
@@ -127,8 +136,8 @@ fn reply(bytes: &[u8], id: u16, question: &Query) -> Option<Reply> {
     }
 }
 
-/// None unless it is an answer to this very question. Servers that understood nothing, or refuse,
-/// may leave the question out.
+/// Decodes an answer to this very question; none for other bytes. Servers that understood nothing,
+/// or refuse, may leave the question out.
 fn decode(bytes: &[u8], id: u16, question: &Query) -> Option<Message> {
     let message = Message::from_vec(bytes).ok()?;
     let ours = match message.queries.as_slice() {
@@ -165,7 +174,7 @@ pub(super) fn record(record: &Record) -> DnsRecord {
             .collect::<Vec<_>>()
             .join(" "),
         other => {
-            // Some kinds have no text, and say so by an error; `to_string` would panic on them.
+            // Some kinds have no text, which is an error here; `to_string` would panic on them.
             let mut text = String::new();
             if write!(text, "{other}").is_err() {
                 text = "?".to_owned();
@@ -188,9 +197,10 @@ fn without_control(text: String) -> String {
     }
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        match character.is_control() {
-            true => shown.push_str(&format!("\\{:03}", u32::from(character))),
-            false => shown.push(character),
+        if character.is_control() {
+            shown.push_str(&format!("\\{:03}", u32::from(character)));
+        } else {
+            shown.push(character);
         }
     }
     shown

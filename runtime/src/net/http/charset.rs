@@ -1,12 +1,12 @@
-//! Which charset a body is in, and the same text as UTF-8. What the header says counts, then a byte
-//! order mark, then what the document says of itself in its first 1,024 bytes; the names are those
-//! of the Encoding Standard, as in browsers.
+//! Charsets of bodies, and the same text as UTF-8. The header counts, then a byte order mark, then
+//! the document's own declaration in its first 1,024 bytes; the names are those of the Encoding
+//! Standard, as in browsers.
 
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::memmem;
 
-/// As far as a document is searched for its own word (HTML, 13.2.3.2).
+/// Bytes of a document that are searched for its declaration (HTML, 13.2.3.2).
 const SEARCHED_BYTES: usize = 1_024;
 
 /// A charset that can't be read. The text is for people.
@@ -100,7 +100,7 @@ fn own_word(body: &[u8]) -> Option<String> {
     None
 }
 
-/// What follows `NAME=` in a tag, with or without quotes.
+/// Returns the value behind `NAME=` in a tag, with or without quotes.
 fn attribute(tag: &[u8], name: &[u8]) -> Option<String> {
     let after = tag[memmem::find(tag, name)? + name.len()..].trim_ascii_start();
     let value = after.strip_prefix(b"=")?.trim_ascii_start();

@@ -151,7 +151,7 @@ impl Decoded {
         let mut since_yield = 0;
         loop {
             let start = self.bytes.len();
-            // One byte more tells a body that ends at the cap from one that goes on.
+            // One byte more separates a body that ends at the cap from one that goes on.
             let room = (self.cap + 1 - start).min(STEP);
             self.bytes.resize(start + room, 0);
             let read = decoder.read(&mut self.bytes[start..]);

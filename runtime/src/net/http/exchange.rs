@@ -1,5 +1,5 @@
-//! The wire under one request. The connection is driven by whoever waits for the answer: when that
-//! future is dropped, the connection and all that hangs on it is gone.
+//! The wire under one request. The future that waits for the answer drives the connection: when it
+//! is dropped, the connection and all that hangs on it is gone.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -27,9 +27,9 @@ type Body = Full<Bytes>;
 
 pub(super) struct Exchange {
     sender: Sender,
-    /// None once it has ended.
+    /// Connection under way; none once it has ended.
     connection: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// What HTTP/2 runs beside the connection; ends with this value.
+    /// Tasks that HTTP/2 runs beside the connection; they end with this value.
     _tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
@@ -137,7 +137,7 @@ where
     }
 }
 
-/// What is noticed of a stream while it is read.
+/// Observations of a stream while it is read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watch(Arc<Seen>);
 
@@ -148,12 +148,12 @@ struct Seen {
 }
 
 impl Watch {
-    /// When the first byte came.
+    /// Returns the moment of the first byte.
     pub(super) fn first_read(&self) -> Option<Instant> {
         self.0.first_read.get().copied()
     }
 
-    /// The stream ended as TCP ends, and not as TLS should.
+    /// True if the stream ended as TCP ends, and not as TLS should.
     pub(super) fn was_cut_off(&self) -> bool {
         self.0.is_cut_off.load(Ordering::Relaxed)
     }
@@ -212,7 +212,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-/// `what` could not be had because …
+/// Returns the failure of `what`.
 pub(super) fn hyper_error(what: &str, error: &hyper::Error) -> NetError {
     if error.is_parse_too_large() {
         return too_many_headers();

@@ -1,14 +1,18 @@
 //! The request as it goes out: what the caller wrote, checked, and what the host adds.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{
+    CONNECTION as CONNECTION_HEADER, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    USER_AGENT,
+};
 use http::{Method, Request, Uri};
 use http_body_util::Full;
 use url::{Host, Url};
 
 use super::{HttpRequest, MAX_HEADERS, encoding};
 use crate::net::failure::NetError;
-use crate::net::policy::{Permission, parse_host, split_port};
+use crate::net::host_text::{parse_host, split_port};
+use crate::net::policy::Permission;
 
 const AGENT: &str = concat!("extrack/", env!("CARGO_PKG_VERSION"));
 
@@ -42,6 +46,7 @@ pub(super) struct Head {
     method: Method,
     url: Url,
     headers: HeaderMap,
+    wants_trailers: bool,
 }
 
 impl Head {
@@ -96,6 +101,7 @@ impl Head {
             method,
             url: url.clone(),
             headers,
+            wants_trailers: request.trailers,
         })
     }
 
@@ -125,8 +131,17 @@ impl Head {
                 NetError::Protocol(format!("`{authority}` can't stand in a `Host` header"))
             })?;
             self.headers.entry(HOST).or_insert(host);
+            if self.wants_trailers {
+                // It concerns this connection alone (RFC 9110, 10.1.4).
+                self.headers
+                    .insert(CONNECTION_HEADER, HeaderValue::from_static("te"));
+            }
             path
         };
+        if self.wants_trailers {
+            self.headers
+                .insert(TE, HeaderValue::from_static("trailers"));
+        }
         let uri = target
             .parse::<Uri>()
             .map_err(|error| NetError::Protocol(format!("the URL can't be sent: {error}")))?;
@@ -152,8 +167,8 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), NetError
     ))
 }
 
-/// Behind one address stand many sites: a `Host` of one's own must be allowed too, unless the URL
-/// names a bare address.
+/// Checks a `Host` that the caller wrote: many sites share one address, so it must be allowed too,
+/// unless the URL names a bare address.
 fn check_host_header(
     value: &HeaderValue,
     url: &Url,

@@ -1,4 +1,5 @@
 mod hostile;
+mod http2;
 mod reading;
 
 use std::convert::Infallible;

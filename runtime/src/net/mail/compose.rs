@@ -1,4 +1,4 @@
-//! From a message to the text that is sent.
+//! Composes the text that is sent from a message.
 
 use lettre::Message;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -6,7 +6,7 @@ use lettre::message::{Mailbox, MultiPart, SinglePart};
 
 use super::MailMessage;
 
-/// As many as a server must take (RFC 5321, 4.5.3.1.8).
+/// Recipients that a server must take (RFC 5321, 4.5.3.1.8).
 const MAX_RECIPIENTS: usize = 100;
 /// Longer subjects are cut.
 const MAX_SUBJECT_CHARACTERS: usize = 500;
@@ -74,7 +74,7 @@ fn line(text: &str) -> String {
     clean.take(MAX_SUBJECT_CHARACTERS).collect()
 }
 
-/// What may stand to the left of the `@` in a Message-ID (RFC 5322), without need of quotes.
+/// Returns a text that needs no quotes left of the `@` in a Message-ID (RFC 5322).
 fn id_text(id: &str) -> String {
     let id: String = id
         .chars()

@@ -1,4 +1,4 @@
-//! This machine's name in EHLO. Many servers want one with a dot, and containers have none.
+//! Name of this machine in EHLO. Many servers want one with a dot, and containers have none.
 
 use std::net::{IpAddr, SocketAddr};
 

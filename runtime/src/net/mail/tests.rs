@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::*;
-use crate::net::NetSettings;
 use crate::net::testing::{Authority, Leaf, closed_port, net, serve, serve_silence, shortly, soon};
+use crate::net::{Net, NetSettings};
 
-/// What a server heard, line by line.
+/// Lines that a server received.
 type Heard = Arc<Mutex<Vec<String>>>;
 
 /// A server's replies, by the beginning of the line; the first that fits. What is not in it gets
@@ -407,7 +407,7 @@ async fn encryption_that_is_missing_or_not_trusted_stops_the_mail() {
             .iter()
             .any(|line| line.starts_with("AUTH"))
     );
-    // Without a password, opportunistic means what it says.
+    // Without a password, opportunistic goes on in clear text.
     let net = mailing(settings(clear, SmtpTls::Opportunistic), None);
     net.mail_send(message(&["a@example.com"]), soon())
         .await

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::failure::{chain, io_text};
 use crate::net::tls::rustls_error;
 
-/// All that a server may say in one conversation; far more than any says.
+/// Limit of what a server may send in one conversation; far more than any sends.
 const MAX_BYTES: usize = 512 * 1024;
 const CHUNK_BYTES: usize = 2048;
 
@@ -96,7 +96,7 @@ where
     }
 }
 
-/// What the client's error comes down to.
+/// Returns the last known cause of the client's error.
 pub(super) fn fault_text(error: &(dyn Error + 'static)) -> String {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -122,7 +122,7 @@ pub(super) fn fault_text(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// What is wrong with a certificate, in words.
+/// Returns the fault of a certificate in words.
 fn certificate_text(fault: &rustls::CertificateError) -> String {
     use rustls::CertificateError;
     let text = match fault {

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 
-/// Without duplicates; the servers' order within a family.
+/// Orders the addresses, without duplicates; the servers' order stays within a family.
 pub(super) fn ordered(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let mut unique: Vec<IpAddr> = Vec::with_capacity(addresses.len());
     for address in addresses {

@@ -73,8 +73,8 @@ impl Permits {
     }
 }
 
-/// What is registered as one, as far as a name shows it: its last two labels, or three below the
-/// likes of `co.uk` and `com.au`.
+/// Returns the zone that was registered, as far as a name shows it: its last two labels, or three
+/// below the likes of `co.uk` and `com.au`.
 fn zone_of(name: &str) -> &str {
     let labels: Vec<&str> = name.rsplit('.').take(3).collect();
     let count = match labels.as_slice() {

@@ -10,7 +10,8 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::time::timeout;
 
 use super::system::ResolvConf;
-use crate::net::dns::{ask, rcode_text};
+use crate::net::dns::ask::ask;
+use crate::net::dns::wire::rcode_text;
 use crate::net::failure::NetError;
 
 /// How long an answer for IPv6 is waited for once there are addresses for IPv4 (RFC 8305, 3): some
@@ -66,7 +67,7 @@ fn forms(conf: &ResolvConf, name: &str) -> Result<Vec<(Name, bool)>, NetError> {
     Ok(forms)
 }
 
-/// The inner error says why there is none, which another form of the name may mend.
+/// The inner error has the reason why there is none, which another form of the name may mend.
 async fn addresses(
     conf: &ResolvConf,
     servers: &[SocketAddr],
@@ -92,9 +93,10 @@ async fn addresses(
         .map(|(_, message)| in_answer(message))
         .unwrap_or_default();
     if v6.is_none() && !conf.no_aaaa {
-        v6 = match found.is_empty() {
-            true => Some(asked_v6.await),
-            false => timeout(SECOND_FAMILY, asked_v6).await.ok(),
+        v6 = if found.is_empty() {
+            Some(asked_v6.await)
+        } else {
+            timeout(SECOND_FAMILY, asked_v6).await.ok()
         };
     }
     if let Some(Ok((_, message))) = &v6 {
@@ -112,7 +114,7 @@ async fn addresses(
     }))
 }
 
-/// Behind the CNAMEs that a recursive server has followed.
+/// Returns the addresses behind the CNAMEs that a recursive server has followed.
 fn in_answer(message: &Message) -> Vec<IpAddr> {
     let addresses = message
         .answers

@@ -27,7 +27,7 @@ pub(super) struct System {
     hosts: Watched<Hosts>,
 }
 
-/// What of `/etc/resolv.conf` matters here.
+/// Settings of `/etc/resolv.conf` that matter here.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct ResolvConf {
     pub(super) servers: Vec<SocketAddr>,
@@ -157,7 +157,7 @@ impl ResolvConf {
     }
 }
 
-/// None for an interface that does not exist.
+/// Returns the address of a server; none for an interface that does not exist.
 fn server(address: &ScopedIp) -> Option<SocketAddr> {
     match address {
         ScopedIp::V4(address) => Some((*address, DNS_PORT).into()),

@@ -250,7 +250,7 @@ async fn an_answer_that_leads_where_the_policy_does_not_is_a_fault_of_that_answe
         );
         let public = permission(&["api.vendor.example", "localhost"], false);
         let failure = net
-            .tcp_open(&public, "api.vendor.example", target.port(), soon())
+            .stream_connect(&public, "api.vendor.example", target.port(), soon())
             .await
             .unwrap_err();
         assert_eq!(
@@ -264,9 +264,9 @@ async fn an_answer_that_leads_where_the_policy_does_not_is_a_fault_of_that_answe
                 .contains(&format!("`api.vendor.example` is `{address}`")),
             "{failure}"
         );
-        // What the machine itself says is no answer of a server: it stays.
+        // An entry of the machine itself is no answer of a server: it stays.
         let failure = net
-            .tcp_open(&public, "localhost", target.port(), soon())
+            .stream_connect(&public, "localhost", target.port(), soon())
             .await
             .unwrap_err();
         assert_eq!(failure.error.kind(), ErrorKind::Denied);
@@ -286,7 +286,7 @@ async fn what_was_checked_is_what_is_connected_to() {
     );
     let private = permission(&["shop.example"], true);
     let connection = net
-        .tcp_open(&private, "shop.example", target.port(), soon())
+        .stream_connect(&private, "shop.example", target.port(), soon())
         .await
         .unwrap();
     assert_eq!(connection.peer(), target);

@@ -15,14 +15,14 @@ use super::provider::provider;
 use super::{Roots, verdict};
 use crate::net::certificate::Certificate;
 
-/// What is trusted, for all connections.
+/// Trusted certificates, for all connections.
 #[derive(Debug)]
 pub(super) struct Trust {
     pub(super) verifier: Arc<WebPkiServerVerifier>,
     pub(super) roots: Roots,
 }
 
-/// Of one handshake.
+/// Verifier of one handshake.
 #[derive(Debug)]
 pub(super) struct Inspector {
     trust: Arc<Trust>,
@@ -103,7 +103,7 @@ impl Trust {
         self.roots.native.iter().any(|root| root == leaf)
     }
 
-    /// What remains to be asked of a certificate that is trusted itself.
+    /// Checks what remains of a certificate that is trusted itself.
     fn check_name_and_dates(
         leaf: &CertificateDer<'_>,
         name: &ServerName<'_>,

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 
 type Algorithm = &'static dyn SignatureVerificationAlgorithm;
 
-/// For every connection of ours.
+/// Provider of all our connections.
 pub(in crate::net) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(made()));
     PROVIDER.clone()

@@ -1,15 +1,15 @@
-//! Why a handshake failed, for people: what the other side said, what we offer, and what it may
+//! Texts of failed handshakes, for people: the other side's alert, what we offer, and what it may
 //! want instead.
 
 use rustls::{AlertDescription, PeerIncompatible};
 
 use crate::net::failure::{chain, io_text};
 
-/// What we speak; `plugins/README.md` has it too.
+/// Versions that we speak; `plugins/README.md` has them too.
 const VERSIONS: &str = "TLS 1.2 and 1.3";
 const SUITES: &str = "ECDHE with AES-GCM or ChaCha20-Poly1305";
 
-/// Of a handshake that ended with an error.
+/// Text of a handshake that ended with an error.
 pub(super) fn text(error: &std::io::Error) -> String {
     match rustls_error(error) {
         Some(rustls::Error::InvalidMessage(fault)) => {
@@ -22,7 +22,7 @@ pub(super) fn text(error: &std::io::Error) -> String {
     }
 }
 
-/// Of an alert, during the handshake or behind it.
+/// Text of an alert, during the handshake or behind it.
 pub(in crate::net) fn alert_text(alert: AlertDescription) -> String {
     let reason = match alert {
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => format!(
@@ -36,7 +36,7 @@ pub(in crate::net) fn alert_text(alert: AlertDescription) -> String {
         }
         AlertDescription::UnrecognisedName => "the server has no site of that name".to_owned(),
         AlertDescription::NoApplicationProtocol => {
-            "no common protocol: the server speaks neither HTTP/1.1 nor HTTP/2".to_owned()
+            "no common protocol: the server speaks none that we offer".to_owned()
         }
         AlertDescription::CertificateRequired => {
             "the server wants a certificate of ours".to_owned()

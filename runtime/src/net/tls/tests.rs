@@ -4,8 +4,25 @@ use rustls::pki_types::pem::PemObject;
 
 use super::*;
 use crate::domain::ErrorKind;
-use crate::net::NetSettings;
 use crate::net::testing::{Authority, Leaf, closed_port, loopback, net, plain_net, soon};
+use crate::net::{Net, NetFailure, NetSettings, StartTls, Stream};
+
+/// Completes with a certificate that is not trusted, too.
+async fn shake_hands(
+    net: &Net,
+    host: &str,
+    port: u16,
+    server_name: Option<&str>,
+) -> Result<(TlsSession, Stream), NetFailure> {
+    let options = StartTls {
+        server_name: server_name.map(str::to_owned),
+        accept_untrusted: true,
+        alpn: Vec::new(),
+    };
+    let mut stream = net.stream_connect(&loopback(), host, port, soon()).await?;
+    let session = stream.start_tls(&options, soon()).await?;
+    Ok((session, stream))
+}
 
 #[tokio::test]
 async fn a_handshake_shows_trusted_and_untrusted_chains_alike() {
@@ -49,21 +66,14 @@ async fn a_handshake_shows_trusted_and_untrusted_chains_alike() {
         ),
     ] {
         let address = authority.serve(&leaf, &[], |_stream| async {}).await;
-        let session = net
-            .tls_handshake(
-                &loopback(),
-                "127.0.0.1",
-                address.port(),
-                server_name,
-                soon(),
-            )
+        let (session, stream) = shake_hands(net, "127.0.0.1", address.port(), server_name)
             .await
             .unwrap();
         assert_eq!(session.protocol, "TLSv1.3");
         assert!(session.cipher.starts_with("TLS_"), "{}", session.cipher);
-        assert_eq!((session.chain.len(), session.peer), (1, address));
+        assert_eq!((session.chain.len(), stream.peer()), (1, address));
         assert_eq!(session.chain[0].names, leaf.names);
-        assert!(session.phases.connect_us.is_some() && session.phases.tls_us.is_some());
+        assert!(stream.phases().connect_us.is_some() && stream.phases().tls_us.is_some());
         match untrusted {
             Some(text) => assert!(
                 session.untrusted.as_ref().unwrap().contains(text),
@@ -78,19 +88,16 @@ async fn a_handshake_shows_trusted_and_untrusted_chains_alike() {
 #[tokio::test]
 async fn a_handshake_that_fails_tells_how_far_it_came() {
     let address = closed_port().await;
-    let failure = plain_net()
-        .tls_handshake(&loopback(), "127.0.0.1", address.port(), None, soon())
+    let failure = shake_hands(&plain_net(), "127.0.0.1", address.port(), None)
         .await
         .unwrap_err();
     assert_eq!(failure.error.kind(), ErrorKind::Connect);
-    let failure = plain_net()
-        .tls_handshake(&loopback(), "10.0.0.1", 443, None, soon())
+    let failure = shake_hands(&plain_net(), "10.0.0.1", 443, None)
         .await
         .unwrap_err();
     assert_eq!(failure.error.kind(), ErrorKind::Denied);
     let address = crate::net::testing::serve(|_stream| async {}).await;
-    let failure = plain_net()
-        .tls_handshake(&loopback(), "127.0.0.1", address.port(), None, soon())
+    let failure = shake_hands(&plain_net(), "127.0.0.1", address.port(), None)
         .await
         .unwrap_err();
     assert_eq!(failure.error.kind(), ErrorKind::Tls, "{failure}");
@@ -109,7 +116,7 @@ fn roots_fall_back_to_the_built_in_ones() {
     assert_eq!(Roots::new(vec![Authority::new().root]).store.len(), 1);
 }
 
-/// Of `tests/fixtures/certificates`.
+/// Certificate of `tests/fixtures/certificates`.
 fn fixture(name: &str) -> CertificateDer<'static> {
     let path = format!(
         "{}/../tests/fixtures/certificates/{name}.pem",
@@ -118,7 +125,7 @@ fn fixture(name: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// What is said of this chain for this host, with these roots.
+/// Verdict on this chain for this host, with these roots.
 fn inspected(
     roots: Vec<CertificateDer<'static>>,
     chain: &[CertificateDer<'static>],

@@ -11,7 +11,7 @@ use crate::net::certificate::Certificate;
 /// Names that are shown; more are counted.
 const SHOWN_NAMES: usize = 5;
 
-/// The server's own certificate says that it is an authority.
+/// True if the server's own certificate claims to be an authority.
 pub(super) fn is_authority_as_server(error: &rustls::Error) -> bool {
     other(error).is_some_and(|word| word == "CaUsedAsEndEntity")
 }
@@ -176,8 +176,8 @@ fn wrong_name(leaf: &[u8], wanted: &ServerName<'_>) -> String {
     format!("certificate is for {found}, not for `{wanted_text}`")
 }
 
-/// The first certificate of the chain whose signature is of a kind that nobody should trust, or the
-/// first of all.
+/// Describes the first certificate of the chain whose kind of signature should not be trusted, or
+/// the first of all.
 fn wrong_signature(chain: &[&[u8]]) -> String {
     let parsed: Vec<X509Certificate<'_>> = chain
         .iter()
@@ -202,7 +202,7 @@ fn wrong_signature(chain: &[&[u8]]) -> String {
     }
 }
 
-/// By the object identifier of the signature.
+/// Name of a weak signature, found by its object identifier.
 fn weak_name(certificate: &X509Certificate<'_>) -> Option<&'static str> {
     match certificate
         .signature_algorithm

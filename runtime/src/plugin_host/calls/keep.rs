@@ -1,19 +1,19 @@
-//! From a run that ended to a recording of it.
+//! Recordings made from runs that have ended.
 
 use std::time::Duration;
 
+use super::Calls;
 use crate::domain::{ErrorKind, Failure, RunOutcome, Status, UnixMillis};
-use crate::plugin_host::PluginHost;
 use crate::plugin_host::policy::redaction::Redactor;
 use crate::plugin_host::recording::format::json::Json;
 use crate::plugin_host::recording::format::{RecordedRun, RunBudget, Subject};
 use crate::plugin_host::recording::recorder::Recorder;
 use crate::plugin_host::recording::recordings::Draft;
-use crate::plugin_host::run::Used;
+use crate::plugin_host::run::RunUsage;
 use crate::plugin_host::versions::loader::LoadedPlugin;
 
-/// What a recording tells of a run beside its calls and its account.
-pub(super) struct Told {
+/// A recording's part of a run, beside its calls and its account.
+pub(super) struct RunSummary {
     pub(super) run_id: i64,
     pub(super) ts_ms: UnixMillis,
     /// The exported function.
@@ -22,38 +22,40 @@ pub(super) struct Told {
     pub(super) status: Option<Status>,
     pub(super) outcome: RunOutcome,
     pub(super) error: Option<String>,
-    /// What the observation says is wrong.
+    /// The failure of the service, from the observation.
     pub(super) message: Option<String>,
     pub(super) timeout: Duration,
-    /// What the function was given, without secrets.
+    /// Arguments of the function, without secrets.
     pub(super) arguments: Vec<Box<dyn Json>>,
-    /// What came out.
+    /// Answer of the function.
     pub(super) result: Box<dyn Json>,
     /// Taken out of the recording wherever they still stand.
     pub(super) secrets: Redactor,
 }
 
-impl PluginHost {
-    /// For a run that may be worth keeping.
+impl Calls {
+    /// Returns a recorder for a run that may be worth keeping.
     pub(super) fn recorder(&self) -> Recorder {
-        if self.shared.recordings.is_on() {
-            Recorder::tape()
+        if self.recordings.is_on() {
+            Recorder::record()
         } else {
             Recorder::Off
         }
     }
 
-    /// Hands the tape of a run over to be kept; the run does not wait for it. A run that went well
+    /// Hands the call_log of a run over to be kept; the run does not wait for it. A run that went well
     /// is kept for a while, to be compared with the next one that does not.
     pub(super) fn keep(
         &self,
         plugin: &LoadedPlugin,
-        used: &mut Used,
+        usage: &mut RunUsage,
         failed: bool,
-        told: impl FnOnce() -> Told,
+        told: impl FnOnce() -> RunSummary,
     ) {
-        let Some(tape) = used.tape.take() else { return };
-        let Told {
+        let Some(call_log) = usage.call_log.take() else {
+            return;
+        };
+        let RunSummary {
             run_id,
             ts_ms,
             function,
@@ -81,17 +83,18 @@ impl PluginHost {
             error: error.map(cut),
             message,
             timeout_ms: timeout.as_millis() as u64,
-            budget: RunBudget::of(self.allowance(plugin).budget()),
-            cost: used.cost(),
-            truncated: tape.truncated(),
+            budget: RunBudget::of(self.grants_of(plugin).budget()),
+            cost: usage.cost(),
+            truncated: call_log.truncated(),
         };
-        self.shared
-            .recordings
-            .keep(Draft::new(run, arguments, tape, result, secrets), failed);
+        self.recordings.keep(
+            Draft::new(run, arguments, call_log, result, secrets),
+            failed,
+        );
     }
 }
 
-/// As the rows of runs have it.
+/// Cuts an error to the length that rows of runs keep.
 pub(in crate::plugin_host) fn cut(error: String) -> String {
     Failure::new(ErrorKind::Plugin, error).message
 }

@@ -2,24 +2,25 @@
 
 use tokio::time::Instant;
 
-use super::keep::Told;
+use super::Calls;
+use super::account::row_of;
+use super::keep::RunSummary;
 use crate::domain::{Channel, DeliveryError, Message, PluginKind, Receipt, RunOutcome, now_ms};
-use crate::plugin_host::contract::bindings::notifier::exports::external_tracking::plugin::notifiers::{Context, NotifyError, Receipt as Given};
+use crate::plugin_host::contract::bindings::notifier::exports::external_tracking::plugin::notifiers::{Context, NotifyError, Receipt as GuestReceipt};
 use crate::plugin_host::versions::loader::{Exports, LoadedPlugin, Source};
 use crate::plugin_host::policy::mail_scope::MailScope;
 use crate::plugin_host::policy::reach::Reach;
 use crate::plugin_host::recording::format::Subject;
-use crate::plugin_host::run::Broken;
+use crate::plugin_host::run::RunError;
 use crate::plugin_host::policy::secrets;
 use crate::plugin_host::policy::secrets::SealedSettings;
-use crate::plugin_host::capabilities::state::{Access, NetAccess};
-use crate::plugin_host::PluginHost;
+use crate::plugin_host::capabilities::access::{Access, NetAccess};
 use crate::plugin_host::contract::convert;
 use crate::plugin_host::engine::limits;
 
-impl PluginHost {
+impl Calls {
     /// One attempt at one message.
-    pub async fn notify(
+    pub(in crate::plugin_host) async fn notify(
         &self,
         channel: &Channel,
         message: &Message,
@@ -32,13 +33,14 @@ impl PluginHost {
             })?;
         let sealed = SealedSettings::new(&channel.settings, &plugin.info.settings_schema);
         let patience = self
-            .allowance(&plugin)
+            .grants_of(&plugin)
             .budget()
             .wall_clock
             .unwrap_or(limits::NOTIFY);
         let context = Context {
             settings: sealed.settings.to_string(),
             timeout_ms: patience.as_millis() as u64,
+            attributes: Vec::new(),
         };
         let notification = convert::notification(message);
         let schema = &plugin.info.settings_schema;
@@ -46,7 +48,7 @@ impl PluginHost {
             Source::Bundled(_) => secrets::default_hosts(&channel.settings, schema),
             Source::Stored => Vec::new(),
         };
-        let private = self.shared.channel_reach.of(channel);
+        let private = self.channel_reach.of(channel);
         let subject = format!("notifier `{}` of channel `{}`", plugin.name, channel.name);
         let Reach { permission, scope } = Reach::of_channel(
             &channel.settings,
@@ -57,11 +59,10 @@ impl PluginHost {
             subject,
         );
         let mail = self
-            .shared
             .has_mail
             .then(|| MailScope::of(&channel.settings, schema));
         let net = NetAccess {
-            net: self.shared.net.clone(),
+            net: self.net.clone(),
             permission,
             mail,
         };
@@ -74,8 +75,7 @@ impl PluginHost {
         };
         let redact = access.secrets.clone();
         let (ts_ms, deadline) = (now_ms(), Instant::now() + patience);
-        let (answer, mut used) = self
-            .shared
+        let (answer, mut usage) = self
             .runner
             .run(
                 &plugin.pre,
@@ -95,10 +95,6 @@ impl PluginHost {
             )
             .await;
         let (outcome, result) = delivered(&plugin, answer);
-        let result = result.map(|receipt| Receipt {
-            answer: redact.stable(receipt.answer),
-            reference: receipt.reference.map(|text| redact.stable(text)),
-        });
         let result = result.map_err(|error| match error {
             DeliveryError::Retryable { message, after } => DeliveryError::Retryable {
                 message: redact.redact(&message),
@@ -108,7 +104,7 @@ impl PluginHost {
         });
         let error = result.as_ref().err().map(ToString::to_string);
         let run_id = self.next_run_id();
-        self.keep(&plugin, &mut used, error.is_some(), || Told {
+        self.keep(&plugin, &mut usage, error.is_some(), || RunSummary {
             run_id,
             ts_ms,
             function: "notify",
@@ -128,7 +124,8 @@ impl PluginHost {
             },
             secrets: redact.redactor(),
         });
-        self.account(&plugin, run_id, "notify", None, outcome, error, used);
+        let run = row_of(&plugin, run_id, "notify", None, (outcome, error), &usage);
+        self.account(&plugin, run, usage.is_crowded_out);
         result
     }
 }
@@ -136,7 +133,7 @@ impl PluginHost {
 /// How an attempt ended. A plugin that breaks is worth another attempt.
 pub(in crate::plugin_host) fn delivered(
     plugin: &LoadedPlugin,
-    answer: Result<Result<Given, NotifyError>, Broken>,
+    answer: Result<Result<GuestReceipt, NotifyError>, RunError>,
 ) -> (RunOutcome, Result<Receipt, DeliveryError>) {
     match answer {
         Ok(Ok(receipt)) => (RunOutcome::Ok, Ok(convert::receipt(receipt))),

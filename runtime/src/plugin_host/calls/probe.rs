@@ -1,17 +1,17 @@
 //! One run of a probe: what it may touch, and how its answer or its failure becomes an observation.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::keep::Told;
+use super::Calls;
+use super::account::row_of;
+use super::keep::RunSummary;
 use crate::domain::{
-    ErrorKind, Failure, LOCAL, MetricValue, Observation, PluginKind, Probe, RunOutcome, Service,
-    Status, UnixMillis,
+    CheckDone, CheckJob, ErrorKind, Failure, LOCAL, Observation, PluginKind, RunOutcome, Status,
+    UnixMillis,
 };
-use crate::plugin_host::PluginHost;
-use crate::plugin_host::capabilities::state::{Access, NetAccess};
+use crate::plugin_host::capabilities::access::{Access, NetAccess};
 use crate::plugin_host::contract::bindings::imports::log::Level;
 use crate::plugin_host::contract::bindings::probe::exports::external_tracking::plugin::probes::{
     Context, Observation as Found, ProbeError,
@@ -22,133 +22,100 @@ use crate::plugin_host::policy::reach::Reach;
 use crate::plugin_host::policy::redaction::Redactor;
 use crate::plugin_host::policy::secrets::SealedSettings;
 use crate::plugin_host::recording::format::Subject;
-use crate::plugin_host::run::{Broken, Used};
+use crate::plugin_host::run::{RunError, RunUsage};
 use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
 
-/// One run of a probe.
-pub struct ProbeCall<'a> {
-    pub service: &'a Service,
-    pub probe: &'a Probe,
-    /// When it was due.
-    pub ts_ms: UnixMillis,
-    pub previous: Option<Arc<Observation>>,
-}
-
-/// What one run of a probe came to.
+/// The result of one run of a probe.
 pub(in crate::plugin_host) struct Checked {
     pub(in crate::plugin_host) observation: Observation,
     pub(in crate::plugin_host) outcome: RunOutcome,
     pub(in crate::plugin_host) error: Option<String>,
-    pub(in crate::plugin_host) used: Used,
-    /// None in a replay.
-    given: Option<Given>,
+    pub(in crate::plugin_host) usage: RunUsage,
+    /// `None` in a replay.
+    input: Option<RunInput>,
 }
 
-/// What the guest was given, and what it was not.
-struct Given {
+/// Input of the guest, and the secrets it does not contain.
+struct RunInput {
     context: Context,
     secrets: Redactor,
 }
 
-impl Checked {
-    /// What a guest says of itself may repeat its placeholders, whose digits are of this run alone.
-    fn without_nonces(&mut self, secrets: &Redactor) {
-        let stable = |text: &mut String| *text = secrets.stable(std::mem::take(text));
-        if let Some(failure) = &mut self.observation.failure {
-            stable(&mut failure.message);
-        }
-        for metric in &mut self.observation.metrics {
-            if let MetricValue::Text(text) = &mut metric.value {
-                stable(text);
-            }
-        }
-        self.error.iter_mut().for_each(stable);
-    }
-}
-
-impl ProbeCall<'_> {
-    fn unanswered(&self, run_id: i64) -> Observation {
-        unanswered(
-            self.ts_ms,
-            &self.service.slug,
-            &self.probe.name,
-            &self.probe.plugin,
-            run_id,
-        )
-    }
-}
-
-impl PluginHost {
-    /// Runs the probe. Whatever happens is an observation: a plugin that traps, hangs or talks
+impl Calls {
+    /// Runs a probe. Whatever happens is an observation: a plugin that traps, hangs or answers
     /// nonsense costs this run only.
-    pub async fn check(&self, call: ProbeCall<'_>) -> Observation {
-        let run_id = self.next_run_id();
-        let Some(plugin) = self.plugin(PluginKind::Probe, &call.probe.plugin) else {
-            let message = format!("there is no probe plugin `{}`", call.probe.plugin);
-            let failure = Some(Failure::new(ErrorKind::Plugin, message));
-            return Observation {
-                failure,
-                ..call.unanswered(run_id)
+    pub(in crate::plugin_host) async fn check(&self, job: &CheckJob) -> CheckDone {
+        let Some(plugin) = self.active.of_kind(PluginKind::Probe, &job.probe.plugin) else {
+            let message = format!("there is no probe plugin `{}`", job.probe.plugin);
+            let observation = Observation {
+                failure: Some(Failure::new(ErrorKind::Plugin, message)),
+                ..blank(job)
             };
+            return CheckDone::new(observation, None, false);
         };
-        let mut checked = self.check_with(&plugin, &call, run_id).await;
-        self.offer_check(&plugin, &call, &checked);
-        self.keep_check(&plugin, &call, run_id, &mut checked, true);
+        let mut checked = self.check_with(&plugin, job).await;
+        self.keep_check(&plugin, job, &mut checked, true);
         let Checked {
             observation,
             outcome,
             error,
-            used,
+            usage,
             ..
         } = checked;
-        self.account(
-            &plugin,
-            run_id,
-            "check",
-            Some(&call.service.slug),
-            outcome,
-            error,
-            used,
-        );
-        observation
+        let (service, end) = (job.service.slug.as_str(), (outcome, error));
+        let run = row_of(&plugin, job.run_id, "check", Some(service), end, &usage);
+        CheckDone::new(observation, Some(run), usage.is_crowded_out)
+    }
+
+    /// Accounts a run, and offers it to the candidate. A version that was replaced meanwhile is
+    /// accounted by its row alone.
+    pub(in crate::plugin_host) fn check_done(&self, job: &CheckJob, done: &CheckDone) {
+        let Some(run) = &done.run else { return };
+        let active = self.active.of_kind(PluginKind::Probe, &run.plugin);
+        match active.filter(|active| active.digest == run.digest) {
+            Some(plugin) => {
+                let observation = done.observation();
+                self.shadows.offer_check(&plugin, job, observation, run);
+                self.account(&plugin, run.clone(), done.is_crowded_out);
+            }
+            None => self.hand_over(run.clone()),
+        }
     }
 
     /// Runs this version of the probe, whichever is active.
     pub(in crate::plugin_host) async fn check_with(
         &self,
         plugin: &LoadedPlugin,
-        call: &ProbeCall<'_>,
-        run_id: i64,
+        job: &CheckJob,
     ) -> Checked {
-        let sealed = SealedSettings::new(&call.probe.settings, &plugin.info.settings_schema);
-        let allowance = self.allowance(plugin);
-        let most = allowance.budget().wall_clock.unwrap_or(Duration::MAX);
-        let timeout = call.probe.timeout.min(most);
-        let names = call
+        let sealed = SealedSettings::new(&job.probe.settings, &plugin.info.settings_schema);
+        let grants = self.grants_of(plugin);
+        let most = grants.budget().wall_clock.unwrap_or(Duration::MAX);
+        let timeout = job.probe.timeout.min(most);
+        let names = job
             .service
             .credentials
             .iter()
             .map(|credential| &credential.name);
         let context = Context {
-            service: convert::service(call.service),
+            service: convert::service(&job.service.facts()),
             settings: sealed.settings.to_string(),
             timeout_ms: timeout.as_millis() as u64,
-            previous: call.previous.as_deref().map(convert::previous),
+            previous: job.previous.as_deref().map(convert::previous),
             credentials: names
-                .filter(|name| allowance.credential(name).is_ok())
+                .filter(|name| grants.credential(name).is_ok())
                 .cloned()
                 .collect(),
+            attributes: Vec::new(),
         };
         let secrets = sealed.redactor();
-        let stable = secrets.clone();
-        let access = self.probe_access(call, plugin, sealed);
-        let deadline = Instant::now() + call.probe.timeout;
-        let (answer, used) = self
-            .shared
+        let access = self.probe_access(job, plugin, sealed);
+        let deadline = Instant::now() + job.probe.timeout;
+        let (answer, usage) = self
             .runner
             .run(
                 &plugin.pre,
-                plugin.label(Some(&call.service.slug)),
+                plugin.label(Some(&job.service.slug)),
                 access,
                 deadline,
                 async |store, instance| {
@@ -174,21 +141,18 @@ impl PluginHost {
             )
             .await;
 
-        let blank = call.unanswered(run_id);
-        let mut checked = observed(blank, plugin, answer, used);
-        checked.without_nonces(&stable);
+        let checked = observed(blank(job), plugin, answer, usage);
         Checked {
-            given: Some(Given { context, secrets }),
+            input: Some(RunInput { context, secrets }),
             ..checked
         }
     }
 
-    /// For a candidate beside the active version, runs that went well are not kept.
+    /// Keeps a recording. Good runs of a candidate are not kept.
     pub(in crate::plugin_host) fn keep_check(
         &self,
         plugin: &LoadedPlugin,
-        call: &ProbeCall<'_>,
-        run_id: i64,
+        job: &CheckJob,
         checked: &mut Checked,
         is_active: bool,
     ) {
@@ -196,20 +160,20 @@ impl PluginHost {
             observation,
             outcome,
             error,
-            used,
-            given,
+            usage,
+            input,
         } = checked;
         let failed = *outcome != RunOutcome::Ok || !observation.status.is_available();
-        let Some(given) = given.take().filter(|_| failed || is_active) else {
+        let Some(input) = input.take().filter(|_| failed || is_active) else {
             return;
         };
-        self.keep(plugin, used, failed, || Told {
-            run_id,
-            ts_ms: call.ts_ms,
+        self.keep(plugin, usage, failed, || RunSummary {
+            run_id: job.run_id,
+            ts_ms: job.ts_ms,
             function: "check",
             subject: Subject {
-                service: Some(call.service.slug.clone()),
-                probe: Some(call.probe.name.clone()),
+                service: Some(job.service.slug.clone()),
+                probe: Some(job.probe.name.clone()),
                 ..Subject::default()
             },
             status: Some(observation.status),
@@ -219,56 +183,56 @@ impl PluginHost {
                 .failure
                 .as_ref()
                 .map(|failure| failure.message.clone()),
-            timeout: call.probe.timeout,
-            arguments: vec![Box::new(given.context)],
+            timeout: job.probe.timeout,
+            arguments: vec![Box::new(input.context)],
             result: Box::new(observation.clone()),
-            secrets: given.secrets,
+            secrets: input.secrets,
         });
     }
 
     /// A probe reaches its own service, and what the operator named for it.
     fn probe_access(
         &self,
-        call: &ProbeCall<'_>,
+        job: &CheckJob,
         plugin: &LoadedPlugin,
         sealed: SealedSettings,
     ) -> Access {
         let subject = format!(
             "probe `{}` of service `{}`",
-            call.probe.name, call.service.slug
+            job.probe.name, job.service.slug
         );
         let schema = &plugin.info.settings_schema;
         let Reach { permission, scope } =
-            Reach::of_service(call.service, &call.probe.settings, schema, &sealed, subject);
+            Reach::of_service(&job.service, &job.probe.settings, schema, &sealed, subject);
         Access {
             net: Some(NetAccess {
-                net: self.shared.net.clone(),
+                net: self.net.clone(),
                 permission,
                 mail: None,
             }),
             secrets: sealed,
             sent: Default::default(),
-            credentials: call.service.credentials.clone(),
+            credentials: job.service.credentials.clone(),
             scope,
-            wallet: self.shared.wallet.clone(),
+            credential_cache: self.credential_cache.clone(),
             recorder: self.recorder(),
             ..Access::default()
         }
     }
 }
 
-/// What the guest's answer, or its failure, says of the service.
+/// Turns the guest's answer, or its failure, into an observation of the service.
 pub(in crate::plugin_host) fn observed(
     blank: Observation,
     plugin: &LoadedPlugin,
-    answer: Result<Result<Found, ProbeError>, Broken>,
-    used: Used,
+    answer: Result<Result<Found, ProbeError>, RunError>,
+    usage: RunUsage,
 ) -> Checked {
     let mut observation = Observation {
-        phases: used.account.phases,
-        bytes: used.account.bytes_in,
-        latency_us: used.account.net_us,
-        rate_limits: used.account.rate_limits.clone(),
+        phases: usage.account.phases,
+        bytes: usage.account.bytes_in,
+        latency_us: usage.account.net_us,
+        rate_limits: usage.account.rate_limits.clone(),
         plugin_version: plugin.info.version.clone(),
         ..blank
     };
@@ -276,11 +240,11 @@ pub(in crate::plugin_host) fn observed(
         Ok(Ok(found)) => {
             observation.status = convert::status(found.status);
             observation.failure = found.failure.map(convert::failure).or_else(|| {
-                // A guest whose language hides why a request failed says only that it did.
+                // A guest whose language hides why a request failed reports only that it did.
                 let unsaid = observation.status == Status::Error;
-                used.account.last_failure.clone().filter(|_| unsaid)
+                usage.account.last_failure.clone().filter(|_| unsaid)
             });
-            observation.latency_us = found.latency_us.or(used.account.net_us);
+            observation.latency_us = found.latency_us.or(usage.account.net_us);
             observation.http_status = found.http_status;
             observation.metrics = convert::metrics(found.metrics);
             (RunOutcome::Ok, None)
@@ -288,16 +252,17 @@ pub(in crate::plugin_host) fn observed(
         Ok(Err(error)) => {
             let message = match error {
                 ProbeError::Settings(message) => format!("settings: {message}"),
-                ProbeError::Internal(message) => message,
+                ProbeError::Internal(message) | ProbeError::Other(message) => message,
             };
             let failure = Failure::new(ErrorKind::Plugin, message);
             let message = failure.message.clone();
             observation.failure = Some(failure);
             (RunOutcome::Error, Some(message))
         }
-        Err(Broken { outcome, reason }) => {
+        Err(RunError { outcome, reason }) => {
             // Waiting for the service until the end is the service's time-out, not the plugin's.
-            let waited = outcome == RunOutcome::Timeout && used.account.waited * 2 > used.duration;
+            let waited =
+                outcome == RunOutcome::Timeout && usage.account.waited * 2 > usage.duration;
             let kind = if waited {
                 ErrorKind::Timeout
             } else {
@@ -314,12 +279,25 @@ pub(in crate::plugin_host) fn observed(
         observation,
         outcome,
         error,
-        used,
-        given: None,
+        usage,
+        input: None,
     }
 }
 
-/// The observation before anything is known.
+fn blank(job: &CheckJob) -> Observation {
+    Observation {
+        location: job.location.clone(),
+        ..unanswered(
+            job.ts_ms,
+            &job.service.slug,
+            &job.probe.name,
+            &job.probe.plugin,
+            job.run_id,
+        )
+    }
+}
+
+/// Returns the observation before anything is known.
 pub(in crate::plugin_host) fn unanswered(
     ts_ms: UnixMillis,
     service: &str,

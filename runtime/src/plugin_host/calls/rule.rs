@@ -1,73 +1,59 @@
 //! One evaluation of a rule.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::keep::Told;
+use super::Calls;
+use super::account::row_of;
+use super::keep::RunSummary;
+use super::request::RuleCall;
 use super::{PluginError, end};
-use crate::domain::{History, PluginInfo, PluginKind, RunOutcome, UnixMillis, Verdict, Want};
-use crate::plugin_host::PluginHost;
-use crate::plugin_host::capabilities::state::Access;
+use crate::domain::{PluginInfo, PluginKind, RunOutcome, Verdict};
+use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::contract::bindings::rule::exports::external_tracking::plugin::rules::{
-    Context, RuleError, Verdict as Given,
+    Context, RuleError, Verdict as GuestVerdict,
 };
 use crate::plugin_host::contract::convert;
 use crate::plugin_host::engine::limits;
 use crate::plugin_host::policy::redaction::Redactor;
 use crate::plugin_host::policy::secrets::SealedSettings;
 use crate::plugin_host::recording::format::Subject;
-use crate::plugin_host::run::{Broken, Used};
+use crate::plugin_host::run::{RunError, RunUsage};
 use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
 
-/// What a rule wants that has to be judged as time passes.
-const TICKS: &str = "ticks";
-
-/// One evaluation of a rule.
-pub struct RuleCall<'a> {
-    pub plugin: &'a str,
-    pub service: &'a str,
-    pub settings: &'a Value,
-    pub now_ms: UnixMillis,
-    pub history: Arc<dyn History>,
-}
-
-/// What one evaluation came to.
+/// The result of one evaluation.
 pub(in crate::plugin_host) struct Evaluated {
     /// Or why there is none.
     pub(in crate::plugin_host) verdict: Result<Verdict, String>,
     pub(in crate::plugin_host) outcome: RunOutcome,
-    pub(in crate::plugin_host) used: Used,
-    /// What the guest was given, and what it was not.
-    given: Option<(Context, Redactor)>,
+    pub(in crate::plugin_host) usage: RunUsage,
+    /// Input of the guest, and the secrets it does not contain.
+    input: Option<(Context, Redactor)>,
 }
 
-impl PluginHost {
+impl Calls {
     /// A rule that breaks has said nothing.
-    pub async fn evaluate(&self, call: RuleCall<'_>) -> Result<Verdict, PluginError> {
+    pub(in crate::plugin_host) async fn evaluate(
+        &self,
+        call: RuleCall<'_>,
+    ) -> Result<Verdict, PluginError> {
         let plugin = self.known(PluginKind::Rule, call.plugin)?;
         let run_id = self.next_run_id();
         let mut evaluated = self.evaluate_with(&plugin, &call).await;
-        self.offer_evaluation(&plugin, &call, &evaluated, run_id);
         self.keep_evaluation(&plugin, &call, run_id, &mut evaluated);
         let Evaluated {
             verdict,
             outcome,
-            used,
+            usage,
             ..
         } = evaluated;
-        let error = verdict.as_ref().err().cloned();
-        self.account(
-            &plugin,
-            run_id,
-            "evaluate",
-            Some(call.service),
-            outcome,
-            error,
-            used,
-        );
+        let end = (outcome, verdict.as_ref().err().cloned());
+        let run = row_of(&plugin, run_id, "evaluate", Some(call.service), end, &usage);
+        self.shadows
+            .offer_evaluation(&plugin, &call, &verdict, &run);
+        self.account(&plugin, run, usage.is_crowded_out);
         verdict.map_err(|reason| PluginError::Broken {
             plugin: call.plugin.to_owned(),
             outcome,
@@ -87,6 +73,7 @@ impl PluginHost {
             service: call.service.to_owned(),
             settings: sealed.settings.to_string(),
             now_ms: call.now_ms.max(0) as u64,
+            attributes: Vec::new(),
         };
         let access = Access {
             history: Some(call.history.clone()),
@@ -96,8 +83,7 @@ impl PluginHost {
             ..Access::default()
         };
         let deadline = Instant::now() + self.patience(plugin);
-        let (answer, used) = self
-            .shared
+        let (answer, usage) = self
             .runner
             .run(
                 &plugin.pre,
@@ -117,23 +103,23 @@ impl PluginHost {
             )
             .await;
         let (outcome, verdict) = judged(answer);
-        let verdict = verdict.map_err(|reason| secrets.stable(reason));
         Evaluated {
             verdict,
             outcome,
-            used,
-            given: Some((context, secrets)),
+            usage,
+            input: Some((context, secrets)),
         }
     }
 
     pub(super) fn patience(&self, plugin: &LoadedPlugin) -> Duration {
-        self.allowance(plugin)
+        self.grants_of(plugin)
             .budget()
             .wall_clock
             .unwrap_or(limits::EVALUATE)
     }
 
-    /// Those that went well come by the thousand, and can be had again from the history.
+    /// Keeps a recording. Good evaluations come by the thousand, and follow from the history: they
+    /// are not kept.
     pub(in crate::plugin_host) fn keep_evaluation(
         &self,
         plugin: &LoadedPlugin,
@@ -144,16 +130,16 @@ impl PluginHost {
         let Evaluated {
             verdict,
             outcome,
-            used,
-            given,
+            usage,
+            input,
         } = evaluated;
-        let Some((context, secrets)) = given.take() else {
+        let Some((context, secrets)) = input.take() else {
             return;
         };
-        if verdict.is_ok() && !self.recordings().keeps_all() {
+        if verdict.is_ok() && !self.recordings.keeps_all() {
             return;
         }
-        self.keep(plugin, used, verdict.is_err(), || Told {
+        self.keep(plugin, usage, verdict.is_err(), || RunSummary {
             run_id,
             ts_ms: call.now_ms,
             function: "evaluate",
@@ -176,17 +162,22 @@ impl PluginHost {
     }
 
     /// The rule looks at the passing of time: it is judged although nothing arrived.
-    pub fn rule_ticks(&self, name: &str) -> bool {
-        self.plugin(PluginKind::Rule, name)
+    pub(in crate::plugin_host) fn rule_ticks(&self, name: &str) -> bool {
+        self.active
+            .of_kind(PluginKind::Rule, name)
             .is_some_and(|plugin| ticks(&plugin.info))
     }
 
     /// How much history a rule needs with these settings, and its candidate, if there is one, with
     /// those it was tried with.
-    pub async fn look_back(&self, name: &str, settings: &Value) -> Result<Duration, PluginError> {
+    pub(in crate::plugin_host) async fn look_back(
+        &self,
+        name: &str,
+        settings: &Value,
+    ) -> Result<Duration, PluginError> {
         let plugin = self.known(PluginKind::Rule, name)?;
         let look_back = self.look_back_of(&plugin, settings).await?;
-        Ok(look_back.max(self.shadow_look_back(name)))
+        Ok(look_back.max(self.shadows.look_back(name)))
     }
 
     pub(in crate::plugin_host) async fn look_back_of(
@@ -194,28 +185,21 @@ impl PluginHost {
         plugin: &LoadedPlugin,
         settings: &Value,
     ) -> Result<Duration, PluginError> {
-        let (answer, used) = self.ask_look_back(plugin, settings).await;
-        let (outcome, error) = end(&answer);
-        self.account(
-            plugin,
-            self.next_run_id(),
-            "look-back",
-            None,
-            outcome,
-            error,
-            used,
-        );
+        let (answer, usage) = self.ask_look_back(plugin, settings).await;
+        let run_id = self.next_run_id();
+        let run = row_of(plugin, run_id, "look-back", None, end(&answer), &usage);
+        self.account(plugin, run, usage.is_crowded_out);
         answer
             .map(Duration::from_millis)
             .map_err(|broken| broken_rule(plugin, broken))
     }
 
-    /// Without a trace.
+    /// Asks the guest, without an account or a recording.
     pub(super) async fn ask_look_back(
         &self,
         plugin: &LoadedPlugin,
         settings: &Value,
-    ) -> (Result<u64, Broken>, Used) {
+    ) -> (Result<u64, RunError>, RunUsage) {
         let sealed = SealedSettings::new(settings, &plugin.info.settings_schema);
         let settings = sealed.settings.to_string();
         let deadline = Instant::now() + limits::DESCRIBE;
@@ -224,8 +208,7 @@ impl PluginHost {
             secrets: sealed,
             ..Access::default()
         };
-        self.shared
-            .runner
+        self.runner
             .run(
                 &plugin.pre,
                 plugin.label(None),
@@ -240,13 +223,14 @@ impl PluginHost {
                         .external_tracking_plugin_rules()
                         .call_look_back(&mut *store, &settings)
                         .await
+                        .map(|need| need.look_back_ms)
                 },
             )
             .await
     }
 }
 
-pub(super) fn broken_rule(plugin: &LoadedPlugin, broken: Broken) -> PluginError {
+pub(super) fn broken_rule(plugin: &LoadedPlugin, broken: RunError) -> PluginError {
     PluginError::Broken {
         plugin: plugin.info.name.clone(),
         outcome: broken.outcome,
@@ -254,16 +238,14 @@ pub(super) fn broken_rule(plugin: &LoadedPlugin, broken: Broken) -> PluginError 
     }
 }
 
-/// It wants to be judged although nothing arrived.
+/// Returns whether the rule is evaluated although nothing arrived.
 pub(super) fn ticks(info: &PluginInfo) -> bool {
-    info.wants
-        .iter()
-        .any(|want| matches!(want, Want::Capability(capability) if capability == TICKS))
+    info.evaluated_over_time
 }
 
 /// How an evaluation ended: with a verdict, or with the reason why there is none.
 pub(in crate::plugin_host) fn judged(
-    answer: Result<Result<Given, RuleError>, Broken>,
+    answer: Result<Result<GuestVerdict, RuleError>, RunError>,
 ) -> (RunOutcome, Result<Verdict, String>) {
     match answer {
         Ok(Ok(verdict)) => (RunOutcome::Ok, Ok(convert::verdict(verdict))),
@@ -271,7 +253,7 @@ pub(in crate::plugin_host) fn judged(
             RunOutcome::Error,
             Err(convert::message(format!("settings: {message}"))),
         ),
-        Ok(Err(RuleError::Internal(message))) => {
+        Ok(Err(RuleError::Internal(message) | RuleError::Other(message))) => {
             (RunOutcome::Error, Err(convert::message(message)))
         }
         Err(broken) => (broken.outcome, Err(broken.reason)),

@@ -4,31 +4,33 @@ use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::end;
+use super::account::row_of;
+use super::{Calls, end};
 use crate::domain::fault::child;
-use crate::domain::{Fault, PluginKind};
-use crate::plugin_host::PluginHost;
-use crate::plugin_host::capabilities::state::Access;
+use crate::domain::{Fault, PluginKind, ServiceFacts};
+use crate::plugin_host::capabilities::access::Access;
+use crate::plugin_host::contract::bindings::describe::exports::external_tracking::plugin::description::ProposedSettings;
 use crate::plugin_host::contract::bindings::imports::types;
 use crate::plugin_host::contract::convert;
 use crate::plugin_host::engine::limits;
 use crate::plugin_host::policy::secrets::SealedSettings;
-use crate::plugin_host::run::{Broken, Used};
+use crate::plugin_host::run::{RunError, RunUsage};
 use crate::plugin_host::versions::loader::LoadedPlugin;
 
-/// What a plugin says of settings.
+/// A plugin's own check of settings.
 type Checked = Result<(), Vec<types::Fault>>;
 
-impl PluginHost {
+impl Calls {
     /// The schema first, then the plugin's own word.
-    pub async fn check_settings(
+    pub(in crate::plugin_host) async fn check_settings(
         &self,
         kind: PluginKind,
         name: &str,
         settings: &Value,
+        service: Option<&ServiceFacts>,
     ) -> Result<(), Vec<Fault>> {
         match self.known(kind, name) {
-            Ok(plugin) => self.check_against(&plugin, settings).await,
+            Ok(plugin) => self.check_against(&plugin, settings, service).await,
             Err(error) => Err(vec![Fault::new("", error.to_string())]),
         }
     }
@@ -37,22 +39,17 @@ impl PluginHost {
         &self,
         plugin: &LoadedPlugin,
         settings: &Value,
+        service: Option<&ServiceFacts>,
     ) -> Result<(), Vec<Fault>> {
         let faults = schema_faults(&plugin.schema, settings);
         if !faults.is_empty() {
             return Err(faults);
         }
-        let (answer, used) = self.ask_check(plugin, settings).await;
-        let (outcome, error) = end(&answer);
-        self.account(
-            plugin,
-            self.next_run_id(),
-            "check-settings",
-            None,
-            outcome,
-            error,
-            used,
-        );
+        let (answer, usage) = self.ask_check(plugin, settings, service).await;
+        let run_id = self.next_run_id();
+        let slug = service.map(|service| service.slug.as_str());
+        let run = row_of(plugin, run_id, "check-settings", slug, end(&answer), &usage);
+        self.account(plugin, run, usage.is_crowded_out);
         checked(plugin, answer)
     }
 
@@ -63,52 +60,48 @@ impl PluginHost {
         settings: &Value,
     ) -> Result<(), Vec<Fault>> {
         let faults = schema_faults(&plugin.schema, settings);
-        match faults.is_empty() {
-            true => checked(plugin, self.ask_check(plugin, settings).await.0),
-            false => Err(faults),
+        if !faults.is_empty() {
+            return Err(faults);
         }
+        checked(plugin, self.ask_check(plugin, settings, None).await.0)
     }
 
     async fn ask_check(
         &self,
         plugin: &LoadedPlugin,
         settings: &Value,
-    ) -> (Result<Checked, Broken>, Used) {
+        service: Option<&ServiceFacts>,
+    ) -> (Result<Checked, RunError>, RunUsage) {
         let sealed = SealedSettings::new(settings, &plugin.info.settings_schema);
-        let text = sealed.settings.to_string();
-        let secrets = sealed.redactor();
+        let proposed = ProposedSettings {
+            settings: sealed.settings.to_string(),
+            service: service.map(convert::service),
+            attributes: Vec::new(),
+        };
         let deadline = Instant::now() + limits::DESCRIBE;
         let access = Access {
             secrets: sealed,
             ..Access::default()
         };
-        let (mut answer, used) = self
-            .shared
-            .runner
+        self.runner
             .run(
                 &plugin.pre,
-                plugin.label(None),
+                plugin.label(service.map(|service| service.slug.as_str())),
                 access,
                 deadline,
                 async |store, instance| {
                     let guest = plugin.description.load(&mut *store, instance)?;
                     guest
                         .external_tracking_plugin_description()
-                        .call_check_settings(&mut *store, &text)
+                        .call_check_settings(&mut *store, &proposed)
                         .await
                 },
             )
-            .await;
-        if let Ok(Err(faults)) = &mut answer {
-            faults.iter_mut().for_each(|fault| {
-                fault.message = secrets.stable(std::mem::take(&mut fault.message))
-            });
-        }
-        (answer, used)
+            .await
     }
 }
 
-fn checked(plugin: &LoadedPlugin, answer: Result<Checked, Broken>) -> Result<(), Vec<Fault>> {
+fn checked(plugin: &LoadedPlugin, answer: Result<Checked, RunError>) -> Result<(), Vec<Fault>> {
     match answer {
         Ok(Ok(())) => Ok(()),
         Ok(Err(faults)) => Err(convert::faults(faults)),

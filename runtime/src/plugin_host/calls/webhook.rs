@@ -3,29 +3,23 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::keep::Told;
-use crate::domain::{PluginKind, Reception, RunOutcome, Service, Webhook, WebhookRequest, now_ms};
+use super::Calls;
+use super::account::row_of;
+use super::request::WebhookCall;
+use super::keep::RunSummary;
+use crate::domain::{PluginKind, Reception, RunOutcome, now_ms};
 use crate::plugin_host::contract::bindings::webhook::exports::external_tracking::plugin::webhooks::{Context, Reception as Answered, Reject};
 use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
 use crate::plugin_host::policy::reach::Reach;
 use crate::plugin_host::recording::format::Subject;
-use crate::plugin_host::run::{Broken, Used};
+use crate::plugin_host::run::{RunError, RunUsage};
 use crate::plugin_host::policy::secrets::SealedSettings;
-use crate::plugin_host::recording::sent::SentSecrets;
-use crate::plugin_host::capabilities::state::{Access, NetAccess};
-use crate::plugin_host::PluginHost;
+use crate::plugin_host::recording::sent::SentParts;
+use crate::plugin_host::capabilities::access::{Access, NetAccess};
 use crate::plugin_host::contract::convert;
 use crate::plugin_host::engine::limits;
 
-/// One delivery for a webhook.
-pub struct WebhookCall<'a> {
-    pub service: &'a Service,
-    pub webhook: &'a Webhook,
-    pub request: WebhookRequest,
-}
-
-/// A delivery of which there are no events. The texts are for the operator: a sender need not be
-/// who it says.
+/// A delivery without events. The texts are for the operator: a sender may be anybody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiveError {
     #[error("unauthenticated: {0}")]
@@ -37,9 +31,12 @@ pub enum ReceiveError {
     Broken(String),
 }
 
-impl PluginHost {
-    /// Whatever goes wrong inside is [`ReceiveError::Broken`].
-    pub async fn receive(&self, call: WebhookCall<'_>) -> Result<Reception, ReceiveError> {
+impl Calls {
+    /// Takes in a delivery. A failure of the plugin or the host is [`ReceiveError::Broken`].
+    pub(in crate::plugin_host) async fn receive(
+        &self,
+        call: WebhookCall<'_>,
+    ) -> Result<Reception, ReceiveError> {
         let plugin = self.known(PluginKind::Webhook, &call.webhook.plugin);
         let plugin = plugin.map_err(|error| ReceiveError::Broken(error.to_string()))?;
         let run_id = self.next_run_id();
@@ -47,7 +44,7 @@ impl PluginHost {
         let is_unsigned = call.webhook.unsigned;
         let sealed = SealedSettings::new(&call.webhook.settings, &plugin.info.settings_schema);
         let patience = self
-            .allowance(&plugin)
+            .grants_of(&plugin)
             .budget()
             .wall_clock
             .unwrap_or(limits::RECEIVE);
@@ -59,12 +56,11 @@ impl PluginHost {
         };
         let mut access = self.webhook_access(&call, &plugin, sealed);
         let mut request = call.request;
-        access.sent = SentSecrets::take_out(&mut request, &access.secrets);
+        access.sent = SentParts::take_out(&mut request, &access.secrets);
         let redact = access.secrets.clone();
         let request = convert::webhook_request(request);
         let (ts_ms, deadline) = (now_ms(), Instant::now() + patience);
-        let (answer, mut used) = self
-            .shared
+        let (answer, mut usage) = self
             .runner
             .run(
                 &plugin.pre,
@@ -83,12 +79,12 @@ impl PluginHost {
                 },
             )
             .await;
-        let (outcome, result) = received(&plugin, answer, &used, is_unsigned, run_id, &redact);
+        let (outcome, result) = received(&plugin, answer, &usage, is_unsigned, run_id, &redact);
         let error = result.as_ref().err().map(ToString::to_string);
         // Anybody can be turned away, as often as he likes: that would push out what is worth
         // keeping.
         if !matches!(result, Err(ReceiveError::Unauthenticated(_))) {
-            self.keep(&plugin, &mut used, result.is_err(), || Told {
+            self.keep(&plugin, &mut usage, result.is_err(), || RunSummary {
                 run_id,
                 ts_ms,
                 function: "receive",
@@ -105,7 +101,7 @@ impl PluginHost {
                 arguments: vec![
                     Box::new(context),
                     Box::new(request),
-                    Box::new(Given {
+                    Box::new(WebhookInput {
                         unsigned: is_unsigned,
                     }),
                 ],
@@ -116,19 +112,14 @@ impl PluginHost {
                 secrets: redact.redactor(),
             });
         }
-        self.account(
-            &plugin,
-            run_id,
-            "receive",
-            Some(&service),
-            outcome,
-            error,
-            used,
-        );
+        let end = (outcome, error);
+        let run = row_of(&plugin, run_id, "receive", Some(&service), end, &usage);
+        self.account(&plugin, run, usage.is_crowded_out);
         result
     }
 
-    /// Its own service, to ask whether a delivery is true, and what the operator named for it.
+    /// Access to the webhook's own service, to verify a delivery, and to what the operator named
+    /// for it.
     fn webhook_access(
         &self,
         call: &WebhookCall<'_>,
@@ -148,7 +139,7 @@ impl PluginHost {
             subject,
         );
         let net = NetAccess {
-            net: self.shared.net.clone(),
+            net: self.net.clone(),
             permission,
             mail: None,
         };
@@ -162,25 +153,25 @@ impl PluginHost {
     }
 }
 
-/// What decides beside the guest; the third argument of a recording.
+/// Settings that decide beside the guest; the third argument of a recording.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(in crate::plugin_host) struct Given {
+pub(in crate::plugin_host) struct WebhookInput {
     /// Deliveries need no signature.
     pub(in crate::plugin_host) unsigned: bool,
 }
 
-/// What the guest's answer counts. A plugin that turns a stranger away has done its work: that is
-/// no fault of its own.
+/// Turns the guest's answer into a result. A plugin that rejects a sender has done its work: that
+/// is no fault of its own.
 pub(in crate::plugin_host) fn received(
     plugin: &LoadedPlugin,
-    answer: Result<Result<Answered, Reject>, Broken>,
-    used: &Used,
+    answer: Result<Result<Answered, Reject>, RunError>,
+    usage: &RunUsage,
     is_unsigned: bool,
     run_id: i64,
     secrets: &SealedSettings,
 ) -> (RunOutcome, Result<Reception, ReceiveError>) {
     let (outcome, result) = match answer {
-        Ok(Ok(_)) if !used.account.is_verified && !is_unsigned => {
+        Ok(Ok(_)) if !usage.account.is_verified && !is_unsigned => {
             let reason = "the plugin answered without a signature having been right; `unsigned: true` in the \
                           webhook takes such deliveries";
             (
@@ -202,7 +193,9 @@ pub(in crate::plugin_host) fn received(
             RunOutcome::Error,
             Err(ReceiveError::Broken(format!("settings: {text}"))),
         ),
-        Ok(Err(Reject::Internal(text))) => (RunOutcome::Error, Err(ReceiveError::Broken(text))),
+        Ok(Err(Reject::Internal(text) | Reject::Other(text))) => {
+            (RunOutcome::Error, Err(ReceiveError::Broken(text)))
+        }
         Err(broken) => (
             broken.outcome,
             Err(ReceiveError::Broken(format!(

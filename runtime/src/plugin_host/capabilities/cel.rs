@@ -6,12 +6,12 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::plugin_host::capabilities::host_call::begin;
 use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::contract::bindings::imports::cel::{CelError, Host};
 use crate::plugin_host::evaluator::EvaluationError;
-use crate::plugin_host::recording::recorder::begin;
 
-/// Of an expression in the reason of a run's end.
+/// Characters of an expression shown in the reason of a run's end.
 const SHOWN_CHARACTERS: usize = 100;
 
 /// An expression used up what an evaluation may use, and the run ends with it. Travels as the error

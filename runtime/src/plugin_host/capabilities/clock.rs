@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use crate::domain::now_ms;
+use crate::plugin_host::capabilities::host_call::begin;
 use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::contract::bindings::imports::clock::Host;
-use crate::plugin_host::recording::recorder::begin;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 

@@ -5,10 +5,10 @@ use tokio::time::Instant;
 use super::bounds;
 use crate::domain::{Capability, Phases};
 use crate::net::{DnsQuery, NetError, NetFailure};
+use crate::plugin_host::capabilities::host_call::begin;
 use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::contract::bindings::imports::dns::{Answer, Host, Query, Response};
 use crate::plugin_host::contract::bindings::imports::net::NetError as GuestError;
-use crate::plugin_host::recording::recorder::begin;
 
 impl Host for RunState {
     async fn resolve(&mut self, query: Query) -> wasmtime::Result<Result<Response, GuestError>> {
@@ -44,12 +44,14 @@ impl RunState {
             record_type: record.record_type,
             ttl: record.ttl,
             data: record.data,
+            attributes: Vec::new(),
         });
         Ok(Response {
             rcode: answer.rcode,
             answers: answers.collect(),
             server: answer.server.to_string(),
             total_us: answer.total_us,
+            attributes: Vec::new(),
         })
     }
 }

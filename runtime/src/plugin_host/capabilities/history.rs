@@ -5,82 +5,106 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Bucket, History, RateLimitReading, Span, Summary};
+use crate::domain::{
+    Bucket, History, RateLimitReading, Selection as Selected, Span, Summary, UsageToDate,
+};
+use crate::plugin_host::capabilities::host_call::begin;
 use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::contract::bindings::imports::history::{
-    Bucket as Step, Host, RateLimit, Sample, WindowSummary,
+    Bucket as Step, Host, RateLimit, Sample, Selection, Usage, WindowSummary,
 };
 use crate::plugin_host::contract::convert;
 use crate::plugin_host::recording::format::CallCost;
-use crate::plugin_host::recording::recorder::{CallId, begin};
+use crate::plugin_host::recording::recorder::CallId;
 
 /// Most samples a guest gets at once.
 const MOST: u32 = 1_000;
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Serialize)]
+struct Only {
+    only: Option<Selection>,
+}
+
+#[derive(Clone, Serialize)]
 struct Samples {
     last: u32,
+    only: Option<Selection>,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Serialize)]
 struct Window {
     window_ms: u64,
+    only: Option<Selection>,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Serialize)]
 struct Latency {
     window_ms: u64,
     quantile: f64,
+    only: Option<Selection>,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Serialize)]
 struct Steps {
     from_ms_ago: u64,
     to_ms_ago: u64,
     step_ms: u64,
     quantile: f64,
+    only: Option<Selection>,
 }
 
 impl Host for RunState {
-    fn latest(&mut self) -> wasmtime::Result<Option<Sample>> {
-        let call = begin!(self, "history.latest", &());
-        self.of_history(call, latest)
+    fn latest(&mut self, only: Option<Selection>) -> wasmtime::Result<Option<Sample>> {
+        let asked = Only { only };
+        let call = begin!(self, "history.latest", &asked);
+        self.of_history(call, asked.only, latest)
     }
 
-    fn samples(&mut self, last: u32) -> wasmtime::Result<Vec<Sample>> {
-        let call = begin!(self, "history.samples", &Samples { last });
-        self.of_history(call, move |history| samples(history, last))
+    fn samples(&mut self, last: u32, only: Option<Selection>) -> wasmtime::Result<Vec<Sample>> {
+        let asked = Samples { last, only };
+        let call = begin!(self, "history.samples", &asked);
+        self.of_history(call, asked.only, move |history| samples(history, last))
     }
 
-    fn summary(&mut self, window_ms: u64) -> wasmtime::Result<WindowSummary> {
-        let call = begin!(self, "history.summary", &Window { window_ms });
-        self.of_history(call, move |history| {
+    fn summary(
+        &mut self,
+        window_ms: u64,
+        only: Option<Selection>,
+    ) -> wasmtime::Result<WindowSummary> {
+        let asked = Window { window_ms, only };
+        let call = begin!(self, "history.summary", &asked);
+        self.of_history(call, asked.only, move |history| {
             summary(history.summary(Duration::from_millis(window_ms)))
         })
     }
 
-    fn latency(&mut self, window_ms: u64, quantile: f64) -> wasmtime::Result<Option<u64>> {
-        let call = begin!(
-            self,
-            "history.latency",
-            &Latency {
-                window_ms,
-                quantile
-            }
-        );
-        self.of_history(call, move |history| {
+    fn latency(
+        &mut self,
+        window_ms: u64,
+        quantile: f64,
+        only: Option<Selection>,
+    ) -> wasmtime::Result<Option<u64>> {
+        let asked = Latency {
+            window_ms,
+            quantile,
+            only,
+        };
+        let call = begin!(self, "history.latency", &asked);
+        self.of_history(call, asked.only, move |history| {
             history.latency(Duration::from_millis(window_ms), quantile)
         })
     }
 
-    fn consecutive_failures(&mut self) -> wasmtime::Result<u32> {
-        let call = begin!(self, "history.consecutive-failures", &());
-        self.of_history(call, |history| history.consecutive_failures())
+    fn consecutive_failures(&mut self, only: Option<Selection>) -> wasmtime::Result<u32> {
+        let asked = Only { only };
+        let call = begin!(self, "history.consecutive-failures", &asked);
+        self.of_history(call, asked.only, |history| history.consecutive_failures())
     }
 
-    fn latest_by_probe(&mut self) -> wasmtime::Result<Vec<Sample>> {
-        let call = begin!(self, "history.latest-by-probe", &());
-        self.of_history(call, |history| {
+    fn latest_by_probe(&mut self, only: Option<Selection>) -> wasmtime::Result<Vec<Sample>> {
+        let asked = Only { only };
+        let call = begin!(self, "history.latest-by-probe", &asked);
+        self.of_history(call, asked.only, |history| {
             history
                 .latest_by_probe()
                 .iter()
@@ -95,12 +119,14 @@ impl Host for RunState {
         to_ms_ago: u64,
         step_ms: u64,
         quantile: f64,
+        only: Option<Selection>,
     ) -> wasmtime::Result<Vec<Step>> {
         let asked = Steps {
             from_ms_ago,
             to_ms_ago,
             step_ms,
             quantile,
+            only,
         };
         let call = begin!(self, "history.buckets", &asked);
         let span = Span {
@@ -109,21 +135,28 @@ impl Host for RunState {
             step: Duration::from_millis(step_ms),
             quantile,
         };
-        self.of_history(call, move |history| {
+        self.of_history(call, asked.only, move |history| {
             history.buckets(span).into_iter().map(step).collect()
         })
     }
 
     fn rate_limits(&mut self) -> wasmtime::Result<Vec<RateLimit>> {
         let call = begin!(self, "history.rate-limits", &());
-        self.of_history(call, |history| {
+        self.of_history(call, None, |history| {
             history.rate_limits().into_iter().map(rate_limit).collect()
+        })
+    }
+
+    fn usage_to_date(&mut self) -> wasmtime::Result<Vec<Usage>> {
+        let call = begin!(self, "history.usage-to-date", &());
+        self.of_history(call, None, |history| {
+            history.usage().into_iter().map(usage).collect()
         })
     }
 
     fn watched_ms(&mut self) -> wasmtime::Result<u64> {
         let call = begin!(self, "history.watched-ms", &());
-        self.of_history(call, |history| {
+        self.of_history(call, None, |history| {
             u64::try_from(history.watched().as_millis()).unwrap_or(u64::MAX)
         })
     }
@@ -135,17 +168,25 @@ impl RunState {
     fn of_history<A>(
         &self,
         call: CallId,
+        only: Option<Selection>,
         ask: impl Fn(&dyn History) -> A + Send + Sync + 'static,
     ) -> wasmtime::Result<A>
     where
         A: Serialize + Send + Sync + 'static,
     {
-        // Only rules are given one; nobody else can import the interface.
+        // Only rules are given one; no other kind can import the interface.
         let history = self
             .access
             .history
             .clone()
             .ok_or_else(|| wasmtime::Error::msg("no history in this call"))?;
+        let history = match only {
+            None => history,
+            Some(only) => history.select(&Selected {
+                probes: only.probes,
+                locations: only.locations,
+            }),
+        };
         let answer = ask(&*history);
         self.access
             .recorder
@@ -199,6 +240,7 @@ fn step(bucket: Bucket) -> Step {
         unhealthy,
         errors,
         latency_us: bucket.latency_us,
+        attributes: None,
     }
 }
 
@@ -215,6 +257,7 @@ fn rate_limit(reading: RateLimitReading) -> RateLimit {
             .reset_ms
             .map(|reset_ms| reset_ms.max(0).unsigned_abs()),
         window_ms: limit.window_ms,
+        attributes: Vec::new(),
     }
 }
 
@@ -226,5 +269,20 @@ fn summary(summary: Summary) -> WindowSummary {
         unhealthy: summary.unhealthy,
         errors: summary.errors,
         covered_ms: summary.covered_ms,
+        attributes: Vec::new(),
+    }
+}
+
+fn usage(usage: UsageToDate) -> Usage {
+    Usage {
+        meter: usage.meter,
+        period_start_ms: usage.period_start_ms.max(0).unsigned_abs(),
+        period_end_ms: usage.period_end_ms.max(0).unsigned_abs(),
+        used: usage.used,
+        quota: usage.quota,
+        cost_micros: usage.cost_micros,
+        budget_micros: usage.budget_micros,
+        currency: usage.currency,
+        attributes: Vec::new(),
     }
 }

@@ -1,48 +1,58 @@
 //! One HTTP request: secrets and credentials are put in here, after the guest and before the
 //! policy. `wasi:http` comes here too.
 
+mod render;
+mod request;
+
 use std::sync::Arc;
 
-use extrack_signatures::Scheme;
 use tokio::time::Instant;
 
 use super::bounds;
 use super::net::{certificate, phases};
-use crate::domain::{Capability, now_ms};
+use crate::domain::Capability;
 use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
-use crate::plugin_host::capabilities::outgoing;
-use crate::plugin_host::capabilities::outgoing::Way;
-use crate::plugin_host::capabilities::state::{Access, RunLabel, RunState};
-use crate::plugin_host::contract::bindings::imports::http::{Host, Request, Response};
+use crate::plugin_host::capabilities::access::Access;
+use crate::plugin_host::capabilities::label::RunLabel;
+use crate::plugin_host::capabilities::outgoing::{self, RequestScope};
+use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::contract::bindings::http::{
+    Host, Request as GuestRequest, Response as GuestResponse,
+};
 use crate::plugin_host::contract::bindings::imports::net::NetError as GuestError;
-use crate::plugin_host::contract::bindings::imports::types::Value;
+use crate::plugin_host::contract::bindings::imports::types::{Entry, Value};
 use crate::plugin_host::engine::memory::HostMemory;
-use crate::plugin_host::policy::credentials::basic;
 use crate::plugin_host::policy::reach::Weakened;
-use crate::plugin_host::policy::secrets::{BodyEncoding, SealedSettings};
+use crate::plugin_host::recording::call_replay::ReplayStop;
 use crate::plugin_host::recording::format::CallCost;
 use crate::plugin_host::recording::format::weight::weight;
-use crate::plugin_host::recording::recorder::Step;
-use crate::plugin_host::replay::ReplayStop;
+use crate::plugin_host::recording::recorder::HostCall;
+
+use render::Renderer;
+pub(in crate::plugin_host) use request::{Body, Request, Response, Text};
 
 impl Host for RunState {
-    async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, GuestError>> {
+    async fn send(
+        &mut self,
+        request: GuestRequest,
+    ) -> wasmtime::Result<Result<GuestResponse, GuestError>> {
         self.host_call()?;
+        let request = Request::new(request, &self.access.secrets)?;
         let deadline = self.call_deadline(request.timeout_ms);
         let sent = Sender::new(&self.access, &self.label)
             .send(request, deadline)
             .await?;
         self.account.charge(&sent.cost);
         self.within_budget()?;
-        Ok(sent.answer)
+        Ok(sent.answer.map(GuestResponse::from))
     }
 }
 
-/// What a request came to, as the guest sees it.
+/// Outcome of a request, as the guest sees it.
 pub(super) struct Sent {
     pub(super) answer: Result<Response, GuestError>,
     pub(super) cost: CallCost,
-    /// Of its body.
+    /// Memory of its body.
     pub(super) held: HostMemory,
 }
 
@@ -71,8 +81,8 @@ impl Sender {
         let recorder = &self.access.recorder;
         let weight = weight(&request);
         let call = match recorder.begin("http.send", &request, weight)? {
-            Step::Perform(call) => call,
-            Step::Answered(answer, cost) => {
+            HostCall::Execute(call) => call,
+            HostCall::Replayed((answer, cost)) => {
                 return Ok(Sent {
                     answer,
                     cost,
@@ -123,73 +133,29 @@ impl Sender {
         deadline: Instant,
     ) -> Result<HttpResponse, NetFailure> {
         bounds::request(&request).map_err(NetError::Protocol)?;
-        outgoing::check(&request.method, &request.url, &request.headers)?;
+        let headers = request.headers.iter();
+        outgoing::check(
+            &request.method,
+            &request.url.shown(),
+            headers.map(|(name, value)| (name.as_str(), value.shown())),
+        )?;
         let (net, permission) = self.access.net(Capability::Http)?;
-        self.access.allowance.method(&request.method)?;
-        self.access.sends(size(&request))?;
-        let secrets = &self.access.secrets;
-        let url = secrets.reveal(&request.url);
-        let names_secret = names_secret(secrets, &request);
-        if names_secret {
-            self.access
-                .scope
-                .check_secret(&self.access.allowance, &url)?;
+        self.access.grants.method(&request.method)?;
+        self.access.sends(bounds::size(&request))?;
+        let renderer = Renderer(&self.access.secrets);
+        let url = renderer.url(&request.url)?;
+        let has_secret = request.has_secret();
+        if has_secret {
+            self.access.scope.check_secret(&self.access.grants, &url)?;
         }
         let mut call = HttpRequest::new(&request.method, &url, deadline);
-        call.headers = request
-            .headers
-            .into_iter()
-            .map(|(name, value)| (name, secrets.reveal(&value)))
-            .collect();
-        call.body = request.body.map(Into::into);
-        let mut signed = None;
-        for option in request.options {
-            match (option.key.as_str(), option.value) {
-                ("insecure", Value::Boolean(insecure)) => call.insecure = insecure,
-                ("max-body-bytes", Value::Integer(bytes)) => {
-                    call.max_body_bytes = Some(bytes.max(0) as usize)
-                }
-                ("decompress", Value::Boolean(decompress)) => call.decompress = decompress,
-                ("text", Value::Boolean(text)) => call.text = text,
-                ("server-name", Value::Text(name)) => call.server_name = Some(name),
-                ("basic-auth", Value::Text(pair)) => {
-                    call.headers
-                        .push(("authorization".to_owned(), basic(&secrets.reveal(&pair))));
-                }
-                ("standard-webhooks", Value::Text(pair)) => signed = Some(pair),
-                ("secrets-in-body", Value::Text(encoding)) => {
-                    let Some(encoding) = BodyEncoding::parse(&encoding) else {
-                        return Err(NetError::Protocol(format!(
-                            "request option `secrets-in-body` is `{encoding}`; known: `json`, `form`"
-                        ))
-                        .into());
-                    };
-                    call.body = call
-                        .body
-                        .map(|body| secrets.reveal_in_body(&body, encoding).into());
-                }
-                (key, _) => {
-                    return Err(NetError::Protocol(format!(
-                        "request option `{key}` is unknown or of the wrong type; known: `insecure`, \
-                         `max-body-bytes`, `decompress`, `text`, `server-name`, `basic-auth`, \
-                         `standard-webhooks`, `secrets-in-body`"
-                    ))
-                    .into());
-                }
-            }
+        apply_options(&mut call, &request.options)?;
+        let auth = request.auth.clone();
+        renderer.fill(&mut call, request)?;
+        if let Some(name) = &auth {
+            self.access.grants.credential(name)?;
         }
-        // The body as it leaves.
-        if let Some(pair) = signed {
-            call.headers.extend(signature(
-                secrets,
-                &pair,
-                call.body.as_deref().unwrap_or_default(),
-            )?);
-        }
-        if let Some(name) = &request.auth {
-            self.access.allowance.credential(name)?;
-        }
-        if names_secret || request.auth.is_some() {
+        if has_secret || auth.is_some() {
             let weakened = Weakened {
                 insecure: call.insecure,
                 server_name: call.server_name.as_deref(),
@@ -201,88 +167,67 @@ impl Sender {
             .unwrap_or(usize::MAX)
             .min(self.access.may_receive());
         call.max_body_bytes = Some(most);
-        let way = Way {
+        let scope = RequestScope {
             net: &net,
             permission: &permission,
             service: self.label.service.as_deref(),
         };
         let url = call.url.clone();
-        let response = outgoing::send(&self.access, way, call, request.auth.as_deref()).await?;
+        let response = outgoing::send(&self.access, scope, call, auth.as_deref()).await?;
         self.access.note_rate_limits(&url, &response);
         self.access.receives(response.body.len())?;
         Ok(response)
     }
 }
 
-/// Whether the request as the guest wrote it carries a secret of the settings.
-fn names_secret(secrets: &SealedSettings, request: &Request) -> bool {
-    let in_text = |text: &str| secrets.is_named_in(text);
-    let in_body = |encoding: &str| {
-        BodyEncoding::parse(encoding)
-            .zip(request.body.as_deref())
-            .is_some_and(|(encoding, body)| secrets.is_named_in_body(body, encoding))
-    };
-    in_text(&request.url)
-        || request.headers.iter().any(|(_, value)| in_text(value))
-        || request
-            .options
-            .iter()
-            .any(|option| match (option.key.as_str(), &option.value) {
-                ("secrets-in-body", Value::Text(encoding)) => in_body(encoding),
-                ("basic-auth" | "standard-webhooks", Value::Text(text)) => in_text(text),
-                _ => false,
-            })
+/// Keys of the options that a request may have.
+pub(super) const OPTIONS: [&str; 5] = [
+    "insecure",
+    "max-body-bytes",
+    "decompress",
+    "text",
+    "server-name",
+];
+
+fn apply_options(call: &mut HttpRequest, options: &[Entry]) -> Result<(), NetError> {
+    for option in options {
+        match (option.key.as_str(), &option.value) {
+            ("insecure", Value::Boolean(insecure)) => call.insecure = *insecure,
+            ("max-body-bytes", Value::Integer(bytes)) => {
+                call.max_body_bytes = Some((*bytes).max(0) as usize)
+            }
+            ("decompress", Value::Boolean(decompress)) => call.decompress = *decompress,
+            ("text", Value::Boolean(text)) => call.text = *text,
+            ("server-name", Value::Text(name)) => call.server_name = Some(name.clone()),
+            (key, _) => {
+                return Err(NetError::Protocol(format!(
+                    "request option `{key}` is unknown or of the wrong type; known: `{}`",
+                    OPTIONS.join("`, `")
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
-/// The headers of Standard Webhooks, whose secret only the host knows.
-fn signature(
-    secrets: &SealedSettings,
-    pair: &str,
-    body: &[u8],
-) -> Result<Vec<(String, String)>, NetError> {
-    let wrong = |message: String| {
-        NetError::Protocol(format!("request option `standard-webhooks`: {message}"))
-    };
-    // No key in base64 holds a colon; a placeholder does.
-    let revealed = secrets.reveal(pair);
-    let (id, secret) = revealed
-        .rsplit_once(':')
-        .ok_or_else(|| wrong("is not `ID:PLACEHOLDER`".to_owned()))?;
-    let now_ms = now_ms().max(0) as u64;
-    extrack_signatures::sign(Scheme::StandardWebhooks, secret, id, body, now_ms)
-        .map_err(|error| wrong(error.to_string()))
-}
-
-/// As the guest hands it over, which is what it can carry out.
-fn size(request: &Request) -> usize {
-    let headers = request
-        .headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum::<usize>();
-    request.method.len() + request.url.len() + headers + request.body.as_ref().map_or(0, Vec::len)
-}
-
-/// What the host found out about a body stands among the headers, under names that no server can
-/// send.
 fn to_guest(response: HttpResponse) -> Response {
-    let unread = response.unread.map(|reason| (":unread".to_owned(), reason));
+    let entry = |key: &str, text: String| Entry {
+        key: key.to_owned(),
+        value: Value::Text(text),
+    };
+    let unread = response.unread.map(|reason| entry("unread", reason));
     let end = response
         .is_end_unproven
-        .then(|| (":end".to_owned(), "unproven".to_owned()));
+        .then(|| entry("end", "unproven".to_owned()));
     Response {
         status: response.status,
         version: response.version.to_owned(),
-        headers: response
-            .headers
-            .into_iter()
-            .chain(unread)
-            .chain(end)
-            .collect(),
+        headers: response.headers,
         body: response.body.into(),
         truncated: response.truncated,
         phases: phases(&response.phases, response.total_us),
         peer: response.peer.to_string(),
         certificate: response.certificate.map(certificate),
+        attributes: unread.into_iter().chain(end).collect(),
     }
 }

@@ -5,11 +5,11 @@ use tokio::time::Instant;
 use super::bounds;
 use crate::domain::{Capability, ErrorKind, Failure};
 use crate::net::{MailError, MailMessage};
+use crate::plugin_host::capabilities::host_call::begin;
 use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::contract::bindings::imports::mail::{
     Host, MailError as GuestError, Message,
 };
-use crate::plugin_host::recording::recorder::begin;
 
 impl Host for RunState {
     async fn send(&mut self, message: Message) -> wasmtime::Result<Result<String, GuestError>> {
@@ -31,7 +31,7 @@ impl Host for RunState {
 impl RunState {
     async fn send_mail(&mut self, message: Message) -> Result<String, GuestError> {
         bounds::message(&message).map_err(GuestError::Permanent)?;
-        let granted = self.access.allowance.capability(Capability::Mail);
+        let granted = self.access.grants.capability(Capability::Mail);
         granted.map_err(|failure| GuestError::Denied(failure.to_string()))?;
         let Some(access) = &self.access.net else {
             return Err(GuestError::Denied("no mail in this call".into()));
@@ -42,10 +42,7 @@ impl RunState {
             ));
         };
         scope
-            .check(
-                &self.access.allowance,
-                message.to.iter().chain(&message.from),
-            )
+            .check(&self.access.grants, message.to.iter().chain(&message.from))
             .map_err(|failure| GuestError::Denied(failure.to_string()))?;
         let net = access.net.clone();
         let mail = MailMessage {
@@ -72,5 +69,6 @@ fn cut(error: GuestError) -> GuestError {
         GuestError::Temporary(text) => GuestError::Temporary(cut(text)),
         GuestError::Permanent(text) => GuestError::Permanent(cut(text)),
         GuestError::Denied(text) => GuestError::Denied(cut(text)),
+        GuestError::Other(text) => GuestError::Other(cut(text)),
     }
 }

@@ -1,9 +1,10 @@
-//! What the capabilities for HTTP, TCP, TLS and DNS share: errors, phases and certificates as
-//! guests see them.
+//! Shared parts of the capabilities for HTTP, streams, datagrams and DNS: errors, phases and
+//! certificates as guests see them.
 
 use crate::domain::Failure;
 use crate::net::{Certificate, NetError, NetFailure};
-use crate::plugin_host::capabilities::state::{Access, RunState};
+use crate::plugin_host::capabilities::access::Access;
+use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::contract::bindings::imports::net as wit;
 use crate::plugin_host::recording::format::CallCost;
 
@@ -17,6 +18,7 @@ pub(super) fn phases(phases: &crate::domain::Phases, total_us: u64) -> wit::Phas
         first_byte_us: phases.first_byte_us,
         body_us: phases.body_us,
         total_us,
+        attributes: Vec::new(),
     }
 }
 
@@ -29,11 +31,12 @@ pub(super) fn certificate(certificate: Certificate) -> wit::Certificate {
         not_before: certificate.not_before,
         not_after: certificate.not_after,
         sha256: certificate.sha256,
+        attributes: Vec::new(),
     }
 }
 
 impl RunState {
-    /// Accounts a failed network call and says it to the guest, without secrets.
+    /// Accounts a failed network call and returns it for the guest, without secrets.
     pub(super) fn net_failed(&mut self, failure: NetFailure) -> wit::NetError {
         let (error, cost) = self.access.net_failed(failure);
         self.account.charge(&cost);
@@ -42,7 +45,7 @@ impl RunState {
 }
 
 impl Access {
-    /// A failed network call as the guest sees it, and what it cost.
+    /// Returns a failed network call as the guest sees it, and its cost.
     pub(super) fn net_failed(&self, failure: NetFailure) -> (wit::NetError, CallCost) {
         let NetFailure {
             error,

@@ -1,56 +1,65 @@
 //! One HTTP request of a guest: what it may write, the credential it names, and the answer without
 //! secrets. Everything that speaks HTTP for a guest comes through here.
 
-use super::state::Access;
+use std::borrow::Cow;
+
 use crate::domain::CredentialKind;
 use crate::net::{HttpRequest, HttpResponse, Net, NetFailure, Permission, is_connection_header};
+use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::policy::credentials::{Login, bearer, choose, inject};
 use crate::plugin_host::policy::secrets::SealedSettings;
 
-/// Whose request it is, and what it may reach.
-pub(in crate::plugin_host) struct Way<'a> {
+/// Network, permission and service of a request.
+pub(in crate::plugin_host) struct RequestScope<'a> {
     pub(in crate::plugin_host) net: &'a Net,
     pub(in crate::plugin_host) permission: &'a Permission,
     /// Slug.
     pub(in crate::plugin_host) service: Option<&'a str>,
 }
 
-/// Headers that say where a message ends and where it goes are ours; a line break anywhere could
-/// make two messages of one.
+/// Checks a request. Headers that frame or route a message are the host's; a line break anywhere
+/// could make two messages of one.
 pub(in crate::plugin_host) fn check<'a>(
     method: &str,
     url: &str,
-    headers: impl IntoIterator<Item = &'a (String, String)>,
+    headers: impl IntoIterator<Item = (&'a str, Cow<'a, str>)>,
 ) -> Result<(), NetFailure> {
-    let broken = |place: &str| {
-        Err(NetFailure::denied(format!(
-            "{place} holds a line break or another control character, which is never sent"
-        )))
-    };
-    let has_control = |text: &str| {
-        text.chars()
-            .any(|character| character.is_control() && character != '\t')
-    };
     if has_control(method) || method.contains('\t') {
-        return broken("the method");
+        return Err(broken("the method"));
     }
     if has_control(url) || url.contains('\t') {
-        return broken("the URL");
+        return Err(broken("the URL"));
     }
-    for (name, value) in headers {
-        if has_control(name) || name.contains('\t') {
-            return broken("the name of a header");
-        }
-        if is_forbidden(name) {
-            return Err(NetFailure::denied(format!(
-                "header `{name}` is set by the host, not by plugins"
-            )));
-        }
-        if has_control(value) {
-            return broken(&format!("header `{name}`"));
-        }
+    headers
+        .into_iter()
+        .try_for_each(|(name, value)| check_header(name, &value))
+}
+
+/// Checks one header that a guest names.
+pub(in crate::plugin_host) fn check_header(name: &str, value: &str) -> Result<(), NetFailure> {
+    if has_control(name) || name.contains('\t') {
+        return Err(broken("the name of a header"));
+    }
+    if is_forbidden(name) {
+        return Err(NetFailure::denied(format!(
+            "header `{name}` is set by the host, not by plugins"
+        )));
+    }
+    if has_control(value) {
+        return Err(broken(&format!("header `{name}`")));
     }
     Ok(())
+}
+
+fn has_control(text: &str) -> bool {
+    text.chars()
+        .any(|character| character.is_control() && character != '\t')
+}
+
+fn broken(place: &str) -> NetFailure {
+    NetFailure::denied(format!(
+        "{place} holds a line break or another control character, which is never sent"
+    ))
 }
 
 /// Headers that no guest sets, in any case.
@@ -68,13 +77,13 @@ pub(in crate::plugin_host) fn is_forbidden(name: &str) -> bool {
 /// renewed once; of the two answers, the account knows the second only.
 pub(in crate::plugin_host) async fn send(
     access: &Access,
-    way: Way<'_>,
+    scope: RequestScope<'_>,
     call: HttpRequest,
     auth: Option<&str>,
 ) -> Result<HttpResponse, NetFailure> {
     let mut answer = match auth {
-        Some(name) => send_with(access, &way, call, name).await?,
-        None => way.net.http(way.permission, call).await?,
+        Some(name) => send_with(access, &scope, call, name).await?,
+        None => scope.net.http(scope.permission, call).await?,
     };
     redact(&access.secrets, &mut answer);
     Ok(answer)
@@ -82,21 +91,26 @@ pub(in crate::plugin_host) async fn send(
 
 async fn send_with(
     access: &Access,
-    way: &Way<'_>,
+    scope: &RequestScope<'_>,
     mut call: HttpRequest,
     name: &str,
 ) -> Result<HttpResponse, NetFailure> {
     const UNAUTHORIZED: u16 = 401;
-    let credential = choose(access, name, &call.url)?;
+    let credential = choose(&access.credentials, &access.scope, name, &call.url)?;
     let CredentialKind::OAuth2(oauth) = &credential.kind else {
-        inject(&mut call, credential, access)?;
-        return way.net.http(way.permission, call).await;
+        inject(
+            &mut call,
+            credential,
+            &access.secrets,
+            &access.credential_cache,
+        )?;
+        return scope.net.http(scope.permission, call).await;
     };
-    let Way {
+    let RequestScope {
         net,
         permission,
         service,
-    } = *way;
+    } = *scope;
     let service = service.unwrap_or_default();
     let login = Login {
         net,
@@ -109,28 +123,32 @@ async fn send_with(
     access
         .secrets
         .protect(secrecy::ExposeSecret::expose_secret(&oauth.client_secret));
-    let token = access.wallet.token(&login, deadline).await?;
+    let token = access.credential_cache.token(&login, deadline).await?;
     let mut again = call.clone();
-    bearer(&mut call, name, token.value(), access)?;
+    bearer(&mut call, name, token.value(), &access.secrets)?;
     let answer = net.http(permission, call).await?;
     if answer.status != UNAUTHORIZED {
         token.note_taken();
         return Ok(answer);
     }
-    let Some(token) = access.wallet.renewed(&login, &token, deadline).await? else {
+    let Some(token) = access
+        .credential_cache
+        .renewed(&login, &token, deadline)
+        .await?
+    else {
         return Ok(answer);
     };
-    bearer(&mut again, name, token.value(), access)?;
+    bearer(&mut again, name, token.value(), &access.secrets)?;
     let answer = net.http(permission, again).await?;
     let is_taken = answer.status != UNAUTHORIZED;
     if is_taken {
         token.note_taken();
     }
-    access.wallet.judge(&login, is_taken).await;
+    access.credential_cache.judge(&login, is_taken).await;
     Ok(answer)
 }
 
-/// What the guest gets, and what it is told about its length.
+/// Removes secrets from an answer, and corrects its length.
 fn redact(secrets: &SealedSettings, answer: &mut HttpResponse) {
     secrets.redact_all(answer.headers.iter_mut().map(|(_, value)| value));
     let length = answer.body.len();
@@ -233,7 +251,10 @@ mod tests {
             ),
             ("GET", "http://a.exa\tmple/", vec![], false),
         ] {
-            let answer = check(method, url, &headers);
+            let pairs = headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), Cow::from(value)));
+            let answer = check(method, url, pairs);
             assert_eq!(answer.is_ok(), wanted, "{method:?} {url:?} {headers:?}");
             if let Err(failure) = answer {
                 assert!(

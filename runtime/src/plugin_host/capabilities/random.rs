@@ -3,9 +3,9 @@
 use rand::RngCore;
 use serde::Serialize;
 
+use crate::plugin_host::capabilities::host_call::begin;
 use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::contract::bindings::imports::random::Host;
-use crate::plugin_host::recording::recorder::begin;
 
 const MOST: u32 = 4_096;
 

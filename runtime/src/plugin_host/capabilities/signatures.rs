@@ -1,24 +1,28 @@
-//! Signatures of webhooks: the secret stays here, and the run is marked once one was right.
+//! Signatures of webhooks: the secret stays in the host, and the run is marked once one was right.
 
 use std::time::Duration;
 
-use extrack_signatures::{Algorithm, Scheme, SignatureError, TOLERANCE, same, verify, verify_mac};
+use extrack_signatures::{Algorithm, Scheme, SignatureError, TOLERANCE, verify, verify_mac};
 use secrecy::ExposeSecret;
 use serde::Serialize;
+use wasmtime::component::Resource;
 
 use super::bounds;
 use crate::domain::now_ms;
-use crate::plugin_host::capabilities::state::{Access, RunState};
+use crate::plugin_host::capabilities::access::Access;
+use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::contract::bindings::imports::secrets::Secret;
 use crate::plugin_host::contract::bindings::imports::signatures::{
-    Host, SignatureError as GuestError,
+    Host, Place, SignatureError as GuestError,
 };
-use crate::plugin_host::recording::recorder::Begun;
+use crate::plugin_host::recording::recorder::HostCall;
 
 type Verified = Result<(), GuestError>;
 
 #[derive(Clone, Serialize)]
 struct Verify {
     scheme: String,
+    /// JSON Pointer of the secret's setting, as in the other calls.
     secret: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -34,23 +38,23 @@ struct VerifyHmac {
 }
 
 #[derive(Clone, Serialize)]
-struct VerifySecret {
+struct VerifySent {
     secret: String,
-    sent: String,
+    place: Place,
 }
 
 impl Host for RunState {
     fn verify(
         &mut self,
         scheme: String,
-        secret: String,
+        secret: Resource<Secret>,
         headers: Vec<(String, String)>,
         body: Vec<u8>,
         tolerance_seconds: Option<u32>,
     ) -> wasmtime::Result<Verified> {
         let asked = Verify {
             scheme,
-            secret,
+            secret: self.pointer(&secret)?,
             headers,
             body,
             tolerance_seconds,
@@ -82,13 +86,13 @@ impl Host for RunState {
     fn verify_hmac(
         &mut self,
         algorithm: String,
-        secret: String,
+        secret: Resource<Secret>,
         message: Vec<u8>,
         signature: Vec<u8>,
     ) -> wasmtime::Result<Verified> {
         let asked = VerifyHmac {
             algorithm,
-            secret,
+            secret: self.pointer(&secret)?,
             message,
             signature,
         };
@@ -120,43 +124,79 @@ impl Host for RunState {
         )
     }
 
-    fn verify_secret(&mut self, secret: String, sent: String) -> wasmtime::Result<Verified> {
-        let asked = VerifySecret { secret, sent };
+    fn verify_sent(
+        &mut self,
+        secret: Resource<Secret>,
+        place: Place,
+    ) -> wasmtime::Result<Verified> {
+        let asked = VerifySent {
+            secret: self.pointer(&secret)?,
+            place,
+        };
         self.verified(
-            "signatures.verify-secret",
+            "signatures.verify-sent",
             &asked,
             &asked.secret,
-            |access, secret| {
-                Ok(same(
-                    secret.as_bytes(),
-                    access.sent.reveal(&asked.sent).as_bytes(),
-                )?)
-            },
+            |access, secret| was_sent(access, secret, &asked.place),
         )
     }
 }
 
+fn was_sent(access: &Access, secret: &str, place: &Place) -> Verified {
+    let found = match place {
+        Place::Header(name) => {
+            bounds::name("the header", name).map_err(GuestError::Malformed)?;
+            access
+                .sent
+                .has_header(name, secret)
+                .ok_or_else(|| GuestError::Malformed(format!("there is no header `{name}`")))?
+        }
+        Place::Query(name) => {
+            bounds::name("the parameter", name).map_err(GuestError::Malformed)?;
+            access
+                .sent
+                .has_parameter(name, secret)
+                .ok_or_else(|| GuestError::Malformed(format!("the URL has no `{name}=`")))?
+        }
+        Place::Path => access.sent.has_segment(secret),
+        Place::Other(place) => {
+            return Err(unsupported("place", place, &["header", "query", "path"]));
+        }
+    };
+    if found {
+        Ok(())
+    } else {
+        Err(GuestError::Mismatch)
+    }
+}
+
 impl RunState {
+    fn pointer(&self, secret: &Resource<Secret>) -> wasmtime::Result<String> {
+        self.access
+            .secrets
+            .pointer(secret.rep())
+            .map(str::to_owned)
+            .ok_or_else(|| wasmtime::Error::msg("a handle of no secret of this run"))
+    }
+
     fn verified<Q: Clone + Serialize + Send + Sync + 'static>(
         &mut self,
         function: &'static str,
         asked: &Q,
-        placeholder: &str,
+        pointer: &str,
         check: impl FnOnce(&Access, &str) -> Verified,
     ) -> wasmtime::Result<Verified> {
         let verified = match self.begin(function, asked)? {
-            Begun::Answered(verified) => verified,
-            Begun::Perform(call) => {
+            HostCall::Replayed(verified) => verified,
+            HostCall::Execute(call) => {
                 let access = &self.access;
                 let verified = match access
                     .secrets
-                    .find(placeholder)
+                    .find(pointer)
                     .map(ExposeSecret::expose_secret)
                 {
                     // A signature with an empty key is anybody's.
-                    None | Some("") => Err(GuestError::NoSecret(
-                        "the placeholder stands for no secret of the settings".into(),
-                    )),
+                    None | Some("") => Err(GuestError::NoSecret("the secret is empty".into())),
                     Some(secret) => check(access, secret),
                 };
                 self.answered(call, verified)

@@ -3,10 +3,13 @@
 
 use wasmtime::component::bindgen;
 
+/// Prefix of the names of the contract's interfaces.
+pub(in crate::plugin_host) const PACKAGE: &str = "external-tracking:plugin/";
+
 /// The version of the contract that this program has.
 pub(in crate::plugin_host) const CONTRACT: &str = "0.2.0";
 
-/// Everything a plugin may import, for every kind.
+/// Imports of all kinds of plugins.
 pub(in crate::plugin_host) mod host {
     use super::bindgen;
 
@@ -15,10 +18,11 @@ pub(in crate::plugin_host) mod host {
         inline: "
             package extrack:host;
             world host {
-                import external-tracking:plugin/http@0.2.0;
-                import external-tracking:plugin/tcp@0.2.0;
+                import external-tracking:plugin/host@0.2.0;
+                import external-tracking:plugin/secrets@0.2.0;
+                import external-tracking:plugin/%stream@0.2.0;
+                import external-tracking:plugin/udp@0.2.0;
                 import external-tracking:plugin/dns@0.2.0;
-                import external-tracking:plugin/tls@0.2.0;
                 import external-tracking:plugin/mail@0.2.0;
                 import external-tracking:plugin/history@0.2.0;
                 import external-tracking:plugin/cel@0.2.0;
@@ -29,22 +33,47 @@ pub(in crate::plugin_host) mod host {
             }
         ",
         imports: {
-            "external-tracking:plugin/http": async | trappable,
-            "external-tracking:plugin/tcp": async | trappable,
+            "external-tracking:plugin/stream": async | trappable,
             "external-tracking:plugin/dns": async | trappable,
-            "external-tracking:plugin/tls": async | trappable,
+            "external-tracking:plugin/udp": async | trappable,
             "external-tracking:plugin/mail": async | trappable,
             "external-tracking:plugin/cel": async | trappable,
             default: trappable,
         },
         with: {
-            "external-tracking:plugin/tcp.connection": crate::plugin_host::capabilities::tcp::Connection,
+            "external-tracking:plugin/secrets.secret": crate::plugin_host::contract::secret_handle::Handle,
+            "external-tracking:plugin/stream.connection": crate::plugin_host::capabilities::stream::connection::Connection,
+            "external-tracking:plugin/udp.socket": crate::plugin_host::capabilities::udp::socket::Socket,
         },
         additional_derives: [serde::Serialize, serde::Deserialize],
     });
 }
 
 pub(in crate::plugin_host) use host::external_tracking::plugin as imports;
+
+/// HTTP requests hold handles, which have no JSON: `capabilities/http/request.rs` has their shape
+/// in recordings.
+pub(in crate::plugin_host) mod http_host {
+    use super::bindgen;
+
+    bindgen!({
+        path: "../wit",
+        inline: "
+            package extrack:host;
+            world http-host {
+                import external-tracking:plugin/http@0.2.0;
+            }
+        ",
+        imports: { default: async | trappable },
+        with: {
+            "external-tracking:plugin/types": super::imports::types,
+            "external-tracking:plugin/net": super::imports::net,
+            "external-tracking:plugin/secrets": super::imports::secrets,
+        },
+    });
+}
+
+pub(in crate::plugin_host) use http_host::external_tracking::plugin::http;
 
 // One world for each exported interface; what a kind may import is checked by the loader.
 

@@ -2,11 +2,12 @@
 
 use super::bindings::imports::history::Sample;
 use super::bindings::imports::types as wit;
-use super::bindings::{notifier, probe, rule, webhook};
+use super::bindings::probe;
+use super::bindings::{notifier, rule, webhook};
 use crate::domain::{
     AlertState, Answer, AnswerType, DeliveryError, ErrorKind, Failure, Fault, Finding, Message,
     Metric, MetricValue, NotificationReason, NotificationStatus, Observation, PluginInfo, Receipt,
-    ReceivedEvent, Reception, Report, Service, Status, Verdict, Want, WebhookRequest,
+    ReceivedEvent, Reception, Report, ServiceFacts, Status, Verdict, Want, WebhookRequest,
 };
 use crate::plugin_host::engine::limits;
 use crate::plugin_host::policy::secrets::SealedSettings;
@@ -42,9 +43,12 @@ pub(in crate::plugin_host) fn plugin_info(info: wit::PluginInfo) -> Result<Plugi
             wit::Want::Host(host) => Want::Host(host),
             wit::Want::Credential(name) => Want::Credential(name),
             wit::Want::Capability(name) => Want::Capability(name),
+            wit::Want::Feature(name) => Want::Feature(name),
         })
         .collect();
-    for Want::Host(text) | Want::Credential(text) | Want::Capability(text) in &wants {
+    for Want::Host(text) | Want::Credential(text) | Want::Capability(text) | Want::Feature(text) in
+        &wants
+    {
         if text.len() > limits::WANT_BYTES {
             return Err(format!(
                 "one of its `wants` is longer than {} bytes",
@@ -58,6 +62,7 @@ pub(in crate::plugin_host) fn plugin_info(info: wit::PluginInfo) -> Result<Plugi
         summary: cut(info.summary, limits::SUMMARY_BYTES),
         settings_schema,
         wants,
+        evaluated_over_time: info.rule.is_some_and(|rule| rule.evaluated_over_time),
     })
 }
 
@@ -89,6 +94,10 @@ pub(in crate::plugin_host) fn failure(failure: wit::Failure) -> Failure {
         wit::ErrorKind::Assertion => ErrorKind::Assertion,
         wit::ErrorKind::Denied => ErrorKind::Denied,
         wit::ErrorKind::Plugin => ErrorKind::Plugin,
+        wit::ErrorKind::Other(name) => {
+            let message = format!("{}: {}", cut(name, limits::METRIC_BYTES), failure.message);
+            return Failure::new(ErrorKind::Protocol, message);
+        }
     };
     Failure::new(kind, failure.message)
 }
@@ -107,10 +116,12 @@ fn to_failure(failure: &Failure) -> wit::Failure {
     wit::Failure {
         kind,
         message: failure.message.clone(),
+        attributes: Vec::new(),
     }
 }
 
-/// At most [`limits::METRICS`], with names and texts cut to [`limits::METRIC_BYTES`].
+/// Converts at most [`limits::METRICS`] metrics, with names and texts cut to
+/// [`limits::METRIC_BYTES`].
 pub(in crate::plugin_host) fn metrics(entries: Vec<wit::Entry>) -> Vec<Metric> {
     let cut = |text| cut(text, limits::METRIC_BYTES);
     let metric = |entry: wit::Entry| Metric {
@@ -144,7 +155,7 @@ fn to_entries(metrics: &[Metric]) -> Vec<wit::Entry> {
     metrics.iter().map(entry).collect()
 }
 
-pub(in crate::plugin_host) fn service(service: &Service) -> probes::Service {
+pub(in crate::plugin_host) fn service(service: &ServiceFacts) -> wit::Service {
     let text = |key: &str, value: &str| wit::Entry {
         key: key.into(),
         value: wit::Value::Text(value.into()),
@@ -156,7 +167,7 @@ pub(in crate::plugin_host) fn service(service: &Service) -> probes::Service {
             .as_deref()
             .map(|endpoint| text("health-endpoint", endpoint)),
     );
-    probes::Service {
+    wit::Service {
         slug: service.slug.clone(),
         name: service.name.clone(),
         base_url: service.base_url.clone(),
@@ -171,6 +182,7 @@ pub(in crate::plugin_host) fn previous(observation: &Observation) -> probes::Obs
         latency_us: observation.latency_us,
         http_status: observation.http_status,
         metrics: to_entries(&observation.metrics),
+        attributes: Vec::new(),
     }
 }
 
@@ -184,6 +196,7 @@ pub(in crate::plugin_host) fn sample(observation: &Observation) -> Sample {
         http_status: observation.http_status,
         failure: observation.failure.as_ref().map(to_failure),
         metrics: to_entries(&observation.metrics),
+        attributes: None,
     }
 }
 
@@ -222,12 +235,9 @@ pub(in crate::plugin_host) fn notification(message: &Message) -> notifiers::Noti
             summary: alert.summary.clone(),
             started_ms: alert.started_ms.max(0) as u64,
             ended_ms: alert.resolved_ms.map(|ms| ms.max(0) as u64),
-            labels: vec![
-                ("alertname".into(), alert.name.clone()),
-                ("service".into(), alert.service.clone()),
-                ("severity".into(), alert.severity.as_str().into()),
-            ],
+            labels: alert.label_pairs(),
             annotations: vec![("summary".into(), alert.summary.clone())],
+            attributes: Vec::new(),
         });
     notifiers::Notification {
         id: message.id.clone(),
@@ -242,7 +252,7 @@ pub(in crate::plugin_host) fn notification(message: &Message) -> notifiers::Noti
     }
 }
 
-/// What the contract has no field for.
+/// Returns the parts of a message that the contract has no field for.
 fn attributes(message: &Message) -> Vec<wit::Entry> {
     let texts = &message.texts;
     // The notifiers' own words don't know of digests.
@@ -287,7 +297,9 @@ pub(in crate::plugin_host) fn delivery_error(error: notifiers::NotifyError) -> D
             message: message(retry.message),
             after: retry.after_ms.map(std::time::Duration::from_millis),
         },
-        notifiers::NotifyError::Permanent(text) => DeliveryError::Permanent(message(text)),
+        notifiers::NotifyError::Permanent(text) | notifiers::NotifyError::Other(text) => {
+            DeliveryError::Permanent(message(text))
+        }
     }
 }
 
@@ -307,6 +319,7 @@ pub(in crate::plugin_host) fn webhook_request(request: WebhookRequest) -> webhoo
         headers,
         body,
         received_ms: received_ms.max(0) as u64,
+        attributes: Vec::new(),
     }
 }
 
@@ -413,12 +426,12 @@ fn cut(mut text: String, bytes: usize) -> String {
     text
 }
 
-/// As long as the reason of a failure.
+/// Cuts a text to the length of a failure's reason.
 pub(in crate::plugin_host) fn message(text: String) -> String {
     Failure::new(ErrorKind::Plugin, text).message
 }
 
-/// At most [`limits::FAULTS`], each as long as the reason of a failure.
+/// Converts at most [`limits::FAULTS`] faults, each cut to the length of a failure's reason.
 pub(in crate::plugin_host) fn faults(faults: Vec<wit::Fault>) -> Vec<Fault> {
     let fault = |fault: wit::Fault| Fault::new(message(fault.path), message(fault.message));
     faults.into_iter().take(limits::FAULTS).map(fault).collect()
@@ -436,6 +449,7 @@ mod tests {
         let receipt = receipt(notifiers::Receipt {
             reference: Some(large()),
             answer: large(),
+            attributes: Vec::new(),
         });
         assert!(receipt.answer.len() <= limits::RECEIPT_BYTES && receipt.answer.ends_with('é'));
         assert!(
@@ -446,6 +460,7 @@ mod tests {
         let retry = notifiers::NotifyError::Retryable(notifiers::Retry {
             message: large(),
             after_ms: None,
+            attributes: Vec::new(),
         });
         for error in [retry, notifiers::NotifyError::Permanent(large())] {
             assert!(delivery_error(error).to_string().len() <= Failure::MAX_MESSAGE_BYTES);
@@ -457,7 +472,8 @@ mod tests {
         let many = vec![
             wit::Fault {
                 path: large(),
-                message: large()
+                message: large(),
+                attributes: Vec::new(),
             };
             200
         ];
@@ -476,6 +492,8 @@ mod tests {
             summary: "s".into(),
             settings_schema: "{}".into(),
             wants: vec![wit::Want::Host("a.example".into())],
+            rule: None,
+            attributes: Vec::new(),
         };
         assert!(plugin_info(info()).is_ok());
         let cut = plugin_info(wit::PluginInfo {

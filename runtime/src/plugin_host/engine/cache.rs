@@ -52,8 +52,8 @@ impl CompiledCache {
         NamedTempFile::new_in(&self.folder)
     }
 
-    /// Keeps what a child of ours wrote. The error says why this engine can't have it: a memory
-    /// that is larger than any run gets, for instance.
+    /// Keeps machine code from a child process. The error names why this engine can't use it: a
+    /// memory larger than any run gets, for instance.
     pub(in crate::plugin_host) fn take(
         &self,
         engine: &Engine,
@@ -176,7 +176,7 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// By the engine's own word on compatibility.
+/// Returns the suffix of files for this engine: its compatibility hash.
 fn suffix(engine: &Engine) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -198,7 +198,7 @@ fn load(engine: &Engine, path: &Path) -> Result<Component, String> {
     component.map_err(|error| format!("{error:#}"))
 }
 
-/// Behind its digest, synced. What is renamed afterwards is never half a file under its final name.
+/// Writes machine code behind its digest, synced. A file renamed afterwards is never half written.
 pub(in crate::plugin_host) fn write_code(
     file: &mut fs::File,
     compiled: &[u8],

@@ -42,18 +42,18 @@ const CODE_BYTES: u64 = 512 << 20;
 /// Where components become machine code.
 #[derive(Debug, Clone)]
 pub enum Compiling {
-    /// In a process of its own, under limits.
+    /// A child process, under limits.
     Child {
         program: Program,
-        /// Whatever else the machine does comes first.
+        /// Gives way to other work of the machine.
         is_background: bool,
     },
-    /// In this process, without any limit: for components that are trusted, as a test's own.
+    /// This process, without any limit: for trusted components, such as a test's own.
     InProcess,
 }
 
 impl Compiling {
-    /// In the program that this process is; the program has to have [`COMPILE_SUBCOMMAND`].
+    /// Compiles in a child that runs this same program, which needs [`COMPILE_SUBCOMMAND`].
     pub fn in_child(is_background: bool) -> std::io::Result<Self> {
         Ok(Self::Child {
             program: Program::this(COMPILE_SUBCOMMAND)?,
@@ -67,7 +67,7 @@ impl Compiling {
 pub(in crate::plugin_host) enum Urgency {
     /// One at a time.
     InTurn,
-    /// As many as there are cores: a part of the program, and a start waits for it.
+    /// As many at once as there are cores: a part of the program, and a start waits for it.
     Now,
 }
 
@@ -151,7 +151,8 @@ impl Compiler {
         }
     }
 
-    /// From the cache, or compiled now. Dropped before its end, it ends the compiling.
+    /// Returns the machine code from the cache, or compiles it. Dropping the future ends the
+    /// compiling.
     pub(in crate::plugin_host) async fn component(
         &self,
         bytes: Bytes,

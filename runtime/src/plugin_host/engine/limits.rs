@@ -1,5 +1,5 @@
-//! What one run of a plugin may use at the most. What the operator may change is in its budget
-//! ([`crate::domain::Budget`]); the rest holds for all.
+//! Limits of one run of a plugin. Limits that the operator may change are in its budget
+//! ([`crate::domain::Budget`]); these are the same for all.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::domain::BudgetKey;
 
-/// What a guest may hand the host in one call or answer.
+/// Bytes that a guest may hand over in one call or answer.
 pub(in crate::plugin_host) const TRANSFER_BYTES: usize = 8 << 20;
 
 /// Open connections and the like of one run. For WASI a request is three or four of them: some
@@ -21,16 +21,17 @@ pub(in crate::plugin_host) const METRIC_BYTES: usize = 256;
 /// `describe`, `check-settings` and `look-back` answer at once or not at all.
 pub(in crate::plugin_host) const DESCRIBE: Duration = Duration::from_secs(10);
 
-/// CPU time of `describe` of a component that nobody knows yet.
+/// CPU time of `describe` while a component is loaded, before its name and so its budget are known.
 pub(in crate::plugin_host) const DESCRIBE_CPU: Duration = Duration::from_secs(2);
 
 /// Stands for the name of a component that has not said it yet; no plugin can have it.
 pub(in crate::plugin_host) const UNNAMED: &str = "new plugin";
 
-/// A rule computes; it waits for nothing. Unless its budget says otherwise.
+/// Time of an evaluation, unless the budget sets another: a rule computes, and waits for nothing.
 pub(in crate::plugin_host) const EVALUATE: Duration = Duration::from_secs(2);
 
-/// A notification that has not left by then is tried again later. Unless the budget says otherwise.
+/// Time of an attempt to notify, unless the budget sets another. A message that has not left by
+/// then is retried later.
 pub(in crate::plugin_host) const NOTIFY: Duration = Duration::from_secs(30);
 
 /// Senders wait 3 s (Slack), 10 s (GitHub), 20 s (Stripe); turning a body into events takes
@@ -43,21 +44,21 @@ pub(in crate::plugin_host) const EVENTS: usize = 1_000;
 /// JSON kept of one event.
 pub(in crate::plugin_host) const PAYLOAD_BYTES: usize = 256 << 10;
 
-/// What a sender may be answered: a challenge is a line.
+/// Bytes of an answer to a sender: a challenge is a line.
 pub(in crate::plugin_host) const ANSWER_BYTES: usize = 4 << 10;
 
-/// What one run of a plugin may hand the host in all: requests, variables of expressions, log
-/// lines. A body of a megabyte in two hundred assertions is within it.
+/// Bytes that one run may hand over in all: requests, variables of expressions, log lines. A body
+/// of a megabyte in two hundred assertions is within it.
 pub(in crate::plugin_host) const HANDED_BYTES: usize = 256 << 20;
 
 /// Lines of one run's log; a traceback has some thirty.
 pub(in crate::plugin_host) const LOG_LINES: u32 = 100;
 
-/// What a vendor's answer to a message, and the name it has there, are cut to.
+/// Bytes kept of a vendor's answer to a message, and of its name there.
 pub(in crate::plugin_host) const RECEIPT_BYTES: usize = 1 << 10;
 
-/// What a plugin says of itself: its summary, one thing it wants, how many of those, its schema of
-/// settings.
+/// Limits of a plugin's description of itself: its summary, one want, the number of wants, its
+/// schema of settings.
 pub(in crate::plugin_host) const SUMMARY_BYTES: usize = 1 << 10;
 pub(in crate::plugin_host) const WANT_BYTES: usize = 256;
 pub(in crate::plugin_host) const WANTS: usize = 256;
@@ -66,14 +67,14 @@ pub(in crate::plugin_host) const SCHEMA_BYTES: usize = 256 << 10;
 /// Faults that a plugin finds in settings.
 pub(in crate::plugin_host) const FAULTS: usize = 100;
 
-/// What a run used up.
+/// A limit that a run exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::plugin_host) enum Limit {
     /// The operator may allow more.
     Budget(BudgetKey),
     /// [`HANDED_BYTES`].
     Handed,
-    /// What all runs have together.
+    /// Memory of all runs together.
     RunsMemory,
 }
 
@@ -88,7 +89,7 @@ impl From<BudgetKey> for Limit {
 pub(in crate::plugin_host) struct Exceeded {
     pub(in crate::plugin_host) plugin: Arc<str>,
     pub(in crate::plugin_host) limit: Limit,
-    /// As people write it.
+    /// The limit as people write it.
     pub(in crate::plugin_host) most: String,
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(in crate::plugin_host) use limiter::MemoryLimiter;
 
-/// What is reserved at once: a page of WebAssembly.
+/// Unit of reservations: a page of WebAssembly.
 const PAGE_BYTES: u64 = 64 << 10;
 
 /// A run of so much is small: guests in Rust and C have 200 KiB, those in `QuickJS` 1.3 MiB, those
@@ -24,7 +24,7 @@ const SMALL_BYTES: u64 = 2 << 20;
 /// for longer.
 const GROWTH_WAIT: Duration = Duration::from_secs(1);
 
-/// Of the machine's memory, when nothing is said.
+/// Share of the machine's memory that runs get by default: one part in so many.
 const SHARE: u64 = 4;
 
 /// Where the machine's memory can't be found out, and the least otherwise.
@@ -44,7 +44,7 @@ struct Lane {
     pages: u32,
 }
 
-/// What is reserved of the memory for runs.
+/// Memory reserved for runs, and its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunMemoryUse {
     pub limit_bytes: u64,
@@ -102,7 +102,7 @@ impl RunMemory {
         }
     }
 
-    /// For a run that has nothing yet, and is expected to need so much: it waits its turn until
+    /// Reserves memory for a run that has none yet and is expected to need this much; waits until
     /// then.
     pub(in crate::plugin_host) async fn reserve(
         self: &Arc<Self>,
@@ -121,7 +121,7 @@ impl RunMemory {
         })
     }
 
-    /// For buffers of the host, which waits for none: pages of the lane for what is large.
+    /// Takes pages without waiting, from the lane for large needs: for buffers of the host.
     fn try_take(&self, pages: u32) -> Option<OwnedSemaphorePermit> {
         self.large.free.clone().try_acquire_many_owned(pages).ok()
     }
@@ -190,8 +190,8 @@ impl HostMemory {
     }
 }
 
-/// What the runs of a plugin needed lately, so that one that will need much waits before it begins
-/// and not in its middle.
+/// Memory that the runs of a plugin needed lately, so that a run that needs much waits before it
+/// begins and not in its middle.
 #[derive(Debug, Default)]
 pub(in crate::plugin_host) struct ExpectedMemory(AtomicU64);
 

@@ -18,8 +18,8 @@ const MEMORY_BYTES: usize = Budget::MAX_MEMORY_BYTES as usize;
 /// waiting runs take about 48 MiB.
 pub(in crate::plugin_host) const INSTANCES: u32 = Budget::MAX_CONCURRENCY;
 
-/// What one component may consist of. A core instance costs the pool nothing, a memory 4 GiB of
-/// address space, a table 160 KiB.
+/// Limits of one component. A core instance costs the pool nothing, a memory 4 GiB of address
+/// space, a table 160 KiB.
 const CORE_INSTANCES: u32 = 64;
 const MEMORIES: u32 = 4;
 const TABLES: u32 = 8;
@@ -29,7 +29,7 @@ pub(in crate::plugin_host) const TABLE_ELEMENTS: usize = 20_000;
 
 pub(in crate::plugin_host) struct PluginEngine {
     pub(in crate::plugin_host) engine: Engine,
-    /// In front of the pool, which fails instead of waiting when it is full.
+    /// Permits in front of the pool, which fails instead of waiting when it is full.
     pub(in crate::plugin_host) slots: Arc<Semaphore>,
 }
 

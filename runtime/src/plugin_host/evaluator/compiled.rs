@@ -12,8 +12,8 @@ use wasmtime::{Config, Engine, InstancePre, Module};
 use super::instance::{Guest, link};
 use crate::plugin_host::engine::bundled::bundled;
 
-/// Of the machine; the parser recurses through brackets, evaluation through the operators of a long
-/// sum.
+/// Stack of the machine: the parser recurses through brackets, evaluation through the operators of
+/// a long sum.
 const STACK_BYTES: usize = 1 << 20;
 
 pub(super) struct Machine {
@@ -99,7 +99,8 @@ fn load(engine: &Engine, path: &Path) -> Option<Module> {
         .ok()
 }
 
-/// Beside, synced, renamed; what other programs left there is of no use any more.
+/// Writes machine code beside its place, synced, then renames it; code of other programs there is
+/// deleted.
 fn keep(path: &Path, compiled: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;

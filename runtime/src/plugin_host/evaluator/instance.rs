@@ -27,7 +27,7 @@ const YIELD_STEPS: u64 = 3_000_000;
 /// Steps that one look at the history counts as.
 const HISTORY_STEPS: u64 = 300_000;
 
-/// What to do.
+/// A job for the evaluator.
 pub(super) struct Job<'a> {
     /// One text after the other.
     pub(super) request: [&'a [u8]; 2],
@@ -52,7 +52,7 @@ pub(super) enum Work {
 /// Why an instance did not return; it is of no use any more.
 pub(super) enum End {
     Limit(String),
-    /// It trapped by itself: a fault of a parser.
+    /// A trap without a limit: a fault of a parser.
     Broken,
 }
 
@@ -117,7 +117,7 @@ impl Instance {
         })
     }
 
-    /// After it, the instance is only good if it returned.
+    /// Runs a job. The instance may be used again only if this returned an answer.
     pub(super) async fn run(
         &mut self,
         job: &Job<'_>,
@@ -128,7 +128,7 @@ impl Instance {
         ended.map_err(|error| self.end(&error))
     }
 
-    /// Of those that it was given.
+    /// Returns the steps taken of those that were given.
     pub(super) fn steps_taken(&self, given: u64) -> u64 {
         given.saturating_sub(self.store.get_fuel().unwrap_or_default())
     }

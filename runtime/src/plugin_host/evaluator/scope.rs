@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{Check, Evaluated, EvaluationError, Evaluator, Job, Work};
 
-/// About fifteen milliseconds, most of it to parse a long one: some callers have no other place to
-/// wait than a thread of the runtime.
+/// Steps to parse an expression, about fifteen milliseconds: some callers wait on a thread of the
+/// runtime.
 const STEPS: u64 = 50_000_000;
 
 impl Evaluator {

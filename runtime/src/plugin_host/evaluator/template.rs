@@ -15,7 +15,7 @@ struct Request<'a> {
     view: &'a MessageView,
 }
 
-/// What the evaluator says of a template that is wrong.
+/// A fault of a template, as the evaluator reports it.
 #[derive(Deserialize)]
 struct RenderFault {
     position: Option<(usize, usize)>,
@@ -106,7 +106,7 @@ impl Evaluator {
     }
 }
 
-/// Whatever is in the names: no header can be smuggled in.
+/// Joins a text into one line, so that no header can be smuggled in.
 fn one_line(text: &str) -> String {
     text.split_whitespace()
         .collect::<Vec<_>>()

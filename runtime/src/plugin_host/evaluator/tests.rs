@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{
-    Bucket, Message, MessageTemplate, MessageTexts, Observation, RateLimitReading, Span, Summary,
+    Bucket, Message, MessageTemplate, MessageTexts, Observation, RateLimitReading, Selection, Span,
+    Summary,
 };
 
 impl Evaluator {
@@ -67,6 +68,10 @@ impl History for TenRuns {
 
     fn watched(&self) -> Duration {
         Duration::ZERO
+    }
+
+    fn select(&self, _selection: &Selection) -> Arc<dyn History> {
+        Arc::new(TenRuns)
     }
 }
 

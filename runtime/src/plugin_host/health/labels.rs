@@ -1,5 +1,5 @@
 //! Metrics of the runs, by plugin and version. Labels are bounded: a version a day for years must
-//! not fill the memory of whoever scrapes us.
+//! not fill the memory of a scraper.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};

@@ -16,8 +16,8 @@ pub(super) struct Streak {
 const REMEMBERED: u32 = (1 << RUNS_REMEMBERED) - 1;
 
 impl Streak {
-    /// With a text when it has just become failing; the caller sets the rest. Becomes well by
-    /// itself.
+    /// Notes a run. Returns a text when the plugin has just become failing; the caller sets the
+    /// rest. A plugin becomes well by itself.
     pub(super) fn note(&mut self, broke: bool) -> Option<String> {
         self.push(broke);
         if self.failing.is_some() {
@@ -61,7 +61,7 @@ impl Streak {
         }
     }
 
-    /// After runs from before the start were read back: adds those since. They have been told
+    /// Adds the runs since the start, after those from before it were read back. They were reported
     /// already.
     pub(super) fn go_on(&mut self, since: Streak) {
         for index in (0..since.count).rev() {
@@ -75,7 +75,7 @@ impl Streak {
 mod tests {
     use super::*;
 
-    /// Notes runs (`x` broke) and says after each whether it is failing (`F`).
+    /// Notes runs (`x` broke) and returns after each whether the plugin is failing (`F`).
     fn story(runs: &str) -> String {
         let mut streak = Streak::default();
         let mut story = String::new();

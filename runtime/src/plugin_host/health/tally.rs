@@ -85,7 +85,7 @@ impl Tally {
         }
     }
 
-    /// By nearest rank, as the middle of the bucket it falls into.
+    /// Returns a quantile by nearest rank, as the middle of the bucket it falls into.
     fn quantile(&self, quantile: f64) -> u64 {
         let counted: u64 = self.durations.iter().map(|count| u64::from(*count)).sum();
         let rank = ((counted as f64 * quantile).ceil() as u64).max(1);

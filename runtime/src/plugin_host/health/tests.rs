@@ -13,7 +13,7 @@ fn run(ts_ms: UnixMillis, outcome: RunOutcome, duration_us: u64) -> PluginRun {
         kind: PluginKind::Probe,
         version: "1.0.0".to_owned(),
         digest: "d".to_owned(),
-        function: "check",
+        function: "check".into(),
         service: None,
         outcome,
         error: (outcome != RunOutcome::Ok).then(|| format!("ended by {}", outcome.as_str())),

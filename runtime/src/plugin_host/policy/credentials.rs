@@ -1,29 +1,30 @@
 //! Credentials are put into a request here, after the guest and before the policy: no plugin can
 //! read one.
 
+mod cache;
 mod oauth;
-mod wallet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 use url::Url;
 
+pub(in crate::plugin_host) use cache::CredentialCache;
 pub(in crate::plugin_host) use oauth::Login;
-pub(in crate::plugin_host) use wallet::Wallet;
 
 use crate::domain::{Credential, CredentialKind};
 use crate::net::{HttpRequest, NetError, NetFailure};
-use crate::plugin_host::capabilities::state::Access;
+use crate::plugin_host::policy::reach::SecretScope;
+use crate::plugin_host::policy::secrets::SealedSettings;
 
 /// The credential of that name, if it may go to where the request goes.
 pub(in crate::plugin_host) fn choose<'a>(
-    access: &'a Access,
+    credentials: &'a [Credential],
+    scope: &SecretScope,
     name: &str,
     url: &str,
 ) -> Result<&'a Credential, NetFailure> {
-    let Some(credential) = access
-        .credentials
+    let Some(credential) = credentials
         .iter()
         .find(|credential| credential.name == name)
     else {
@@ -36,7 +37,7 @@ pub(in crate::plugin_host) fn choose<'a>(
             "the service has no credential `{name}`; write it under `{key}` of the service"
         )));
     };
-    access.scope.check_credential(credential, url)?;
+    scope.check_credential(credential, url)?;
     Ok(credential)
 }
 
@@ -44,16 +45,17 @@ pub(in crate::plugin_host) fn choose<'a>(
 pub(in crate::plugin_host) fn inject(
     call: &mut HttpRequest,
     credential: &Credential,
-    access: &Access,
+    secrets: &SealedSettings,
+    cache: &CredentialCache,
 ) -> Result<(), NetFailure> {
     let name = &credential.name;
-    let protect = |secret: &str| access.secrets.protect(secret);
+    let protect = |secret: &str| secrets.protect(secret);
     match &credential.kind {
         CredentialKind::Header { header, value } => {
             protect(value.expose_secret());
             set_header(call, name, header, value.expose_secret().to_owned())
         }
-        CredentialKind::Bearer { token } => bearer(call, name, token.expose_secret(), access),
+        CredentialKind::Bearer { token } => bearer(call, name, token.expose_secret(), secrets),
         CredentialKind::Basic { username, password } => {
             let value = basic(&format!("{username}:{}", password.expose_secret()));
             protect(password.expose_secret());
@@ -65,7 +67,7 @@ pub(in crate::plugin_host) fn inject(
             set_parameter(call, name, parameter, value.expose_secret())
         }
         CredentialKind::Mtls { certificate, key } => {
-            let identity = access.wallet.identity(certificate, key).map_err(|fault| {
+            let identity = cache.identity(certificate, key).map_err(|fault| {
                 NetError::Protocol(format!("credential `{name}` can't be used: {fault}"))
             })?;
             call.identity = Some(identity);
@@ -79,9 +81,9 @@ pub(in crate::plugin_host) fn bearer(
     call: &mut HttpRequest,
     name: &str,
     token: &str,
-    access: &Access,
+    secrets: &SealedSettings,
 ) -> Result<(), NetFailure> {
-    access.secrets.protect(token);
+    secrets.protect(token);
     set_header(call, name, "authorization", format!("Bearer {token}"))
 }
 

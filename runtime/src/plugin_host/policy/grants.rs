@@ -1,31 +1,28 @@
-//! What a plugin may do: what it wants, as far as the operator allows it. The operator's word comes
-//! from `plugins.yaml` or over the API, and holds from the next run on; each run keeps the word it
-//! began with.
+//! Grants of plugins: what they want, as far as the operator allows it. Policies come from
+//! `plugins.yaml` or over the API, and hold from the next run on; each run keeps the one it began
+//! with.
 
 mod policies;
-mod traffic;
-pub(in crate::plugin_host) mod view;
 
 use std::sync::Arc;
 
 use crate::domain::size::format_size;
 use crate::domain::{Budget, Capability, PluginInfo, PluginPolicy, Want};
 use crate::net::{HostRule, NetFailure, Permission};
+use crate::plugin_host::contract::bindings::PACKAGE;
 use crate::plugin_host::engine::limits;
 use crate::plugin_host::engine::limits::{Exceeded, Limit};
-use crate::plugin_host::versions::loader::{PACKAGE, Refusal, refuse};
+use crate::plugin_host::policy::install_error::{InstallError, InstallStep};
 
 pub use policies::PolicyOrigin;
 pub(in crate::plugin_host) use policies::{Policies, Policy};
-pub(in crate::plugin_host) use traffic::Traffic;
-pub use view::{Missing, PluginGrants};
 
-/// What a plugin says it wants, read once when it is loaded.
+/// The `wants` of a plugin, read once when it is loaded.
 #[derive(Debug, Default)]
 pub(in crate::plugin_host) struct Wants {
-    hosts: Vec<HostRule>,
-    /// None: it names no credential, and takes what it is allowed.
-    credentials: Option<Vec<String>>,
+    pub(in crate::plugin_host) hosts: Vec<HostRule>,
+    /// `None`: it names no credential, and takes what it is allowed.
+    pub(in crate::plugin_host) credentials: Option<Vec<String>>,
 }
 
 impl Wants {
@@ -42,30 +39,30 @@ impl Wants {
                 Want::Credential(name) => {
                     wants.credentials.get_or_insert_default().push(name.clone())
                 }
-                // What it imports says the same, and can't be forgotten.
-                Want::Capability(_) => {}
+                // Its imports show the same, and can't be forgotten.
+                Want::Capability(_) | Want::Feature(_) => {}
             }
         }
         wants
     }
 }
 
-/// What one run of a plugin may do.
+/// Grants of one run of a plugin: its wants under the operator's policy.
 #[derive(Debug, Clone)]
-pub(in crate::plugin_host) struct Allowance {
-    plugin: Arc<str>,
-    wants: Arc<Wants>,
+pub(in crate::plugin_host) struct EffectiveGrants {
+    pub(in crate::plugin_host) plugin: Arc<str>,
+    pub(in crate::plugin_host) wants: Arc<Wants>,
     policy: Arc<Policy>,
 }
 
-impl Default for Allowance {
+impl Default for EffectiveGrants {
     fn default() -> Self {
         let policy = Policy::new(PolicyOrigin::Default, PluginPolicy::default());
         Self::new("".into(), Arc::default(), Arc::new(policy))
     }
 }
 
-impl Allowance {
+impl EffectiveGrants {
     pub(in crate::plugin_host) fn new(
         plugin: Arc<str>,
         wants: Arc<Wants>,
@@ -229,7 +226,10 @@ impl Allowance {
 
     /// Whether a component with these imports may become active: what was withheld is better found
     /// now than by a run.
-    pub(in crate::plugin_host) fn check_imports(&self, imports: &[String]) -> Result<(), Refusal> {
+    pub(in crate::plugin_host) fn check_imports(
+        &self,
+        imports: &[String],
+    ) -> Result<(), InstallError> {
         let withheld: Vec<&str> = capabilities_of(imports)
             .filter(|capability| self.capability(*capability).is_err())
             .map(Capability::as_str)
@@ -237,9 +237,7 @@ impl Allowance {
         if withheld.is_empty() {
             return Ok(());
         }
-        Err(refuse(
-            "grants",
-            format!(
+        Err(InstallStep::Grants.error(format!(
                 "imports `{}`, which it is not granted; to allow it, name it in {}, or leave that setting out",
                 withheld.join("`, `"),
                 self.setting("grants.capabilities")
@@ -248,7 +246,7 @@ impl Allowance {
     }
 }
 
-/// What of its imports reaches out of the sandbox.
+/// Returns the imports that reach out of the sandbox.
 pub(in crate::plugin_host) fn capabilities_of(
     imports: &[String],
 ) -> impl Iterator<Item = Capability> {

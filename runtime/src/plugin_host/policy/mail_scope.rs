@@ -1,12 +1,12 @@
-//! Which addresses one run may write mail to, and from.
+//! Addresses that one run may write mail to, and from.
 
 use serde_json::Value;
 
-use super::grants::Allowance;
+use super::grants::EffectiveGrants;
 use super::secrets::written_mail;
 use crate::net::{NetFailure, mail_address};
 
-/// Addresses in settings whose property says `"x-mail": true`: the operator's word.
+/// Addresses in settings whose property has `"x-mail": true`: the operator wrote them.
 #[derive(Debug, Default)]
 pub(in crate::plugin_host) struct MailScope {
     written: Vec<String>,
@@ -26,7 +26,7 @@ impl MailScope {
     /// granted. What is no address is refused where it is sent.
     pub(in crate::plugin_host) fn check<'a>(
         &self,
-        allowance: &Allowance,
+        grants: &EffectiveGrants,
         addresses: impl IntoIterator<Item = &'a String>,
     ) -> Result<(), NetFailure> {
         for text in addresses {
@@ -34,7 +34,7 @@ impl MailScope {
                 continue;
             };
             if !self.written.contains(&address) {
-                allowance.mail(&address)?;
+                grants.mail(&address)?;
             }
         }
         Ok(())
@@ -71,9 +71,9 @@ mod tests {
                     ..PluginPolicy::default()
                 },
             );
-            let allowance = Allowance::new("mailer".into(), Arc::default(), Arc::new(policy));
+            let grants = EffectiveGrants::new("mailer".into(), Arc::default(), Arc::new(policy));
             scope
-                .check(&allowance, [&address.to_owned()])
+                .check(&grants, [&address.to_owned()])
                 .map_err(|failure| failure.to_string())
         };
         for (granted, address, wanted) in [

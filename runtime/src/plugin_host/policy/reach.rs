@@ -8,10 +8,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
-use super::grants::Allowance;
-use super::secrets::{self, SealedSettings, host_of};
-use crate::domain::{Channel, Credential, CredentialKind, Origin, PrivateReach, Service};
-use crate::net::{HostRule, NetFailure, Permission, canonical};
+use super::grants::EffectiveGrants;
+use super::secrets::host_of;
+use super::secrets::{self, SealedSettings};
+use crate::domain::Credential;
+use crate::domain::{Channel, CredentialKind, Origin, PrivateReach, Service};
+use crate::net::Permission;
+use crate::net::{HostRule, NetFailure, canonical};
 
 /// A host, with its port if only that one is meant.
 #[derive(Debug, Clone)]
@@ -45,7 +48,7 @@ impl Target {
         })
     }
 
-    /// Nothing on the way can read along.
+    /// Returns true for a target that no third party can listen to.
     fn is_local(&self) -> bool {
         match &self.host {
             Host::Domain(name) => name == "localhost",
@@ -67,13 +70,13 @@ pub(in crate::plugin_host) struct SecretScope {
     /// The base URL's origin; both usual ports of a host whose base URL names one of them, so that
     /// a service that leads from `http` to `https` is one place.
     own: Vec<Place>,
-    /// For denials.
+    /// The service's own origin, for denials.
     own_shown: String,
     /// Credentials go over TLS only, as the service itself is reached.
     needs_tls: bool,
     /// Hosts in the settings.
     written: Vec<Place>,
-    /// The settings say `insecure: true`.
+    /// The settings have `insecure: true`.
     may_be_insecure: bool,
     /// The name in the settings' `serverName`.
     server_name: Option<String>,
@@ -87,7 +90,7 @@ pub(in crate::plugin_host) struct Weakened<'a> {
 }
 
 impl SecretScope {
-    /// Of a service's own origin alone.
+    /// Returns the scope of a service's own origin alone.
     pub(in crate::plugin_host) fn of_base_url(base_url: &str) -> Self {
         Self {
             own: own_places(base_url),
@@ -145,7 +148,7 @@ impl SecretScope {
     /// wrote out: in the settings, or in what the plugin is granted.
     pub(in crate::plugin_host) fn check_secret(
         &self,
-        allowance: &Allowance,
+        grants: &EffectiveGrants,
         url: &str,
     ) -> Result<(), NetFailure> {
         let Some(target) = Target::of(url) else {
@@ -158,7 +161,7 @@ impl SecretScope {
             .filter(|place| place.matches(&target))
             .collect();
         let is_granted = || {
-            allowance
+            grants
                 .hosts()
                 .iter()
                 .any(|rule| rule.is_exact() && rule.matches(&target.host, target.port))
@@ -178,8 +181,8 @@ impl SecretScope {
         Ok(())
     }
 
-    /// What carries a secret or a credential keeps to the certificate's word, unless the operator
-    /// wrote otherwise.
+    /// Checks that a request with a secret or a credential verifies the certificate, unless the
+    /// operator wrote otherwise.
     pub(in crate::plugin_host) fn check_weakened(
         &self,
         weakened: &Weakened<'_>,
@@ -209,8 +212,8 @@ pub(in crate::plugin_host) struct Reach {
 }
 
 impl Reach {
-    /// Of a probe or a webhook: its service's own origin, what the operator wrote into the
-    /// settings, and what the service names in `hosts`, where no secret goes.
+    /// Returns the reach of a probe or a webhook: its service's own origin, what the operator wrote
+    /// into the settings, and what the service names in `hosts`, where no secret goes.
     pub(in crate::plugin_host) fn of_service(
         service: &Service,
         settings: &Value,
@@ -253,8 +256,8 @@ impl Reach {
         Self { permission, scope }
     }
 
-    /// Of a notifier: what the operator wrote into the settings, and `defaults` of a plugin that is
-    /// part of this binary.
+    /// Returns the reach of a notifier: what the operator wrote into the settings, and `defaults`
+    /// of a plugin that is part of this binary.
     pub(in crate::plugin_host) fn of_channel(
         settings: &Value,
         schema: &Value,
@@ -285,7 +288,7 @@ impl Reach {
 /// Channels remembered; over it all are forgotten, and their names judged anew.
 const MOST_CHANNELS: usize = 10_000;
 
-/// What the names in the settings of channels led to first. Other settings are another channel.
+/// First addresses of the names in channels' settings. Other settings are another channel.
 #[derive(Default)]
 pub(in crate::plugin_host) struct ChannelReach {
     seen: Mutex<HashMap<[u8; 32], PrivateReach>>,

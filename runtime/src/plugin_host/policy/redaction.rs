@@ -8,11 +8,13 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
+
+pub(in crate::plugin_host) use spellings::in_url;
 
 use crate::domain::MIN_HIDDEN_BYTES;
 
-/// In place of a secret.
+/// Text in the place of a secret.
 const MASK: &str = "***";
 
 /// The secrets of one run. Clones share them: what one learns, all take out.
@@ -24,8 +26,6 @@ pub(in crate::plugin_host) struct Redactor {
 #[derive(Default)]
 struct Known {
     secrets: Vec<String>,
-    /// Random digits in the placeholders of the run, which mean nothing to anybody else.
-    nonce: Option<String>,
     /// Made when the first answer comes: many runs end before.
     finders: Option<Arc<[Finder<'static>]>>,
 }
@@ -45,20 +45,7 @@ impl Redactor {
         }
     }
 
-    /// From now on these digits are left out of every text.
-    pub(in crate::plugin_host) fn forget(&self, nonce: &str) {
-        self.lock().nonce = Some(nonce.to_owned());
-    }
-
-    /// The text without the digits that are to be forgotten.
-    pub(in crate::plugin_host) fn stable(&self, text: String) -> String {
-        match &self.lock().nonce {
-            Some(nonce) if text.contains(nonce) => text.replace(nonce, ""),
-            _ => text,
-        }
-    }
-
-    /// In any spelling.
+    /// Whether a secret is in the text, in any spelling.
     pub(in crate::plugin_host) fn finds_any(&self, text: &[u8]) -> bool {
         self.finders()
             .iter()
@@ -66,10 +53,10 @@ impl Redactor {
     }
 
     pub(in crate::plugin_host) fn text(&self, text: &str) -> String {
-        self.stable(replaced_text(&self.finders(), text).unwrap_or_else(|| text.to_owned()))
+        replaced_text(&self.finders(), text).unwrap_or_else(|| text.to_owned())
     }
 
-    /// Of many, most have nothing to take out.
+    /// Takes secrets out of many texts, most of which have none.
     pub(in crate::plugin_host) fn texts<'a>(
         &self,
         texts: impl IntoIterator<Item = &'a mut String>,
@@ -79,11 +66,10 @@ impl Redactor {
             if let Some(replaced) = replaced_text(&finders, text) {
                 *text = replaced;
             }
-            *text = self.stable(std::mem::take(text));
         }
     }
 
-    /// Of a body that was cut off, the end goes too if a secret may begin there.
+    /// Takes secrets out of a body; one that was cut off loses its end if a secret may begin there.
     pub(in crate::plugin_host) fn body(&self, mut body: Bytes, is_cut_off: bool) -> Bytes {
         let finders = self.finders();
         let found = find(&finders, &body);
@@ -96,15 +82,7 @@ impl Redactor {
                 .unwrap_or(0);
             body.truncate((body.len() - begun).max(whole));
         }
-        self.stable_body(replaced(&body, &found).map_or(body, Bytes::from))
-    }
-
-    /// As [`Self::stable`], of bytes.
-    pub(in crate::plugin_host) fn stable_body(&self, body: Bytes) -> Bytes {
-        match &self.lock().nonce {
-            Some(nonce) => without(body, nonce.as_bytes()),
-            None => body,
-        }
+        replaced(&body, &found).map_or(body, Bytes::from)
     }
 
     fn finders(&self) -> Arc<[Finder<'static>]> {
@@ -125,23 +103,7 @@ impl Redactor {
     }
 }
 
-fn without(text: Bytes, part: &[u8]) -> Bytes {
-    let mut rest = &text[..];
-    let Some(first) = memmem::find(rest, part) else {
-        return text;
-    };
-    let mut kept = Vec::with_capacity(text.len());
-    let mut next = Some(first);
-    while let Some(at) = next {
-        kept.extend_from_slice(&rest[..at]);
-        rest = &rest[at + part.len()..];
-        next = memmem::find(rest, part);
-    }
-    kept.extend_from_slice(rest);
-    kept.into()
-}
-
-/// In order, without overlaps.
+/// Places of secrets in order, without overlaps.
 fn find(finders: &[Finder<'static>], text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for finder in finders {
@@ -162,14 +124,14 @@ fn find(finders: &[Finder<'static>], text: &[u8]) -> Vec<Range<usize>> {
     merged
 }
 
-/// None when there is nothing to replace.
+/// The text with secrets replaced; none when there is nothing to replace.
 fn replaced_text(finders: &[Finder<'static>], text: &str) -> Option<String> {
     let bytes = replaced(text.as_bytes(), &find(finders, text.as_bytes()))?;
     // What is taken out is whole text, so that what is left is too.
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// None when there is nothing to replace.
+/// The text with secrets replaced; none when there is nothing to replace.
 fn replaced(text: &[u8], found: &[Range<usize>]) -> Option<Vec<u8>> {
     let first = found.first()?;
     let mut kept = text[..first.start].to_vec();

@@ -1,126 +1,94 @@
-//! Settings that a plugin must not see. A property with `"x-secret": true` in the schema reaches
-//! the plugin as a placeholder; the host puts the value into URLs and header values of its
-//! requests, and takes it out of error texts.
-//!
-//! A placeholder holds random digits of its run, so that no text from outside can name a secret.
-//! What is kept of a run, and what people read, has it without them.
+//! Secrets of the settings, which never enter a plugin. A property with `"x-secret": true` in the
+//! schema reaches the guest as an inert marker; a guest opens a handle by the marker's JSON
+//! Pointer, and the host writes the value where a request leaves and takes it out of what comes
+//! back.
 
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::redaction::Redactor;
 use crate::domain::{Mark, visit_marked};
 
-/// The settings a guest gets, and what its placeholders stand for.
+/// Key of the object that a guest sees in the place of a secret, with the JSON Pointer as value.
+const MARKER: &str = "$secret";
+
+/// The settings a guest gets, and the secrets that were taken out of them.
 #[derive(Debug, Default, Clone)]
 pub(in crate::plugin_host) struct SealedSettings {
     pub(in crate::plugin_host) settings: Value,
+    /// Values by JSON Pointer, in the order of the settings.
     secrets: Vec<(String, SecretString)>,
-    /// Knows these secrets, and those of the run that were never settings.
+    /// Shared by everything that shows a text of the run; also has its credentials.
     redactor: Redactor,
 }
 
 impl SealedSettings {
-    /// Replaces every value under a secret property.
+    /// Replaces every value under a secret property by its marker.
     pub(in crate::plugin_host) fn new(settings: &Value, schema: &Value) -> Self {
-        let mut sealed = Self {
-            settings: settings.clone(),
-            ..Self::default()
-        };
-        let mut settings = std::mem::take(&mut sealed.settings);
-        let mut nonce = None;
+        let mut sealed = Self::default();
+        let mut settings = settings.clone();
         visit_marked(&mut settings, schema, Mark::Secret, |marked| {
-            let nonce = nonce.get_or_insert_with(|| format!("-{:016x}", rand::random::<u64>()));
-            let placeholder = format!("{{{{secret{nonce}:{}}}}}", marked.pointer);
-            let secret = match std::mem::replace(marked.value, placeholder.clone().into()) {
+            let marker = json!({ MARKER: marked.pointer });
+            let secret = match std::mem::replace(marked.value, marker) {
                 Value::String(text) => text,
                 other => other.to_string(),
             };
             sealed.redactor.add(&secret);
             sealed
                 .secrets
-                .push((placeholder, SecretString::from(secret)));
+                .push((marked.pointer.to_owned(), SecretString::from(secret)));
         });
-        if let Some(nonce) = nonce {
-            sealed.redactor.forget(&nonce);
-        }
         sealed.settings = settings;
         sealed
     }
 
-    /// Whether a text that is about to leave names one of the secrets.
-    pub(in crate::plugin_host) fn is_named_in(&self, text: &str) -> bool {
-        self.secrets
-            .iter()
-            .any(|(placeholder, _)| text.contains(placeholder))
+    /// Settings of a recording, whose markers can be opened and stand for nothing: a replay sends
+    /// nothing.
+    pub(in crate::plugin_host) fn of_recording(settings: &str) -> Self {
+        let settings = serde_json::from_str(settings).unwrap_or_default();
+        let mut secrets = Vec::new();
+        find_markers(&settings, &mut secrets);
+        Self {
+            settings,
+            secrets,
+            ..Self::default()
+        }
     }
 
-    /// The same of a body that carries them.
-    pub(in crate::plugin_host) fn is_named_in_body(
-        &self,
-        body: &[u8],
-        encoding: BodyEncoding,
-    ) -> bool {
-        let named = |text: &str| {
-            self.secrets
-                .iter()
-                .any(|(placeholder, _)| text.contains(&encoding.escape(placeholder)))
-        };
-        std::str::from_utf8(body).is_ok_and(named)
-    }
-
-    /// The text without the random digits of the run's placeholders.
-    pub(in crate::plugin_host) fn stable(&self, text: String) -> String {
-        self.redactor.stable(text)
-    }
-
-    /// The text with placeholders replaced: for URLs and header values that are about to leave.
-    pub(in crate::plugin_host) fn reveal(&self, text: &str) -> String {
-        self.secrets
-            .iter()
-            .fold(text.to_owned(), |text, (placeholder, secret)| {
-                if text.contains(placeholder) {
-                    text.replace(placeholder, secret.expose_secret())
-                } else {
-                    text
-                }
-            })
-    }
-
-    /// The body with placeholders replaced, for services that take their key there. A secret is
-    /// escaped as the encoding wants it, so that it can't become another field.
-    pub(in crate::plugin_host) fn reveal_in_body(
-        &self,
-        body: &[u8],
-        encoding: BodyEncoding,
-    ) -> Vec<u8> {
-        let Ok(text) = std::str::from_utf8(body) else {
-            return body.to_vec();
-        };
-        let revealed = self
+    /// Number of the secret at a JSON Pointer: what a handle holds.
+    pub(in crate::plugin_host) fn number(&self, pointer: &str) -> Option<u32> {
+        let index = self
             .secrets
             .iter()
-            .fold(text.to_owned(), |text, (placeholder, secret)| {
-                let placeholder = encoding.escape(placeholder);
-                match text.contains(&placeholder) {
-                    true => text.replace(&placeholder, &encoding.escape(secret.expose_secret())),
-                    false => text,
-                }
-            });
-        revealed.into_bytes()
+            .position(|(known, _)| known == pointer)?;
+        u32::try_from(index).ok()
     }
 
-    /// One more that has to be taken out: a credential, or a token that was got with it.
+    /// JSON Pointer of the secret with a number.
+    pub(in crate::plugin_host) fn pointer(&self, number: u32) -> Option<&str> {
+        let (pointer, _) = self.secrets.get(number as usize)?;
+        Some(pointer)
+    }
+
+    /// Value of the secret at a JSON Pointer.
+    pub(in crate::plugin_host) fn find(&self, pointer: &str) -> Option<&SecretString> {
+        self.secrets
+            .iter()
+            .find(|(known, _)| known == pointer)
+            .map(|(_, secret)| secret)
+    }
+
+    /// Adds a text that has to be taken out: a credential, or a token that was got with it.
     pub(in crate::plugin_host) fn protect(&self, secret: &str) {
         self.redactor.add(secret);
     }
 
-    /// The text with secrets taken out: for errors and logs.
+    /// Returns the text with secrets taken out: for errors and logs.
     pub(in crate::plugin_host) fn redact(&self, text: &str) -> String {
         self.redactor.text(text)
     }
 
-    /// The same for many texts: the headers of an answer.
+    /// Takes secrets out of many texts, such as the headers of an answer.
     pub(in crate::plugin_host) fn redact_all<'a>(
         &self,
         texts: impl IntoIterator<Item = &'a mut String>,
@@ -128,7 +96,7 @@ impl SealedSettings {
         self.redactor.texts(texts);
     }
 
-    /// The same for a body; one that was cut off loses its end if a secret may begin there.
+    /// Takes secrets out of a body; one that was cut off loses its end if a secret may begin there.
     pub(in crate::plugin_host) fn redact_body(
         &self,
         body: bytes::Bytes,
@@ -137,20 +105,12 @@ impl SealedSettings {
         self.redactor.body(body, is_cut_off)
     }
 
-    /// What a placeholder stands for.
-    pub(in crate::plugin_host) fn find(&self, placeholder: &str) -> Option<&SecretString> {
-        self.secrets
-            .iter()
-            .find(|(found, _)| found == placeholder)
-            .map(|(_, secret)| secret)
-    }
-
-    /// All of them, in the order of the settings.
+    /// Values of all secrets, in the order of the settings.
     pub(in crate::plugin_host) fn values(&self) -> impl Iterator<Item = &SecretString> {
         self.secrets.iter().map(|(_, secret)| secret)
     }
 
-    /// Takes out what this run must not tell, also later.
+    /// The redactor of this run, which also takes out what the run learns later.
     pub(in crate::plugin_host) fn redactor(&self) -> Redactor {
         self.redactor.clone()
     }
@@ -164,37 +124,21 @@ impl SealedSettings {
     }
 }
 
-/// How a body carries a secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::plugin_host) enum BodyEncoding {
-    /// Inside a JSON string.
-    Json,
-    /// `application/x-www-form-urlencoded`
-    Form,
-}
-
-impl BodyEncoding {
-    pub(in crate::plugin_host) fn parse(text: &str) -> Option<Self> {
-        match text {
-            "json" => Some(Self::Json),
-            "form" => Some(Self::Form),
-            _ => None,
-        }
-    }
-
-    fn escape(self, text: &str) -> String {
-        match self {
-            Self::Json => {
-                let quoted = Value::from(text).to_string();
-                quoted[1..quoted.len() - 1].to_owned()
+fn find_markers(settings: &Value, found: &mut Vec<(String, SecretString)>) {
+    match settings {
+        Value::Array(items) => items.iter().for_each(|item| find_markers(item, found)),
+        Value::Object(fields) => match fields.get(MARKER).and_then(Value::as_str) {
+            Some(pointer) if fields.len() == 1 => {
+                found.push((pointer.to_owned(), SecretString::from(String::new())));
             }
-            Self::Form => url::form_urlencoded::byte_serialize(text.as_bytes()).collect(),
-        }
+            _ => fields.values().for_each(|value| find_markers(value, found)),
+        },
+        _ => {}
     }
 }
 
-/// Values of settings whose property says `"x-host"`: the operator's word that they may be reached.
-/// Of a property that says `"x-host": "url"`, only whole URLs: the others are paths.
+/// Values of settings whose property has `"x-host"`, which the operator lets the plugin reach. With
+/// `"x-host": "url"` only whole URLs count: other values are paths.
 pub(in crate::plugin_host) fn written_hosts(settings: &Value, schema: &Value) -> Vec<String> {
     let mut hosts = Vec::new();
     visit_marked(&mut settings.clone(), schema, Mark::Host, |marked| {
@@ -207,7 +151,7 @@ pub(in crate::plugin_host) fn written_hosts(settings: &Value, schema: &Value) ->
     hosts
 }
 
-/// Ports in settings whose property says `"x-port": true`.
+/// Ports in settings whose property has `"x-port": true`.
 pub(in crate::plugin_host) fn written_ports(settings: &Value, schema: &Value) -> Vec<u16> {
     let mut ports = Vec::new();
     visit_marked(&mut settings.clone(), schema, Mark::Port, |marked| {
@@ -221,7 +165,7 @@ pub(in crate::plugin_host) fn written_ports(settings: &Value, schema: &Value) ->
     ports
 }
 
-/// Addresses in settings whose property says `"x-mail": true`.
+/// Addresses in settings whose property has `"x-mail": true`.
 pub(in crate::plugin_host) fn written_mail(settings: &Value, schema: &Value) -> Vec<String> {
     let mut addresses = Vec::new();
     visit_marked(&mut settings.clone(), schema, Mark::Mail, |marked| {
@@ -237,8 +181,8 @@ fn is_http_url(text: &str) -> bool {
     })
 }
 
-/// What a schema's `default`s name where the settings leave an `x-host` property out. The word of
-/// the plugin, not of the operator: for plugins that are part of this binary.
+/// Hosts in a schema's `default`s where the settings leave an `x-host` property out. The plugin
+/// names them, not the operator: for plugins that are part of this binary.
 pub(in crate::plugin_host) fn default_hosts(settings: &Value, schema: &Value) -> Vec<String> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let marked = properties.into_iter().flatten().filter(|(name, property)| {
@@ -250,7 +194,8 @@ pub(in crate::plugin_host) fn default_hosts(settings: &Value, schema: &Value) ->
         .collect()
 }
 
-/// `https://name:1/path`, `name:1`, `[::1]:1` and `name` all name a host; the answer keeps the port if there is one.
+/// `https://name:1/path`, `name:1`, `[::1]:1` and `name` all name a host; the answer keeps the port
+/// if there is one.
 pub(in crate::plugin_host) fn host_of(text: &str) -> Option<String> {
     if let Some(host) = host_of_url(text) {
         return Some(host);
@@ -296,33 +241,26 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_sees_placeholders_and_the_host_puts_the_values_back() {
+    fn a_guest_sees_markers_and_opens_them_by_their_pointer() {
         let settings = json!({"url": "https://hooks.example/T0/key", "headers": {"X-Key": "k1", "X-Pin": 1234}, "title": "t"});
         let sealed = SealedSettings::new(&settings, &schema());
-        let shown = |pointer: &str| {
-            sealed
-                .settings
-                .pointer(pointer)
-                .unwrap()
-                .as_str()
-                .unwrap()
-                .to_owned()
-        };
-        assert_eq!(sealed.stable(shown("/url")), "{{secret:/url}}");
         assert_eq!(
-            sealed.stable(shown("/headers/X-Key")),
-            "{{secret:/headers/X-Key}}"
+            sealed.settings,
+            json!({
+                "url": {"$secret": "/url"},
+                "headers": {"X-Key": {"$secret": "/headers/X-Key"}, "X-Pin": {"$secret": "/headers/X-Pin"}},
+                "title": "t",
+            })
         );
-        assert_eq!(shown("/title"), "t");
-        assert_eq!(
-            sealed.reveal(&shown("/url")),
-            "https://hooks.example/T0/key"
-        );
-        assert_eq!(
-            sealed.reveal(&format!("Key {}", shown("/headers/X-Key"))),
-            "Key k1"
-        );
-        assert_eq!(sealed.reveal(&shown("/headers/X-Pin")), "1234");
+        for (pointer, value) in [
+            ("/url", "https://hooks.example/T0/key"),
+            ("/headers/X-Key", "k1"),
+            ("/headers/X-Pin", "1234"),
+        ] {
+            let number = sealed.number(pointer).unwrap();
+            assert_eq!(sealed.pointer(number), Some(pointer));
+            assert_eq!(sealed.find(pointer).unwrap().expose_secret(), value);
+        }
         assert_eq!(
             sealed.redact("no route to https://hooks.example/T0/key"),
             "no route to ***"
@@ -335,50 +273,24 @@ mod tests {
     }
 
     #[test]
-    fn no_text_from_outside_names_a_secret() {
-        let settings = json!({"url": "s3cret-k3y"});
+    fn only_the_places_of_secrets_can_be_opened() {
+        let settings = json!({"url": "s3cret-k3y", "title": {"$secret": "/title"}});
         let sealed = SealedSettings::new(&settings, &schema());
-        let placeholder = sealed.settings["url"].as_str().unwrap();
-        for guessed in [
-            "{{secret:/url}}",
-            "{{secret-:/url}}",
-            "{{secret-0000000000000000:/url}}",
-        ] {
-            assert_eq!(sealed.reveal(guessed), guessed);
-            assert!(!sealed.is_named_in(guessed) && sealed.find(guessed).is_none());
+        for pointer in ["/title", "", "/", "url", "/url/", "/headers"] {
+            assert_eq!(sealed.number(pointer), None, "{pointer}");
         }
-        assert!(sealed.is_named_in(&format!("x {placeholder}")));
-        assert_ne!(
-            SealedSettings::new(&settings, &schema()).settings["url"],
-            placeholder,
-            "another run, another one"
-        );
-        // A service that was sent one as it is can't hand it back either.
-        let echoed = format!("you said {placeholder}");
-        assert_eq!(sealed.redact(&echoed), "you said {{secret:/url}}");
-        assert_eq!(
-            sealed.redact_body(echoed.into(), false),
-            "you said {{secret:/url}}"
-        );
+        assert_eq!(sealed.pointer(1), None);
     }
 
     #[test]
-    fn a_secret_in_a_body_can_not_become_another_field() {
-        let sealed = SealedSettings::new(&json!({"url": "a\"b&c=d"}), &schema());
-        let placeholder = sealed.settings["url"].as_str().unwrap();
-        let revealed = |body: String, encoding| {
-            assert!(sealed.is_named_in_body(body.as_bytes(), encoding));
-            String::from_utf8(sealed.reveal_in_body(body.as_bytes(), encoding)).unwrap()
-        };
-        assert_eq!(
-            revealed(json!({"key": placeholder}).to_string(), BodyEncoding::Json),
-            r#"{"key":"a\"b&c=d"}"#
+    fn the_markers_of_a_recording_can_be_opened_and_hold_nothing() {
+        let sealed = SealedSettings::of_recording(
+            r#"{"token": {"$secret": "/token"}, "list": [{"$secret": "/list/0"}], "x": "$secret"}"#,
         );
-        let coded = BodyEncoding::Form.escape(placeholder);
-        assert_eq!(
-            revealed(format!("k={coded}&x=1"), BodyEncoding::Form),
-            "k=a%22b%26c%3Dd&x=1"
-        );
+        let number = sealed.number("/list/0").unwrap();
+        assert_eq!(sealed.pointer(number), Some("/list/0"));
+        assert_eq!(sealed.find("/token").unwrap().expose_secret(), "");
+        assert_eq!(sealed.number("/x"), None);
     }
 
     #[test]

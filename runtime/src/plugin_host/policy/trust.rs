@@ -1,6 +1,6 @@
-//! Which components may become plugins: pinned by digest, signed by a key of the operator's. Asked
-//! at every load, however the component came: uploaded, from the folder, pulled, rolled back to, or
-//! read at the start.
+//! Trust in components: pinned by digest, signed by a key of the operator's. Checked at every load,
+//! however the component came: uploaded, from the folder, pulled, rolled back to, or read at the
+//! start.
 
 pub(in crate::plugin_host) mod oci;
 pub(in crate::plugin_host) mod reference;
@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 
 pub use reference::check_reference;
 pub use signature::{SIGNATURE_BYTES, check_key};
 
 use crate::domain::PluginTrust;
 use crate::plugin_host::engine::bundled;
-use crate::plugin_host::versions::loader::{LoadedPlugin, Refusal, digest, refuse};
-use crate::plugin_host::{PluginEntry, PluginHost};
+use crate::plugin_host::engine::digest::ComponentBytes;
+use crate::plugin_host::engine::digest::sha256_hex;
+use crate::plugin_host::policy::install_error::{InstallError, InstallStep};
 
-/// Where `plugins.yaml` says what to trust, for refusals.
+/// File with what to trust, for errors.
 const FILE: &str = "plugins.yaml";
 
 /// The operator's word, and the signatures that came with components.
@@ -51,37 +51,35 @@ impl Trust {
         self.policy.load_full()
     }
 
-    /// By the digest alone, before anything of the component is looked at. The answer is the key
-    /// that signed it.
+    /// Checks the signature by the digest alone, before anything of the component is looked at.
+    /// Returns the key that signed it.
     pub(in crate::plugin_host) async fn check_signature(
         &self,
-        component: &Bytes,
-        digest: &str,
-    ) -> Result<Option<String>, Refusal> {
+        component: &ComponentBytes,
+    ) -> Result<Option<String>, InstallError> {
         let policy = self.policy();
         if policy.keys.is_empty() && !policy.require_signatures {
             return Ok(None);
         }
+        let digest = component.digest.as_str();
         let signature = self.signature(digest).await;
         let verified = match &signature {
-            Some(signature) => {
-                Some(signature::verify(&policy.keys, component.clone(), signature.clone()).await)
-            }
+            Some(signature) => Some(
+                signature::verify(&policy.keys, component.bytes.clone(), signature.clone()).await,
+            ),
             None => None,
         };
         let is_free = !policy.require_signatures || is_bundled(digest);
         match verified {
             Some(Ok(key)) => Ok(Some(key)),
-            // By nobody the operator knows: as good as none. What one of the keys signed otherwise
+            // By a key that is not configured: as good as none. What one of the keys signed otherwise
             // was changed since.
             Some(Err(fault)) if !(is_free && fault.is_foreign) => {
-                Err(refuse("signature", fault.reason))
+                Err(InstallStep::Signature.error(fault.reason))
             }
             _ if is_free => Ok(None),
-            Some(Err(fault)) => Err(refuse("signature", fault.reason)),
-            None => Err(refuse(
-                "signature",
-                format!(
+            Some(Err(fault)) => Err(InstallStep::Signature.error(fault.reason)),
+            None => Err(InstallStep::Signature.error(format!(
                     "is not signed, and `trust.requireSignatures` in {FILE} asks for a signature: make one with \
                      `minisign -Sm FILE` and install the file with its `.minisig` beside it"
                 ),
@@ -94,35 +92,35 @@ impl Trust {
     pub(in crate::plugin_host) async fn admit(
         &self,
         name: Option<&str>,
-        component: &Bytes,
+        component: &ComponentBytes,
         signature: Option<String>,
-    ) -> Result<(), Refusal> {
-        let digest = digest(component);
+    ) -> Result<(), InstallError> {
+        let digest = component.digest.as_str();
         if let Some(name) = name {
-            self.check_pin(name, &digest)?;
+            self.check_pin(name, digest)?;
         }
         let Some(signature) = signature else {
             return Ok(());
         };
         if signature.len() > SIGNATURE_BYTES {
-            return Err(refuse(
-                "signature",
-                format!("the signature is larger than {SIGNATURE_BYTES} bytes"),
-            ));
+            return Err(InstallStep::Signature.error(format!(
+                "the signature is larger than {SIGNATURE_BYTES} bytes"
+            )));
         }
         let keys = self.policy().keys.clone();
-        // Without keys nobody can say whether it is good: it is kept for when there are some.
+        // Without keys it can't be verified: it is kept for when there are some.
         if !keys.is_empty() {
-            let verified = signature::verify(&keys, component.clone(), signature.clone()).await;
-            verified.map_err(|fault| refuse("signature", fault.reason))?;
+            let verified =
+                signature::verify(&keys, component.bytes.clone(), signature.clone()).await;
+            verified.map_err(|fault| InstallStep::Signature.error(fault.reason))?;
         } else if self
-            .path(&digest)
+            .path(digest)
             .is_some_and(|path| path.exists() && path.with_extension("wasm").exists())
         {
             // That of a version which is there may be good, and stays.
             return Ok(());
         }
-        self.keep(&digest, signature).await
+        self.keep(digest, signature).await
     }
 
     /// Once the name is known.
@@ -130,15 +128,14 @@ impl Trust {
         &self,
         name: &str,
         digest: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), InstallError> {
         match self.policy.load().pins.get(name) {
-            Some(pins) if !pins.iter().any(|pin| pin == digest) => Err(refuse(
-                "pin",
-                format!(
+            Some(pins) if !pins.iter().any(|pin| pin == digest) => {
+                Err(InstallStep::Pin.error(format!(
                     "its sha256 is `{digest}`; `plugins.{name}.sha256` in {FILE} allows only `{}`",
                     pins.join("`, `")
-                ),
-            )),
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -164,16 +161,13 @@ impl Trust {
             .filter(|text| text.len() <= SIGNATURE_BYTES)
     }
 
-    /// Beside the component, whether that is there already or comes next.
-    async fn keep(&self, digest: &str, signature: String) -> Result<(), Refusal> {
+    /// Writes a signature beside its component, whether that is there already or comes next.
+    async fn keep(&self, digest: &str, signature: String) -> Result<(), InstallError> {
         let Some(path) = self.path(digest) else {
             return Ok(());
         };
         let failed = |error: String| {
-            refuse(
-                "store",
-                format!("can't write `{}`: {error}", path.display()),
-            )
+            InstallStep::Store.error(format!("can't write `{}`: {error}", path.display()))
         };
         let target = path.clone();
         let written = tokio::task::spawn_blocking(move || {
@@ -197,70 +191,26 @@ fn is_bundled(wanted: &str) -> bool {
     bundled::bundled()
         .plugins
         .iter()
-        .any(|(_, bytes)| digest(bytes) == wanted)
-}
-
-impl PluginHost {
-    /// As [`PluginHost::install`], with the text of a `.minisig` file. What is known to be refused
-    /// is not even compiled.
-    pub async fn install_signed(
-        &self,
-        name: Option<&str>,
-        component: Bytes,
-        signature: Option<String>,
-        by: &str,
-    ) -> Result<PluginEntry, Refusal> {
-        self.shared.trust.admit(name, &component, signature).await?;
-        self.install(name, component, by).await
-    }
-
-    /// As [`PluginHost::shadow_start`], with the text of a `.minisig` file.
-    pub async fn shadow_start_signed(
-        &self,
-        name: &str,
-        component: Bytes,
-        signature: Option<String>,
-        by: &str,
-    ) -> Result<PluginEntry, Refusal> {
-        self.shared
-            .trust
-            .admit(Some(name), &component, signature)
-            .await?;
-        self.shadow_start(name, component, by).await
-    }
-
-    /// What holds at the moment.
-    pub fn trust(&self) -> PluginTrust {
-        PluginTrust::clone(&self.shared.trust.policy())
-    }
-
-    /// Holds for what is loaded from now on. An active version that would be refused now stays
-    /// until it is replaced or the program starts again, and is told.
-    pub fn set_trust(&self, policy: PluginTrust) {
-        self.shared.trust.policy.store(Arc::new(policy));
-        for plugin in self.shared.active.load().values() {
-            if let Err(refusal) = self.shared.trust.still_good(plugin) {
-                tracing::error!(
-                    plugin = plugin.info.name, version = plugin.info.version, digest = plugin.digest, %refusal,
-                    "the active version of a plugin is not one that {FILE} trusts; it stays until it is replaced or the \
-                     program starts again"
-                );
-            }
-        }
-    }
+        .any(|(_, bytes)| sha256_hex(bytes) == wanted)
 }
 
 impl Trust {
-    fn still_good(&self, plugin: &LoadedPlugin) -> Result<(), Refusal> {
-        self.check_pin(&plugin.info.name, &plugin.digest)?;
-        if self.policy.load().require_signatures
-            && plugin.signed_by.is_none()
-            && !is_bundled(&plugin.digest)
-        {
-            return Err(refuse(
-                "signature",
-                "is not signed by a key that was known when it was loaded",
-            ));
+    /// Replaces what the operator trusts.
+    pub(in crate::plugin_host) fn set(&self, policy: PluginTrust) {
+        self.policy.store(Arc::new(policy));
+    }
+
+    /// Checks a version that was loaded under an earlier policy.
+    pub(in crate::plugin_host) fn check_loaded(
+        &self,
+        name: &str,
+        digest: &str,
+        is_signed: bool,
+    ) -> Result<(), InstallError> {
+        self.check_pin(name, digest)?;
+        if self.policy.load().require_signatures && !is_signed && !is_bundled(digest) {
+            return Err(InstallStep::Signature
+                .error("is not signed by a key that was known when it was loaded"));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A recording: one run of a plugin with everything it was given, asked and answered, as one JSON
-//! file. Requests and answers are the contract's types as the guest saw them, so that secrets are
-//! placeholders and bodies are redacted already.
+//! file. Requests and answers are as the guest saw them, so that secrets are named by their
+//! settings and bodies are redacted already.
 
 pub(in crate::plugin_host) mod json;
 pub(in crate::plugin_host) mod weight;
@@ -15,10 +15,9 @@ use crate::domain::{
     UnixMillis,
 };
 use crate::plugin_host::contract::bindings::imports::log::Level;
-use crate::plugin_host::replay::Replayed;
 
-/// Of [`Recording::format`]; another number is another shape.
-pub(in crate::plugin_host) const FORMAT: u32 = 1;
+/// Value of [`Recording::format`]; another number is another shape.
+pub(in crate::plugin_host) const FORMAT: u32 = 2;
 
 /// One run, ready to be looked at or run again.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,13 +25,13 @@ pub(in crate::plugin_host) const FORMAT: u32 = 1;
 pub struct Recording {
     pub format: u32,
     pub run: RecordedRun,
-    /// What the exported function was given, in order.
+    /// Arguments of the exported function, in order.
     pub arguments: Vec<Value>,
     /// Host calls in the order they began.
     pub calls: Vec<RecordedCall>,
     #[serde(default)]
     pub log: Vec<LogLine>,
-    /// What came out: an observation, a verdict, a receipt, events, or null.
+    /// Answer: an observation, a verdict, a receipt, events, or null.
     #[serde(default)]
     pub result: Value,
     /// Answers to requests that the recorded run did not make, for a replay of another version.
@@ -40,7 +39,8 @@ pub struct Recording {
     pub answers: Vec<GivenAnswer>,
 }
 
-/// What a server would have answered to a request that was not recorded: status 200 with this body.
+/// Answer that a server would have given to a request that was not recorded: status 200 with this
+/// body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenAnswer {
     pub method: String,
@@ -69,37 +69,9 @@ impl Recording {
         }
         serde_json::from_slice(bytes).map_err(NotARecording::Malformed)
     }
-
-    /// The file of a recording with the answer of its replay in place of the recorded one; what was
-    /// asked and answered by the host stays.
-    pub fn renewed(file: &[u8], replayed: &Replayed) -> serde_json::Result<Vec<u8>> {
-        let mut recording: Value = serde_json::from_slice(file)?;
-        let status = &replayed.result["status"];
-        let message = &replayed.result["failure"]["message"];
-        let run = &mut recording["run"];
-        run["version"] = replayed.version.clone().into();
-        run["digest"] = replayed.digest.clone().into();
-        run["outcome"] = replayed.outcome.as_str().into();
-        run["error"] = replayed.error.clone().into();
-        run["status"] = status.clone();
-        run["message"] = message.clone();
-        let (run, arguments, calls) = (
-            &recording["run"],
-            &recording["arguments"],
-            &recording["calls"],
-        );
-        // The lines of a file as the server writes it.
-        let text = format!(
-            "{{\"format\":{FORMAT},\"run\":{run},\n\"arguments\":{arguments},\n\"calls\":{calls},\n\"log\":{},\n\"result\":{}}}\n",
-            serde_json::to_string(&replayed.log)?,
-            replayed.result
-        );
-        Ok(text.into_bytes())
-    }
 }
 
-/// Whose run it was and how it ended; the first line of the file, from which a start lists what is
-/// kept.
+/// Subject and end of a run; the first line of the file, from which a start lists what is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordedRun {
@@ -115,36 +87,36 @@ pub struct RecordedRun {
     pub function: String,
     #[serde(flatten)]
     pub subject: Subject,
-    /// Of the observation.
+    /// Status of the observation.
     pub status: Option<Status>,
     pub outcome: RunOutcome,
     /// Why it did not end well.
     pub error: Option<String>,
-    /// What the observation says is wrong with the service.
+    /// Failure of the service, from the observation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     pub timeout_ms: u64,
     pub budget: RunBudget,
     pub cost: RunCost,
-    /// What is missing from the recording, because it was too much to keep.
+    /// Parts missing from the recording, because they were too much to keep.
     pub truncated: Option<String>,
 }
 
-/// What the run was for.
+/// Subject of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
     /// Slug.
     pub service: Option<String>,
-    /// Of the service.
+    /// Name of the service's probe.
     pub probe: Option<String>,
-    /// Of the service.
+    /// Name of the service's webhook.
     pub webhook: Option<String>,
     /// Name of the channel a message went to.
     pub channel: Option<String>,
 }
 
-/// What the run was held to, as far as a replay can hold to it.
+/// Budget of the run, as far as a replay can hold to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunBudget {
@@ -199,7 +171,7 @@ pub struct RunCost {
 pub struct RecordedCall {
     /// Interface and function, e.g. `http.send`.
     pub function: String,
-    /// Since the run began.
+    /// Time since the run began.
     #[serde(default)]
     pub at_us: u64,
     #[serde(default)]
@@ -222,13 +194,13 @@ pub enum Missing {
     TooLarge,
 }
 
-/// What one call added to the run's account.
+/// Cost of one call in the run's account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CallCost {
-    /// In the host.
+    /// Time in the host.
     pub waited_us: u64,
-    /// On the network; none for other calls.
+    /// Time on the network; `None` for other calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub net_us: Option<u64>,
     #[serde(skip_serializing_if = "is_none")]

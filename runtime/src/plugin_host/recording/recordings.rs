@@ -29,7 +29,7 @@ use recent::Recent;
 /// Failed runs on their way to the disk; beyond it they are dropped and counted.
 const QUEUED: usize = 256;
 
-/// The same in bytes of their tapes.
+/// Bytes of their call logs kept at most.
 const QUEUED_BYTES: usize = 32 << 20;
 
 /// A recording as lists show it.
@@ -40,7 +40,7 @@ pub struct RecordingEntry {
     pub size: Option<u64>,
 }
 
-/// What a list is asked for; everything by default.
+/// Filter of a list; everything by default.
 #[derive(Debug, Clone, Default)]
 pub struct RecordingFilter {
     pub service: Option<String>,
@@ -68,7 +68,7 @@ impl RecordingFilter {
 pub struct Recordings(Option<Arc<Shared>>);
 
 struct Shared {
-    /// None: all runs stay in memory.
+    /// `None`: all runs stay in memory.
     files: Option<Files>,
     index: Mutex<Index>,
     recent: Mutex<Recent>,
@@ -82,7 +82,8 @@ impl Recordings {
         Self::default()
     }
 
-    /// Keeps the last runs of all kinds, and no files: for whoever tries a plugin without a server.
+    /// Keeps the last runs of all kinds in memory, and no files: for trying a plugin without a
+    /// server.
     pub fn in_memory() -> Self {
         let (queue, _) = mpsc::channel(1);
         Self::new(None, Index::default(), queue)
@@ -189,7 +190,7 @@ pub struct RecordingWriter {
 }
 
 impl RecordingWriter {
-    /// Until the shutdown; what is queued by then is written.
+    /// Runs until the shutdown; what is queued by then is written.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
             tokio::select! {

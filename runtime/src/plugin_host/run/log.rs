@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::BudgetKey;
-use crate::plugin_host::capabilities::state::{Access, RunLabel};
+use crate::plugin_host::capabilities::access::Access;
+use crate::plugin_host::capabilities::label::RunLabel;
 use crate::plugin_host::contract::bindings::imports::log::Level;
 use crate::plugin_host::engine::limits;
 
@@ -32,12 +33,13 @@ struct Written {
     /// The last line logged as an error: what a panic said before it trapped. As the guest wrote
     /// it.
     last_error: Option<String>,
-    /// The end of standard error, where languages other than Rust say it. As the guest wrote it.
+    /// The end of standard error, where languages other than Rust write panics. As the guest wrote
+    /// it.
     last_words: String,
 }
 
 impl RunLog {
-    /// What is over the budget of the run is counted and dropped.
+    /// Makes a log that counts and drops what is over the budget of the run.
     pub(in crate::plugin_host) fn new(label: RunLabel, access: Arc<Access>) -> Self {
         Self {
             label,
@@ -86,13 +88,13 @@ impl RunLog {
         Some(self.access.secrets.redact(&lines.join(" ")))
     }
 
-    /// The run is over: says how much was dropped.
+    /// Logs how much was dropped, at the end of the run.
     pub(in crate::plugin_host) fn finish(&self) {
         let dropped = std::mem::take(&mut self.lock().dropped);
         if dropped > 0 {
             let lines = if dropped == 1 { "line" } else { "lines" };
-            let most = self.access.allowance.budget().shown(BudgetKey::LogBytes);
-            let setting = self.access.allowance.setting("budget.logBytes");
+            let most = self.access.grants.budget().shown(BudgetKey::LogBytes);
+            let setting = self.access.grants.setting("budget.logBytes");
             self.log(
                 Level::Warn,
                 &format!(
@@ -110,8 +112,7 @@ impl RunLog {
             let mut written = self.lock();
             let before = written.bytes;
             written.bytes += message.len() as u64;
-            if before > self.access.allowance.budget().log_bytes
-                || written.lines >= limits::LOG_LINES
+            if before > self.access.grants.budget().log_bytes || written.lines >= limits::LOG_LINES
             {
                 written.dropped += 1;
                 return;
@@ -183,7 +184,7 @@ fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
     use crate::domain::{BudgetChanges, PluginPolicy};
-    use crate::plugin_host::policy::grants::{Allowance, Policy, PolicyOrigin};
+    use crate::plugin_host::policy::grants::{EffectiveGrants, Policy, PolicyOrigin};
     use crate::plugin_host::recording::recorder::Recorder;
 
     fn log_into(cap: u64, recorder: Recorder) -> RunLog {
@@ -198,9 +199,9 @@ mod tests {
                 ..PluginPolicy::default()
             },
         );
-        let allowance = Allowance::new("p".into(), Arc::default(), policy.into());
+        let grants = EffectiveGrants::new("p".into(), Arc::default(), policy.into());
         let access = Access {
-            allowance,
+            grants,
             recorder,
             ..Access::default()
         };
@@ -211,10 +212,10 @@ mod tests {
         log_into(cap, Recorder::Off)
     }
 
-    /// What was logged, as a recording has it.
+    /// Returns the log in the shape of a recording.
     fn lines(recorder: &Recorder) -> Vec<String> {
         let mut text = b"{".to_vec();
-        recorder.take_tape().unwrap().write(&mut text).unwrap();
+        recorder.take_log().unwrap().write(&mut text).unwrap();
         text.push(b'}');
         let written: serde_json::Value = serde_json::from_slice(&text).unwrap();
         let lines = written["log"].as_array().unwrap().iter();
@@ -225,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_is_over_the_cap_is_counted_and_dropped_but_the_last_words_are_kept() {
-        let recorder = Recorder::tape();
+        let recorder = Recorder::record();
         let log = log_into(10, recorder.clone());
         log.write(Level::Error, "first line");
         log.write(Level::Error, "second");
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn of_ten_thousand_lines_a_hundred_are_logged_and_the_others_are_counted() {
-        let recorder = Recorder::tape();
+        let recorder = Recorder::record();
         let log = log_into(1 << 20, recorder.clone());
         for _ in 0..10_000 {
             log.write(Level::Info, "x");
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_without_control_characters() {
-        let recorder = Recorder::tape();
+        let recorder = Recorder::record();
         let log = log_into(1 << 20, recorder.clone());
         log.write(
             Level::Info,

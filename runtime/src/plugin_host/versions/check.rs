@@ -2,46 +2,42 @@
 //! installation, without the last.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::loader::{LoadedPlugin, Refusal};
-use crate::domain::PluginPolicy;
-use crate::plugin_host::policy::grants::{Allowance, view};
-use crate::plugin_host::{
-    LocalError, LocalPlugin, LocalSetup, PluginEntry, PluginGrants, PluginHost, SetupError, entry,
-};
+use crate::domain::{PluginKind, PluginPolicy};
+use crate::plugin_host::calls::rule_session::RuleVersion;
+use crate::plugin_host::engine::digest::ComponentBytes;
+use crate::plugin_host::policy::grants::EffectiveGrants;
+use crate::plugin_host::policy::install_error::InstallError;
+use crate::plugin_host::policy::install_error::InstallStep;
+use crate::plugin_host::setup::SetupError;
+use crate::plugin_host::versions::Versions;
+use crate::plugin_host::versions::entry::PluginEntry;
+use crate::plugin_host::versions::grants::PluginGrants;
+use crate::plugin_host::versions::loader::LoadedPlugin;
+use crate::plugin_host::versions::local::{LocalError, LocalPlugin, LocalSetup};
 
-/// The steps of an installation, in their order.
-const STEPS: [&str; 11] = [
-    "format",
-    "signature",
-    "compile",
-    "world",
-    "imports",
-    "describe",
-    "name",
-    "pin",
-    "schema",
-    "grants",
-    "settings",
+/// Steps that only a server can take.
+const OF_A_SERVER: [InstallStep; 3] = [
+    InstallStep::Signature,
+    InstallStep::Pin,
+    InstallStep::Settings,
 ];
 
-/// Those that a server alone can take.
-const OF_A_SERVER: [&str; 3] = ["signature", "pin", "settings"];
-
-/// What came of it.
+/// The result of a check.
 #[derive(Debug, Clone)]
 pub struct ComponentCheck {
     pub steps: Vec<CheckedStep>,
-    /// None: it did not come so far as to say what it is.
+    /// `None` for a component that failed before it described itself.
     pub plugin: Option<PluginEntry>,
     pub grants: Option<PluginGrants>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedStep {
-    pub step: &'static str,
+    pub step: InstallStep,
     pub outcome: StepOutcome,
 }
 
@@ -62,13 +58,13 @@ impl ComponentCheck {
     }
 
     fn new(
-        skipped: &[&str],
-        refusal: Option<&Refusal>,
-        loaded: Option<(&LoadedPlugin, &Allowance)>,
+        skipped: &[InstallStep],
+        refusal: Option<&InstallError>,
+        loaded: Option<(&LoadedPlugin, &EffectiveGrants)>,
     ) -> Self {
-        let mut steps = Vec::with_capacity(STEPS.len() + 1);
+        let mut steps = Vec::with_capacity(InstallStep::OF_A_COMPONENT.len() + 1);
         let mut failed = false;
-        for step in STEPS {
+        for step in InstallStep::OF_A_COMPONENT {
             let outcome = match refusal {
                 Some(refusal) if refusal.step == step => {
                     failed = true;
@@ -88,15 +84,15 @@ impl ComponentCheck {
         }
         Self {
             steps,
-            plugin: loaded.map(|(plugin, _)| entry(plugin)),
-            grants: loaded.map(|(plugin, allowance)| view::grants(plugin, allowance)),
+            plugin: loaded.map(|(plugin, _)| PluginEntry::of(plugin, None)),
+            grants: loaded.map(|(plugin, grants)| PluginGrants::of(plugin, grants)),
         }
     }
 }
 
-impl PluginHost {
+impl Versions {
     /// No version changes, whatever comes of it. `signature` is the text of a `.minisig` file.
-    pub async fn check_component(
+    pub(in crate::plugin_host) async fn check_component(
         &self,
         bytes: Bytes,
         signature: Option<String>,
@@ -108,12 +104,13 @@ impl PluginHost {
     }
 
     async fn checked(&self, bytes: Bytes, signature: Option<String>, by: &str) -> ComponentCheck {
+        let component = ComponentBytes::new(bytes);
         // Kept for the checks to come, and gone with the next start if the component is not
         // installed.
-        if let Err(refusal) = self.shared.trust.admit(None, &bytes, signature).await {
+        if let Err(refusal) = self.trust.admit(None, &component, signature).await {
             return ComponentCheck::new(&[], Some(&refusal), None);
         }
-        let candidate = match self.verify(None, bytes, by).await {
+        let candidate = match self.verify(None, component, by).await {
             Ok(candidate) => candidate,
             Err(refusal) => return ComponentCheck::new(&[], Some(&refusal), None),
         };
@@ -121,13 +118,36 @@ impl PluginHost {
         ComponentCheck::new(
             &[],
             refusal.as_ref(),
-            Some((&candidate, &self.allowance(&candidate))),
+            Some((&candidate, &self.calls.grants_of(&candidate))),
         )
     }
 }
 
+impl Versions {
+    /// Verifies a rule as an installation does, and does not install it.
+    pub(in crate::plugin_host) async fn rule_candidate(
+        &self,
+        bytes: Bytes,
+        by: &str,
+    ) -> Result<RuleVersion, InstallError> {
+        let component = ComponentBytes::new(bytes);
+        self.trust.admit(None, &component, None).await?;
+        let candidate = self.verify(None, component, by).await;
+        self.sweep_unneeded().await;
+        let candidate = candidate?;
+        if candidate.kind != PluginKind::Rule {
+            return Err(InstallStep::Describe.error(format!(
+                "`{}` is a {} plugin, not a rule plugin",
+                candidate.info.name,
+                candidate.kind.as_str()
+            )));
+        }
+        Ok(RuleVersion(Arc::new(candidate)))
+    }
+}
+
 impl LocalPlugin {
-    /// Without a server: against these policies, and no settings in use.
+    /// Checks a component without a server: against these policies, and no settings in use.
     pub async fn check(
         setup: LocalSetup,
         component: Bytes,
@@ -142,14 +162,12 @@ impl LocalPlugin {
         };
         let host = plugin.host();
         host.set_file_policies(policies);
-        let candidate = host.shared.active.load().get(&plugin.entry().name).cloned();
-        let candidate = candidate.expect("it was just loaded");
-        let allowance = host.allowance(&candidate);
-        let refusal = allowance.check_imports(&candidate.imports).err();
+        let (candidate, grants) = plugin.loaded();
+        let refusal = grants.check_imports(&candidate.imports).err();
         Ok(ComponentCheck::new(
             &OF_A_SERVER,
             refusal.as_ref(),
-            Some((&candidate, &allowance)),
+            Some((candidate, &grants)),
         ))
     }
 }

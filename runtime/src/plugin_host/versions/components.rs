@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::plugin_host::versions::loader::{Refusal, digest, refuse};
+use crate::plugin_host::engine::digest::ComponentBytes;
+use crate::plugin_host::policy::install_error::{InstallError, InstallStep};
 
 /// The folder is the server's own: whatever lies in it and is not named by the log is left over
 /// from a crash.
@@ -25,12 +26,12 @@ impl ComponentStore {
         self.folder.join(format!("{digest}.wasm"))
     }
 
-    /// Beside, synced, renamed; nothing to do when it is there.
+    /// Writes a component beside its place, synced, then renames it; does nothing when it is there.
     pub(in crate::plugin_host) async fn put(
         &self,
         digest: &str,
         bytes: Bytes,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), InstallError> {
         let path = self.path(digest);
         let (folder, target) = (self.folder.clone(), path.clone());
         let written = tokio::task::spawn_blocking(move || {
@@ -47,27 +48,28 @@ impl ComponentStore {
         .await;
         match written {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(refuse(
-                "store",
-                format!("can't write `{}`: {error}", path.display()),
-            )),
-            Err(error) => Err(refuse("store", error.to_string())),
+            Ok(Err(error)) => {
+                Err(InstallStep::Store.error(format!("can't write `{}`: {error}", path.display())))
+            }
+            Err(error) => Err(InstallStep::Store.error(error.to_string())),
         }
     }
 
     /// Whole by its digest.
-    pub(in crate::plugin_host) async fn read(&self, wanted: &str) -> Result<Bytes, Refusal> {
+    pub(in crate::plugin_host) async fn read(
+        &self,
+        wanted: &str,
+    ) -> Result<ComponentBytes, InstallError> {
         let path = self.path(wanted);
-        match tokio::fs::read(&path).await {
-            Ok(bytes) if digest(&bytes) == wanted => Ok(bytes.into()),
-            Ok(_) => Err(refuse(
-                "store",
-                format!("`{}` is not what was installed", path.display()),
-            )),
-            Err(error) => Err(refuse(
-                "store",
-                format!("can't read `{}`: {error}", path.display()),
-            )),
+        let bytes = tokio::fs::read(&path).await.map_err(|error| {
+            InstallStep::Store.error(format!("can't read `{}`: {error}", path.display()))
+        })?;
+        let component = ComponentBytes::new(bytes.into());
+        if component.digest == wanted {
+            Ok(component)
+        } else {
+            let reason = format!("`{}` is not what was installed", path.display());
+            Err(InstallStep::Store.error(reason))
         }
     }
 
@@ -78,7 +80,7 @@ impl ComponentStore {
             .map_or(0, |metadata| metadata.len())
     }
 
-    /// What can't be deleted now is left over, and goes with the next start.
+    /// Deletes a component. What can't be deleted now is left over, and goes with the next start.
     pub(in crate::plugin_host) async fn delete(&self, digest: &str) {
         if let Err(error) = tokio::fs::remove_file(self.path(digest)).await {
             tracing::warn!(digest, %error, "an old component can't be deleted");
@@ -150,12 +152,13 @@ impl ComponentStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin_host::engine::digest::sha256_hex;
 
     #[tokio::test]
     async fn only_what_the_log_names_survives_the_sweep() {
         let folder = tempfile::tempdir().unwrap();
         let store = ComponentStore::open(folder.path()).unwrap();
-        let (kept, orphan) = (digest(b"kept"), digest(b"orphan"));
+        let (kept, orphan) = (sha256_hex(b"kept"), sha256_hex(b"orphan"));
         store.put(&kept, Bytes::from_static(b"kept")).await.unwrap();
         store
             .put(&orphan, Bytes::from_static(b"orphan"))
@@ -201,12 +204,12 @@ mod tests {
     async fn a_component_that_is_not_what_was_installed_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let store = ComponentStore::open(folder.path()).unwrap();
-        let name = digest(b"component");
+        let name = sha256_hex(b"component");
         store
             .put(&name, Bytes::from_static(b"component"))
             .await
             .unwrap();
-        assert_eq!(store.read(&name).await.unwrap(), "component");
+        assert_eq!(store.read(&name).await.unwrap().bytes, "component");
         std::fs::write(store.path(&name), "changed").unwrap();
         assert!(
             store

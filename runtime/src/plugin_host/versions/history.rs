@@ -4,55 +4,49 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 
-use super::loader::{LoadedPlugin, Provenance, Refusal, Source, refuse};
 use crate::domain::{PluginChange, PluginRecord, PluginStep, PluginVersion, UnixMillis, now_ms};
-use crate::plugin_host::{BundledPlugin, PluginHost};
-
-/// [`PluginVersion::installed_by`] of what came with the program.
-pub const BUNDLED: &str = "bundled";
+use crate::plugin_host::engine::digest::ComponentBytes;
+use crate::plugin_host::policy::install_error::{InstallError, InstallStep};
+use crate::plugin_host::versions::Versions;
+use crate::plugin_host::versions::loader::{LoadedPlugin, Provenance, Source};
+use crate::plugin_host::versions::log::NotKept;
+use crate::plugin_host::versions::log::PROGRAM;
 
 /// Digits of a digest that are enough to name a version.
 const DIGEST_DIGITS: usize = 8;
 
-/// Where versions and decisions about them are kept; the control store in the product.
-pub trait VersionLog: Send + Sync {
-    /// Of one plugin, or of all.
-    fn plugins(&self, name: Option<&str>) -> BoxFuture<'_, Result<Vec<PluginRecord>, String>>;
-    /// All of it or nothing; durable when it returns.
-    fn commit(&self, change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>>;
+/// State of one version of a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VersionState {
+    Active,
+    /// Candidate beside the active version.
+    Shadow,
+    /// A rollback goes to it.
+    Previous,
+    /// Part of the program, and not active.
+    Bundled,
+    Kept,
 }
 
-/// Why a change of versions was not kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotKept {
-    /// The disk is full.
-    NoRoom(String),
-    Failed(String),
-}
-
-/// For work without a server: nothing was ever installed, and what is now is forgotten.
-pub struct NoLog;
-
-impl VersionLog for NoLog {
-    fn plugins(&self, _name: Option<&str>) -> BoxFuture<'_, Result<Vec<PluginRecord>, String>> {
-        async { Ok(Vec::new()) }.boxed()
-    }
-
-    fn commit(&self, _change: PluginChange) -> BoxFuture<'_, Result<(), NotKept>> {
-        async { Ok(()) }.boxed()
+impl VersionState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VersionState::Active => "active",
+            VersionState::Shadow => "shadow",
+            VersionState::Previous => "previous",
+            VersionState::Bundled => "bundled",
+            VersionState::Kept => "kept",
+        }
     }
 }
 
-/// What people are shown of one version.
+/// One version, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionEntry {
     pub version: String,
     pub digest: String,
-    /// `active`, `shadow`, `previous`, `bundled` or `kept`.
-    pub state: &'static str,
+    pub state: VersionState,
     /// Part of this program: there without being installed.
     pub is_bundled: bool,
     pub size: u64,
@@ -60,20 +54,23 @@ pub struct VersionEntry {
     pub installed_by: String,
     /// The last time it became active; none if it never was.
     pub active_since_ms: Option<UnixMillis>,
-    /// None while it is active.
+    /// `None` while it is active.
     pub active_until_ms: Option<UnixMillis>,
     pub activated_by: Option<String>,
-    /// Why the program rolled it back by itself, if nobody has activated it since.
+    /// Reason why the program rolled it back by itself, unless it was activated since.
     pub withdrawn: Option<String>,
 }
 
-impl PluginHost {
+impl Versions {
     /// The versions of a plugin that can be made active, the one used last first. None: there is no
     /// such plugin.
-    pub async fn versions(&self, name: &str) -> Result<Option<Vec<VersionEntry>>, Refusal> {
+    pub(in crate::plugin_host) async fn versions(
+        &self,
+        name: &str,
+    ) -> Result<Option<Vec<VersionEntry>>, InstallError> {
         let record = self.record(name).await?;
-        let active = self.shared.active.load().get(name).cloned();
-        let bundled = self.shared.bundled.get(name);
+        let active = self.active.get(name);
+        let bundled = self.bundled.get(name);
         if record.versions.is_empty() && active.is_none() {
             return Ok(None);
         }
@@ -93,7 +90,10 @@ impl PluginHost {
         let previous = active
             .as_ref()
             .and_then(|active| self.previous(&record, &active.digest));
-        let shadow = self.shadow(name).map(|shadow| shadow.plugin.digest.clone());
+        let shadow = self
+            .shadows
+            .get(name)
+            .map(|shadow| shadow.plugin.digest.clone());
         let mut entries = Vec::with_capacity(versions.len());
         for version in versions {
             let is_active = active
@@ -101,33 +101,33 @@ impl PluginHost {
                 .is_some_and(|active| active.digest == version.digest);
             let is_bundled = bundled.is_some_and(|bundled| bundled.digest == version.digest);
             let state = match &version.digest {
-                _ if is_active => "active",
-                digest if shadow.as_ref() == Some(digest) => "shadow",
-                digest if previous.as_ref() == Some(digest) => "previous",
-                _ if is_bundled => "bundled",
-                _ => "kept",
+                _ if is_active => VersionState::Active,
+                digest if shadow.as_ref() == Some(digest) => VersionState::Shadow,
+                digest if previous.as_ref() == Some(digest) => VersionState::Previous,
+                _ if is_bundled => VersionState::Bundled,
+                _ => VersionState::Kept,
             };
             let size = match bundled {
                 Some(bundled) if is_bundled => bundled.bytes.len() as u64,
-                _ => self.shared.components.size(&version.digest).await,
+                _ => self.components.size(&version.digest).await,
             };
-            let spell = last_spell(&record, &version.digest);
+            let period = last_active_period(&record, &version.digest);
             entries.push(VersionEntry {
                 state,
                 is_bundled,
                 size,
                 active_since_ms: match &active {
                     Some(active) if is_active => Some(active.since_ms),
-                    _ => spell.as_ref().map(|spell| spell.since_ms),
+                    _ => period.as_ref().map(|period| period.since_ms),
                 },
                 active_until_ms: if is_active {
                     None
                 } else {
-                    spell.as_ref().and_then(|spell| spell.until_ms)
+                    period.as_ref().and_then(|period| period.until_ms)
                 },
                 activated_by: match &active {
                     Some(active) if is_active => Some(active.by.clone()),
-                    _ => spell.map(|spell| spell.by),
+                    _ => period.map(|period| period.by),
                 },
                 version: version.version,
                 digest: version.digest,
@@ -138,7 +138,7 @@ impl PluginHost {
         }
         let rank = |entry: &VersionEntry| {
             (
-                entry.state == "active",
+                entry.state == VersionState::Active,
                 entry.active_since_ms.unwrap_or(0).max(entry.installed_ms),
             )
         };
@@ -147,9 +147,12 @@ impl PluginHost {
     }
 
     /// The component of a version that is kept. None: there is none with this digest.
-    pub async fn component(&self, name: &str, digest: &str) -> Result<Option<Bytes>, Refusal> {
+    pub(in crate::plugin_host) async fn component(
+        &self,
+        name: &str,
+        digest: &str,
+    ) -> Result<Option<Bytes>, InstallError> {
         if let Some(bundled) = self
-            .shared
             .bundled
             .get(name)
             .filter(|bundled| bundled.digest == digest)
@@ -157,25 +160,30 @@ impl PluginHost {
             return Ok(Some(Bytes::from_static(bundled.bytes)));
         }
         match self.record(name).await?.version(digest) {
-            Some(version) if version.is_kept => self.shared.components.read(digest).await.map(Some),
+            Some(version) if version.is_kept => {
+                let component = self.components.read(digest).await?;
+                Ok(Some(component.bytes))
+            }
             _ => Ok(None),
         }
     }
 
     /// Whether this component ever was the active version of its plugin.
-    pub async fn was_active(&self, digest: &str) -> Result<bool, String> {
-        let records = self.shared.log.plugins(None).await?;
+    pub(in crate::plugin_host) async fn was_active(&self, digest: &str) -> Result<bool, String> {
+        let records = self.log.plugins(None).await?;
         let mut activations = records.iter().flat_map(|record| &record.activations);
         Ok(activations.any(|activation| activation.digest.as_deref() == Some(digest)))
     }
 
-    pub(in crate::plugin_host) async fn record(&self, name: &str) -> Result<PluginRecord, Refusal> {
+    pub(in crate::plugin_host) async fn record(
+        &self,
+        name: &str,
+    ) -> Result<PluginRecord, InstallError> {
         let records = self
-            .shared
             .log
             .plugins(Some(name))
             .await
-            .map_err(|error| refuse("store", error))?;
+            .map_err(|error| InstallStep::Store.error(error))?;
         Ok(records.into_iter().next().unwrap_or_else(|| PluginRecord {
             name: name.to_owned(),
             versions: Vec::new(),
@@ -190,18 +198,20 @@ impl PluginHost {
         name: &str,
         digest: &str,
         by: &str,
-    ) -> Result<LoadedPlugin, Refusal> {
-        let (source, bytes) = match self
-            .shared
+    ) -> Result<LoadedPlugin, InstallError> {
+        let (source, component) = match self
             .bundled
             .get(name)
             .filter(|bundled| bundled.digest == digest)
         {
             Some(bundled) => (
                 Source::Bundled(bundled.bytes),
-                Bytes::from_static(bundled.bytes),
+                ComponentBytes {
+                    bytes: Bytes::from_static(bundled.bytes),
+                    digest: bundled.digest.clone(),
+                },
             ),
-            None => (Source::Stored, self.shared.components.read(digest).await?),
+            None => (Source::Stored, self.components.read(digest).await?),
         };
         let provenance = Provenance {
             source,
@@ -209,18 +219,14 @@ impl PluginHost {
             by: by.to_owned(),
         };
         let loaded = self
-            .shared
             .loader
-            .load(&self.shared.runner, bytes, provenance)
+            .load(&self.calls.runner, component, provenance)
             .await?;
         if loaded.info.name != name {
-            return Err(refuse(
-                "name",
-                format!(
-                    "the component calls itself `{}` now, not `{name}`",
-                    loaded.info.name
-                ),
-            ));
+            return Err(InstallStep::Name.error(format!(
+                "the component calls itself `{}` now, not `{name}`",
+                loaded.info.name
+            )));
         }
         Ok(loaded)
     }
@@ -247,8 +253,8 @@ impl PluginHost {
         &self,
         record: &PluginRecord,
         wanted: &str,
-    ) -> Result<String, Refusal> {
-        let bundled = self.shared.bundled.get(&record.name);
+    ) -> Result<String, InstallError> {
+        let bundled = self.bundled.get(&record.name);
         let there = record.versions.iter().filter(|version| version.is_kept);
         let mut there: Vec<(&str, &str)> = there
             .map(|version| (version.digest.as_str(), version.version.as_str()))
@@ -264,16 +270,12 @@ impl PluginHost {
             .collect();
         match found[..] {
             [digest] => Ok(digest.to_owned()),
-            [] => Err(refuse(
-                "version",
-                format!(
+            [] => Err(InstallStep::Version.error(format!(
                     "plugin `{}` has no version `{wanted}`; `extrack plugin versions {}` lists what is kept",
                     record.name, record.name
                 ),
             )),
-            _ => Err(refuse(
-                "version",
-                format!(
+            _ => Err(InstallStep::Version.error(format!(
                     "`{wanted}` are {} components: {}; name one by its digest",
                     found.len(),
                     found
@@ -287,8 +289,7 @@ impl PluginHost {
     }
 
     fn is_there(&self, record: &PluginRecord, digest: &str) -> bool {
-        self.shared
-            .bundled
+        self.bundled
             .get(&record.name)
             .is_some_and(|bundled| bundled.digest == digest)
             || record
@@ -299,8 +300,8 @@ impl PluginHost {
     /// Deletes the components of versions that are too old to keep. What may be needed stays,
     /// however old it is. That this fails is no reason to undo what went before.
     pub(in crate::plugin_host) async fn prune(&self, name: &str) {
-        let kept = if self.shared.active.load().contains_key(name) {
-            self.shared.versions_kept
+        let kept = if self.active.load().contains_key(name) {
+            self.versions_kept
         } else {
             0
         };
@@ -323,16 +324,14 @@ impl PluginHost {
         }
         for digest in digests {
             tracing::info!(plugin = name, digest, "an old version is deleted");
-            self.shared.components.delete(&digest).await;
+            self.components.delete(&digest).await;
         }
         self.sweep_unneeded().await;
     }
 
     fn too_old(&self, record: &PluginRecord, kept: usize) -> Vec<String> {
         let active = self
-            .shared
             .active
-            .load()
             .get(&record.name)
             .map(|active| active.digest.clone());
         let needed: HashSet<String> = [
@@ -344,7 +343,7 @@ impl PluginHost {
         ]
         .into_iter()
         .flatten()
-        .chain(self.shared.trust.pinned(&record.name))
+        .chain(self.trust.pinned(&record.name))
         .collect();
         let mut versions: Vec<(bool, UnixMillis, &str)> = record
             .versions
@@ -352,7 +351,7 @@ impl PluginHost {
             .filter(|version| version.is_kept)
             .map(|version| {
                 let active_ms =
-                    last_spell(record, &version.digest).map_or(0, |spell| spell.since_ms);
+                    last_active_period(record, &version.digest).map_or(0, |period| period.since_ms);
                 let digest = version.digest.as_str();
                 (
                     needed.contains(digest),
@@ -376,7 +375,7 @@ impl PluginHost {
         by: &str,
         from: Option<String>,
         step: PluginStep,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), InstallError> {
         let ts_ms = match &step {
             // The very moment that the version itself carries from now on.
             PluginStep::Activate { version, .. } => version.installed_ms,
@@ -390,14 +389,10 @@ impl PluginHost {
             from,
             step,
         };
-        self.shared
-            .log
-            .commit(change)
-            .await
-            .map_err(|error| match error {
-                NotKept::NoRoom(reason) => refuse("room", reason),
-                NotKept::Failed(reason) => refuse("store", reason),
-            })
+        self.log.commit(change).await.map_err(|error| match error {
+            NotKept::NoRoom(reason) => InstallStep::Room.error(reason),
+            NotKept::Failed(reason) => InstallStep::Store.error(reason),
+        })
     }
 }
 
@@ -406,32 +401,14 @@ pub(in crate::plugin_host) fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-/// Who deletes what is too old, and rolls back what does not work.
-pub(in crate::plugin_host) const PROGRAM: &str = "extrack";
-
-impl BundledPlugin {
-    pub(in crate::plugin_host) fn version(&self, name: &str) -> PluginVersion {
-        PluginVersion {
-            name: name.to_owned(),
-            kind: self.kind,
-            version: self.version.clone(),
-            digest: self.digest.clone(),
-            installed_ms: self.since_ms,
-            installed_by: BUNDLED.to_owned(),
-            is_kept: true,
-            withdrawn: None,
-        }
-    }
-}
-
-/// The last time that a version was active.
-struct Spell {
+/// The last period in which a version was active.
+struct ActivePeriod {
     since_ms: UnixMillis,
     until_ms: Option<UnixMillis>,
     by: String,
 }
 
-fn last_spell(record: &PluginRecord, digest: &str) -> Option<Spell> {
+fn last_active_period(record: &PluginRecord, digest: &str) -> Option<ActivePeriod> {
     let at = record
         .activations
         .iter()
@@ -440,7 +417,7 @@ fn last_spell(record: &PluginRecord, digest: &str) -> Option<Spell> {
     let until_ms = at
         .checked_sub(1)
         .map(|after| record.activations[after].activated_ms);
-    Some(Spell {
+    Some(ActivePeriod {
         since_ms: activation.activated_ms,
         until_ms,
         by: activation.activated_by.clone(),

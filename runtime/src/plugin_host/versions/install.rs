@@ -5,30 +5,35 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::loader::{LoadedPlugin, Provenance, Refusal, Source, refuse};
-use super::trial::{self, Trial};
+use super::trial::Trial;
 use crate::domain::{ActivationReason, PluginStep, now_ms};
+use crate::plugin_host::engine::digest::ComponentBytes;
+use crate::plugin_host::policy::install_error::{InstallError, InstallStep};
 use crate::plugin_host::policy::trust::Trust;
-use crate::plugin_host::versions::history::{short, version_of};
-use crate::plugin_host::{Active, PluginEntry, PluginHost};
+use crate::plugin_host::versions::Versions;
+use crate::plugin_host::versions::entry::PluginEntry;
+use crate::plugin_host::versions::history::short;
+use crate::plugin_host::versions::history::version_of;
+use crate::plugin_host::versions::loader::{LoadedPlugin, Provenance, Source};
+use crate::plugin_host::versions::trial::RolledBack;
 
 /// Users of a plugin that a refusal names.
 const USERS_NAMED: usize = 5;
 
-impl PluginHost {
+impl Versions {
     pub(in crate::plugin_host) async fn install_now(
         &self,
         name: Option<&str>,
-        bytes: Bytes,
+        component: ComponentBytes,
         by: &str,
-    ) -> Result<PluginEntry, Refusal> {
-        let candidate = self.verify(name, bytes.clone(), by).await?;
-        if let Some(active) = self.shared.active.load().get(&candidate.info.name)
+    ) -> Result<PluginEntry, InstallError> {
+        let candidate = self.verify(name, component.clone(), by).await?;
+        if let Some(active) = self.active.get(&candidate.info.name)
             && active.digest == candidate.digest
         {
-            return Ok(self.entry(active));
+            return Ok(self.entry(&active));
         }
-        self.activate(candidate, Some(bytes), ActivationReason::Install)
+        self.activate(candidate, Some(component.bytes), ActivationReason::Install)
             .await
     }
 
@@ -37,8 +42,8 @@ impl PluginHost {
         name: &str,
         to: Option<&str>,
         by: &str,
-    ) -> Result<Option<PluginEntry>, Refusal> {
-        let active = self.active(name)?;
+    ) -> Result<Option<PluginEntry>, InstallError> {
+        let active = self.active_version(name)?;
         let record = self.record(name).await?;
         let target = match to {
             None => self.previous(&record, &active.digest),
@@ -60,18 +65,12 @@ impl PluginHost {
         &self,
         name: &str,
         by: &str,
-    ) -> Result<Option<PluginEntry>, Refusal> {
-        let active = self.active(name)?;
-        match self
-            .shared
-            .bundled
-            .get(name)
-            .map(|bundled| bundled.digest.clone())
-        {
-            Some(digest) if digest == active.digest => Err(refuse(
-                "bundled",
-                format!("`{name}` is part of the program and can't be removed"),
-            )),
+    ) -> Result<Option<PluginEntry>, InstallError> {
+        let active = self.active_version(name)?;
+        match self.bundled.get(name).map(|bundled| bundled.digest.clone()) {
+            Some(digest) if digest == active.digest => Err(InstallStep::Bundled.error(format!(
+                "`{name}` is part of the program and can't be removed"
+            ))),
             Some(digest) => {
                 let bundled = self.load_version(name, &digest, by).await?;
                 self.activate(bundled, None, ActivationReason::Remove)
@@ -79,13 +78,11 @@ impl PluginHost {
                     .map(Some)
             }
             None => {
-                let users = (self.shared.in_use.load())(active.kind, name);
+                let users = self.users.of(active.kind, name);
                 if !users.is_empty() {
                     let owners = users.into_iter().map(|user| user.owner).collect();
-                    return Err(refuse(
-                        "in-use",
-                        format!("`{name}` is used by {}", listed(owners, ", ")),
-                    ));
+                    return Err(InstallStep::InUse
+                        .error(format!("`{name}` is used by {}", listed(owners, ", "))));
                 }
                 self.commit(
                     name,
@@ -94,13 +91,8 @@ impl PluginHost {
                     PluginStep::Deactivate,
                 )
                 .await?;
-                self.shared.active.rcu(|active| {
-                    let mut active = Active::clone(active);
-                    active.remove(name);
-                    active
-                });
-                self.end_shadow(name);
-                self.changed(active.kind);
+                self.shadows.remove(name);
+                self.active.remove(name, active.kind);
                 tracing::info!(plugin = name, by, "plugin is removed");
                 self.prune(name).await;
                 Ok(None)
@@ -112,10 +104,10 @@ impl PluginHost {
     pub(in crate::plugin_host) async fn verify(
         &self,
         name: Option<&str>,
-        bytes: Bytes,
+        component: ComponentBytes,
         by: &str,
-    ) -> Result<LoadedPlugin, Refusal> {
-        self.verify_under(&self.shared.trust, name, bytes, by).await
+    ) -> Result<LoadedPlugin, InstallError> {
+        self.verify_under(&self.trust, name, component, by).await
     }
 
     /// The same under a trust that may not hold yet.
@@ -123,41 +115,32 @@ impl PluginHost {
         &self,
         trust: &Trust,
         name: Option<&str>,
-        bytes: Bytes,
+        component: ComponentBytes,
         by: &str,
-    ) -> Result<LoadedPlugin, Refusal> {
+    ) -> Result<LoadedPlugin, InstallError> {
         let provenance = Provenance {
             source: Source::Stored,
             since_ms: now_ms(),
             by: by.to_owned(),
         };
         let mut candidate = self
-            .shared
             .loader
-            .load_under(trust, &self.shared.runner, bytes, provenance)
+            .load_under(trust, &self.calls.runner, component, provenance)
             .await?;
         if let Some(name) = name
             && name != candidate.info.name
         {
-            return Err(refuse(
-                "name",
-                format!(
-                    "the component calls itself `{}`, not `{name}`",
-                    candidate.info.name
-                ),
-            ));
+            return Err(InstallStep::Name.error(format!(
+                "the component calls itself `{}`, not `{name}`",
+                candidate.info.name
+            )));
         }
-        if let Some(bundled) = self.shared.bundled.get(&candidate.info.name)
+        if let Some(bundled) = self.bundled.get(&candidate.info.name)
             && bundled.digest == candidate.digest
         {
             candidate.source = Source::Bundled(bundled.bytes);
         }
         Ok(candidate)
-    }
-
-    pub(in crate::plugin_host) fn active(&self, name: &str) -> Result<Arc<LoadedPlugin>, Refusal> {
-        let active = self.shared.active.load().get(name).cloned();
-        active.ok_or_else(|| refuse("name", format!("there is no plugin `{name}`")))
     }
 
     /// The checks first, then the component, then the log, then the swap: after a crash the log
@@ -167,7 +150,7 @@ impl PluginHost {
         candidate: LoadedPlugin,
         bytes: Option<Bytes>,
         why: ActivationReason,
-    ) -> Result<PluginEntry, Refusal> {
+    ) -> Result<PluginEntry, InstallError> {
         self.check_candidate(&candidate).await?;
         self.activate_checked(candidate, bytes, why).await
     }
@@ -177,33 +160,30 @@ impl PluginHost {
         mut candidate: LoadedPlugin,
         bytes: Option<Bytes>,
         why: ActivationReason,
-    ) -> Result<PluginEntry, Refusal> {
-        let outgoing = self.shared.active.load().get(&candidate.info.name).cloned();
+    ) -> Result<PluginEntry, InstallError> {
+        let outgoing = self.active.get(&candidate.info.name);
         let mut bundled_before = None;
         if let Some(outgoing) = &outgoing
             && let Source::Bundled(bytes) = outgoing.source
         {
             // So that there is something to go back to, even after the program was replaced.
-            self.shared
-                .components
+            self.components
                 .put(&outgoing.digest, Bytes::from_static(bytes))
                 .await?;
             bundled_before = self
-                .shared
                 .bundled
                 .get(&outgoing.info.name)
                 .map(|bundled| bundled.version(&outgoing.name));
         }
         let is_bundled = match (&candidate.source, bytes) {
             (Source::Bundled(bytes), _) => {
-                self.shared
-                    .components
+                self.components
                     .put(&candidate.digest, Bytes::from_static(bytes))
                     .await?;
                 true
             }
             (Source::Stored, Some(bytes)) => {
-                self.shared.components.put(&candidate.digest, bytes).await?;
+                self.components.put(&candidate.digest, bytes).await?;
                 false
             }
             (Source::Stored, None) => false,
@@ -211,16 +191,19 @@ impl PluginHost {
         let name = candidate.info.name.clone();
         let warning = self.same_version(&candidate).await?;
         let ends_shadow = self
-            .shadow(&name)
+            .shadows
+            .get(&name)
             .is_some_and(|shadow| shadow.plugin.digest == candidate.digest);
         candidate.since_ms = now_ms();
         candidate.trial = match why {
             ActivationReason::Install | ActivationReason::Promote => outgoing
                 .as_ref()
-                .and_then(|outgoing| Trial::after(outgoing)),
+                .filter(|outgoing| outgoing.health.works())
+                .map(|outgoing| Trial::after(&outgoing.digest)),
             _ => None,
         };
-        candidate.rolled_back = trial::shown(&why, outgoing.as_ref(), candidate.since_ms);
+        let gives_way = outgoing.as_ref().map(|outgoing| outgoing.digest.as_str());
+        candidate.rolled_back = RolledBack::by(&why, gives_way, candidate.since_ms);
         let version = version_of(&candidate);
         let step = PluginStep::Activate {
             why,
@@ -245,7 +228,7 @@ impl PluginHost {
     }
 
     /// One version number for two components: what people call it by names neither.
-    async fn same_version(&self, candidate: &LoadedPlugin) -> Result<Option<String>, Refusal> {
+    async fn same_version(&self, candidate: &LoadedPlugin) -> Result<Option<String>, InstallError> {
         let record = self.record(&candidate.info.name).await?;
         let version = &candidate.info.version;
         let is_other = |digest: &str| digest != candidate.digest;
@@ -254,7 +237,6 @@ impl PluginHost {
             .iter()
             .filter(|other| other.is_kept && other.version == *version);
         let bundled = self
-            .shared
             .bundled
             .get(&record.name)
             .filter(|bundled| bundled.version == *version);
@@ -273,15 +255,10 @@ impl PluginHost {
     fn swap(&self, candidate: LoadedPlugin, ends_shadow: bool) -> PluginEntry {
         let candidate = Arc::new(candidate);
         let name = candidate.info.name.as_str();
-        self.shared.active.rcu(|active| {
-            let mut active = Active::clone(active);
-            active.insert(name.to_owned(), candidate.clone());
-            active
-        });
         if ends_shadow {
-            self.end_shadow(name);
+            self.shadows.remove(name);
         }
-        self.changed(candidate.kind);
+        self.active.insert(candidate.clone());
         tracing::info!(
             plugin = name,
             kind = candidate.kind.as_str(),
@@ -297,11 +274,12 @@ impl PluginHost {
     pub(in crate::plugin_host) async fn check_candidate(
         &self,
         candidate: &LoadedPlugin,
-    ) -> Result<(), Refusal> {
-        if let Some(outgoing) = self.shared.active.load().get(&candidate.info.name) {
-            check_kind(candidate, outgoing)?;
+    ) -> Result<(), InstallError> {
+        if let Some(outgoing) = self.active.get(&candidate.info.name) {
+            check_kind(candidate, &outgoing)?;
         }
-        self.allowance(candidate)
+        self.calls
+            .grants_of(candidate)
             .check_imports(&candidate.imports)?;
         self.check_in_use(candidate).await
     }
@@ -309,11 +287,15 @@ impl PluginHost {
     pub(in crate::plugin_host) async fn check_in_use(
         &self,
         candidate: &LoadedPlugin,
-    ) -> Result<(), Refusal> {
-        let in_use = (self.shared.in_use.load())(candidate.kind, &candidate.info.name);
+    ) -> Result<(), InstallError> {
+        let in_use = self.users.of(candidate.kind, &candidate.info.name);
         let mut refused = Vec::new();
         for user in &in_use {
-            if let Err(faults) = self.check_against(candidate, &user.settings).await {
+            if let Err(faults) = self
+                .calls
+                .check_against(candidate, &user.settings, user.service.as_ref())
+                .await
+            {
                 let faults: Vec<String> = faults
                     .iter()
                     .map(|fault| {
@@ -328,20 +310,17 @@ impl PluginHost {
         if refused.is_empty() {
             return Ok(());
         }
-        Err(refuse(
-            "settings",
-            format!(
-                "does not accept settings that are in use: {}",
-                listed(refused, "; ")
-            ),
-        ))
+        Err(InstallStep::Settings.error(format!(
+            "does not accept settings that are in use: {}",
+            listed(refused, "; ")
+        )))
     }
 }
 
 pub(in crate::plugin_host) fn check_kind(
     candidate: &LoadedPlugin,
     active: &LoadedPlugin,
-) -> Result<(), Refusal> {
+) -> Result<(), InstallError> {
     if active.kind == candidate.kind {
         return Ok(());
     }
@@ -350,10 +329,9 @@ pub(in crate::plugin_host) fn check_kind(
         active.kind.as_str(),
         candidate.kind.as_str(),
     );
-    Err(refuse(
-        "name",
-        format!("`{name}` is a {is}; the component is a {other}, which needs another name"),
-    ))
+    Err(InstallStep::Name.error(format!(
+        "`{name}` is a {is}; the component is a {other}, which needs another name"
+    )))
 }
 
 /// The first few.

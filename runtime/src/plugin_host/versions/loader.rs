@@ -1,10 +1,10 @@
-//! Bytes to a plugin that may be called: each step that fails says which step and why.
+//! Loads components: bytes become a plugin that may be called. A failure names its step and the
+//! reason.
 
 mod checks;
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre, Linker};
@@ -14,44 +14,29 @@ use crate::domain::{
     Budget, BudgetChanges, PluginInfo, PluginKind, PluginPolicy, UnixMillis, mark_faults, now_ms,
 };
 use crate::plugin_host::capabilities;
-use crate::plugin_host::capabilities::state::{Access, RunLabel, RunState};
+use crate::plugin_host::capabilities::access::Access;
+use crate::plugin_host::capabilities::label::RunLabel;
+use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::contract::bindings::{describe, notifier, probe, rule, webhook};
 use crate::plugin_host::contract::convert;
 use crate::plugin_host::engine::compile::{Compiler, Urgency};
+use crate::plugin_host::engine::digest::ComponentBytes;
 use crate::plugin_host::engine::limits;
 use crate::plugin_host::engine::memory::ExpectedMemory;
 use crate::plugin_host::engine::pool::PluginEngine;
 use crate::plugin_host::health::Health;
 use crate::plugin_host::policy::grants::{Policy, PolicyOrigin, Wants};
+use crate::plugin_host::policy::install_error::InstallError;
+use crate::plugin_host::policy::install_error::InstallStep;
 use crate::plugin_host::policy::trust::Trust;
 use crate::plugin_host::run::Runner;
 
 pub use checks::RESERVED_NAMES;
 
-use checks::{check_format, check_name, kind_and_imports};
-
-pub(in crate::plugin_host) const PACKAGE: &str = "external-tracking:plugin/";
+use checks::{check_features, check_format, check_name, kind_and_imports};
 
 /// Largest component accepted; Python's are 18 MB.
 pub const COMPONENT_BYTES: usize = 64 << 20;
-
-/// Why a component does not become a plugin.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("refused at step `{step}`: {reason}")]
-pub struct Refusal {
-    /// `pull`, `format`, `signature`, `compile`, `world`, `imports`, `describe`, `name`, `schema`,
-    /// `grants`, `pin`, `settings` or `store`; `version`, `in-use`, `bundled` or `shadow` when
-    /// what was asked for makes no sense.
-    pub step: &'static str,
-    pub reason: String,
-}
-
-pub(in crate::plugin_host) fn refuse(step: &'static str, reason: impl Into<String>) -> Refusal {
-    Refusal {
-        step,
-        reason: reason.into(),
-    }
-}
 
 /// A verified plugin, ready to be instantiated.
 pub(in crate::plugin_host) struct LoadedPlugin {
@@ -72,11 +57,11 @@ pub(in crate::plugin_host) struct LoadedPlugin {
     pub(in crate::plugin_host) schema: jsonschema::Validator,
     pub(in crate::plugin_host) name: Arc<str>,
     pub(in crate::plugin_host) wants: Arc<Wants>,
-    /// On trial beside the active version.
+    /// A candidate on trial beside the active version.
     pub(in crate::plugin_host) is_candidate: bool,
     pub(in crate::plugin_host) expected_memory: Arc<ExpectedMemory>,
     pub(in crate::plugin_host) health: Health,
-    /// Of a version that has just taken the place of one that worked.
+    /// The trial of a version that has just taken the place of one that worked.
     pub(in crate::plugin_host) trial: Option<Trial>,
     /// The version that was rolled back to this one by itself.
     pub(in crate::plugin_host) rolled_back: Option<RolledBack>,
@@ -106,8 +91,8 @@ impl Exports {
         })
     }
 
-    /// Compares the types of all functions, which only an instance can: the indices say that they
-    /// are there.
+    /// Compares the types of all functions, which only an instance can: the indices show only that
+    /// they exist.
     fn check_types(
         &self,
         store: &mut Store<RunState>,
@@ -134,7 +119,7 @@ impl LoadedPlugin {
     }
 }
 
-/// Who brought a version and when; for the entry.
+/// Origin of a version: the actor and the moment, for the entry.
 pub(in crate::plugin_host) struct Provenance {
     pub(in crate::plugin_host) source: Source,
     pub(in crate::plugin_host) since_ms: UnixMillis,
@@ -145,10 +130,6 @@ pub(in crate::plugin_host) struct Loader {
     linker: Linker<RunState>,
     pub(in crate::plugin_host) compiler: Compiler,
     trust: Arc<Trust>,
-}
-
-pub(in crate::plugin_host) fn digest(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }
 
 impl Loader {
@@ -165,7 +146,7 @@ impl Loader {
         })
     }
 
-    /// Without this, any component will do.
+    /// Sets the trust that components are held to; without it, any component is accepted.
     pub(in crate::plugin_host) fn with_trust(self, trust: Arc<Trust>) -> Self {
         Self { trust, ..self }
     }
@@ -182,10 +163,10 @@ impl Loader {
     pub(in crate::plugin_host) async fn load(
         &self,
         runner: &Runner,
-        bytes: bytes::Bytes,
+        component: ComponentBytes,
         provenance: Provenance,
-    ) -> Result<LoadedPlugin, Refusal> {
-        self.load_under(&self.trust, runner, bytes, provenance)
+    ) -> Result<LoadedPlugin, InstallError> {
+        self.load_under(&self.trust, runner, component, provenance)
             .await
     }
 
@@ -194,10 +175,11 @@ impl Loader {
         &self,
         trust: &Trust,
         runner: &Runner,
-        bytes: bytes::Bytes,
+        component: ComponentBytes,
         provenance: Provenance,
-    ) -> Result<LoadedPlugin, Refusal> {
-        let (digest, signed_by) = self.admit(trust, &bytes, &provenance.source).await?;
+    ) -> Result<LoadedPlugin, InstallError> {
+        let signed_by = self.admit(trust, &component, &provenance.source).await?;
+        let ComponentBytes { bytes, digest } = component;
         let size = bytes.len();
         let urgency = match provenance.source {
             Source::Bundled(_) => Urgency::Now,
@@ -210,16 +192,10 @@ impl Loader {
             .map_err(not_compiled)?;
         let (kind, imports) = kind_and_imports(&component)?;
         let pre = self.linker.instantiate_pre(&component).map_err(|error| {
-            refuse(
-                "imports",
-                format!("does not fit the host's interfaces: {error:#}"),
-            )
+            InstallStep::Imports.error(format!("does not fit the host's interfaces: {error:#}"))
         })?;
         let wrong_world = |error: wasmtime::Error| {
-            refuse(
-                "world",
-                format!("does not fit world `{}`: {error:#}", kind.as_str()),
-            )
+            InstallStep::World.error(format!("does not fit world `{}`: {error:#}", kind.as_str()))
         };
         let description = describe::DescribeIndices::new(&pre).map_err(wrong_world)?;
         let exports = Exports::new(kind, &pre).map_err(wrong_world)?;
@@ -248,30 +224,26 @@ impl Loader {
             )
             .await;
         if let Some(misfit) = misfit {
-            return Err(refuse(
-                "world",
-                format!(
-                    "does not fit world `{}`: {misfit}; build it again with the `wit/` of this program",
-                    kind.as_str()
-                ),
-            ));
+            return Err(InstallStep::World.error(format!(
+                "does not fit world `{}`: {misfit}; build it again with the `wit/` of this program",
+                kind.as_str()
+            )));
         }
-        let info = described
-            .map_err(|broken| refuse("describe", format!("`describe` {}", broken.reason)))?;
-        let info = convert::plugin_info(info).map_err(|reason| refuse("describe", reason))?;
+        let info = described.map_err(|broken| {
+            InstallStep::Describe.error(format!("`describe` {}", broken.reason))
+        })?;
+        let info =
+            convert::plugin_info(info).map_err(|reason| InstallStep::Describe.error(reason))?;
         check_name(&info)?;
+        check_features(&info)?;
         trust.check_pin(&info.name, &digest)?;
         let schema = jsonschema::validator_for(&info.settings_schema).map_err(|error| {
-            refuse(
-                "schema",
-                format!("its settings schema is not a JSON Schema: {error}"),
-            )
+            InstallStep::Schema.error(format!("its settings schema is not a JSON Schema: {error}"))
         })?;
         if let Some(fault) = mark_faults(&info.settings_schema).into_iter().next() {
-            return Err(refuse(
-                "schema",
-                format!("its settings schema can't be kept to: {fault}"),
-            ));
+            return Err(
+                InstallStep::Schema.error(format!("its settings schema can't be kept to: {fault}"))
+            );
         }
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
@@ -301,39 +273,37 @@ impl Loader {
     /// the machine code.
     pub(in crate::plugin_host) async fn compile_ahead(
         &self,
-        bytes: &bytes::Bytes,
-    ) -> Result<(), Refusal> {
-        let (digest, _) = self.admit(&self.trust, bytes, &Source::Stored).await?;
+        component: &ComponentBytes,
+    ) -> Result<(), InstallError> {
+        self.admit(&self.trust, component, &Source::Stored).await?;
+        let ComponentBytes { bytes, digest } = component.clone();
         self.compiler
-            .component(bytes.clone(), &digest, Urgency::InTurn)
+            .component(bytes, &digest, Urgency::InTurn)
             .await
             .map(drop)
             .map_err(not_compiled)
     }
 
-    /// What can be said before it is compiled: its digest, and the key that signed it.
+    /// Checks what can be checked before compiling. Returns the key that signed the component.
     async fn admit(
         &self,
         trust: &Trust,
-        bytes: &bytes::Bytes,
+        component: &ComponentBytes,
         source: &Source,
-    ) -> Result<(String, Option<String>), Refusal> {
-        check_format(bytes)?;
-        let digest = digest(bytes);
-        let signed_by = match source {
-            Source::Bundled(_) => None,
-            Source::Stored => trust.check_signature(bytes, &digest).await?,
-        };
-        Ok((digest, signed_by))
+    ) -> Result<Option<String>, InstallError> {
+        check_format(&component.bytes)?;
+        match source {
+            Source::Bundled(_) => Ok(None),
+            Source::Stored => trust.check_signature(component).await,
+        }
     }
 }
 
-fn not_compiled(error: crate::plugin_host::engine::compile::CompileError) -> Refusal {
-    refuse("compile", error.to_string())
+fn not_compiled(error: crate::plugin_host::engine::compile::CompileError) -> InstallError {
+    InstallStep::Compile.error(error.to_string())
 }
 
-/// Nobody knows yet what it is called, and so what it may use: the memory there is, for what only
-/// describes itself.
+/// Policy for describing a component whose name, and so whose budget, is not known yet.
 fn describing() -> Arc<Policy> {
     let budget = BudgetChanges {
         memory_bytes: Some(Budget::MAX_MEMORY_BYTES),

@@ -1,4 +1,4 @@
-//! One component in an engine of its own, without a server: for whoever writes it. Loaded, called
+//! One component in an engine of its own, without a server: for authors of plugins. Loaded, called
 //! and accounted by the same code as in the server; nothing is stored but compiled code.
 
 use std::path::PathBuf;
@@ -6,17 +6,23 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::loader::{LoadedPlugin, Provenance, Refusal, Source};
-use crate::domain::{Grants, PluginPolicy, PluginRun, PluginTrust, now_ms};
+use crate::domain::{Grants, PluginPolicy, PluginRun, PluginTrust, RunIds, now_ms};
 use crate::net::{HostRule, Net, NetError};
-use crate::plugin_host::versions::history::NoLog;
-use crate::plugin_host::{
-    Active, Compiling, PluginEntry, PluginHost, RecordingFilter, Recordings, Setup, SetupError,
-};
+use crate::plugin_host::PluginHost;
+use crate::plugin_host::engine::compile::Compiling;
+use crate::plugin_host::engine::digest::ComponentBytes;
+use crate::plugin_host::policy::grants::EffectiveGrants;
+use crate::plugin_host::policy::install_error::InstallError;
+use crate::plugin_host::recording::recordings::{RecordingFilter, Recordings};
+use crate::plugin_host::setup::{Setup, SetupError};
+use crate::plugin_host::versions::active::Active;
+use crate::plugin_host::versions::entry::PluginEntry;
+use crate::plugin_host::versions::loader::{LoadedPlugin, Provenance, Source};
+use crate::plugin_host::versions::log::NoLog;
 
-/// What it runs on.
+/// Parts and settings of a local plugin.
 pub struct LocalSetup {
-    /// Keeps compiled code from call to call, at most a gigabyte; nobody else's folder.
+    /// Folder for compiled code from call to call, at most a gigabyte; used by nothing else.
     pub folder: PathBuf,
     pub net: Net,
     /// An SMTP server is configured.
@@ -26,7 +32,7 @@ pub struct LocalSetup {
     pub progress: fn(usize),
 }
 
-/// Accounts nobody has taken yet; a benchmark takes them as it goes.
+/// Accounts that wait to be taken; a benchmark takes them as it goes.
 const RUNS_QUEUED: usize = 1_024;
 
 #[derive(Debug, thiserror::Error)]
@@ -34,11 +40,12 @@ pub enum LocalError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] InstallError),
 }
 
 pub struct LocalPlugin {
     host: PluginHost,
+    loaded: Arc<LoadedPlugin>,
     entry: PluginEntry,
     runs: mpsc::Receiver<PluginRun>,
 }
@@ -51,7 +58,7 @@ impl LocalPlugin {
         let setup_of_host = Setup {
             folder: setup.folder,
             compiling: setup.compiling,
-            // Whoever runs it here has chosen it.
+            // The caller has chosen it.
             trust: PluginTrust::default(),
             net: setup.net,
             log: Arc::new(NoLog),
@@ -59,7 +66,7 @@ impl LocalPlugin {
             runs_memory_bytes: None,
             runs: accounts,
             recordings: Recordings::in_memory(),
-            first_run_id: 1,
+            run_ids: RunIds::counting(),
             has_mail: setup.has_mail,
         };
         let host = PluginHost::empty(setup_of_host, setup.progress)?;
@@ -68,16 +75,17 @@ impl LocalPlugin {
             since_ms: now_ms(),
             by: "local".to_owned(),
         };
-        let loaded: LoadedPlugin = host
-            .shared
-            .loader
-            .load(&host.shared.runner, component, provenance)
+        let component = ComponentBytes::new(component);
+        let loader = &host.versions.loader;
+        let loaded = loader
+            .load(&host.calls.runner, component, provenance)
             .await?;
-        // What is in the way of the disk is only slower to make again.
-        if let Err(error) = host.shared.loader.compiler.cache().prune_shared() {
+        // A folder that can't be pruned only makes later calls slower.
+        if let Err(error) = loader.compiler.cache().prune_shared() {
             tracing::debug!(%error, "the folder of compiled plugins can't be pruned");
         }
-        let entry = host.entry(&loaded);
+        let entry = PluginEntry::of(&loaded, None);
+        let loaded = Arc::new(loaded);
         // Now, not within the deadline of the first call that evaluates something.
         if entry.imports.iter().any(|import| import.contains("/cel@")) {
             host.evaluator()
@@ -85,11 +93,19 @@ impl LocalPlugin {
                 .await
                 .map_err(SetupError::Evaluator)?;
         }
-        host.shared.active.store(Arc::new(Active::from([(
-            entry.name.clone(),
-            Arc::new(loaded),
-        )])));
-        Ok(Self { host, entry, runs })
+        let active = Active::from([(entry.name.clone(), loaded.clone())]);
+        host.calls.active.start_with(active);
+        Ok(Self {
+            host,
+            loaded,
+            entry,
+            runs,
+        })
+    }
+
+    /// Returns the plugin and what it may do.
+    pub(super) fn loaded(&self) -> (&LoadedPlugin, EffectiveGrants) {
+        (&self.loaded, self.host.calls.grants_of(&self.loaded))
     }
 
     /// Has this plugin and no other.

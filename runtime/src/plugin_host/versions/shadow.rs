@@ -1,8 +1,10 @@
 //! A candidate beside the active version: it gets the same calls a moment later, on permits of its
-//! own, and nobody acts on what it says. What both said is compared and kept. Its network calls are
+//! own, and nothing acts on its answers. Both answers are compared and kept. Its network calls are
 //! real.
 
+mod change;
 mod compare;
+mod offer;
 mod run;
 
 use std::collections::BTreeMap;
@@ -10,16 +12,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::Semaphore;
+use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, mpsc};
 
-use super::loader::{LoadedPlugin, Refusal, refuse};
-use crate::domain::{ActivationReason, PluginKind, PluginStep, UnixMillis, now_ms};
-use crate::plugin_host::versions::history::version_of;
-use crate::plugin_host::{PluginEntry, PluginHost};
+use self::offer::ShadowJob;
+use super::loader::LoadedPlugin;
+use crate::domain::UnixMillis;
 
 pub use run::ShadowRunner;
-pub(in crate::plugin_host) use run::{QUEUED, Work};
 
 /// Runs of one candidate at the same time. They mostly wait for a service, and must leave the cores
 /// to the active runs.
@@ -29,16 +29,20 @@ const AT_ONCE: usize = 32;
 /// and counted.
 const WAITING: usize = 128;
 
+/// Runs that wait over all candidates; each has its own, smaller bound.
+const QUEUED: usize = 8 * WAITING;
+
 /// A candidate that broke so often in a row is failing: it runs once at a time until it has
 /// answered again.
 const BROKEN_IN_A_ROW: u32 = 5;
 
-pub(in crate::plugin_host) type Shadows = BTreeMap<String, Arc<Shadow>>;
+/// Candidates by the name of their plugin.
+pub(in crate::plugin_host) type ShadowMap = BTreeMap<String, Arc<Shadow>>;
 
 /// One candidate on trial.
 pub(in crate::plugin_host) struct Shadow {
     pub(in crate::plugin_host) plugin: LoadedPlugin,
-    /// Of a rule: how far it looks back with the settings in use.
+    /// Look-back of a rule with the settings in use.
     look_back: Mutex<Duration>,
     places: Arc<Semaphore>,
     permits: Arc<Semaphore>,
@@ -47,13 +51,12 @@ pub(in crate::plugin_host) struct Shadow {
     last_error: Mutex<Option<String>>,
 }
 
-/// What people are shown of a candidate.
+/// A candidate, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShadowEntry {
     pub version: String,
     pub digest: String,
-    /// `comparing`, or `failing` when its last runs all broke.
-    pub state: &'static str,
+    pub state: ShadowState,
     pub since_ms: UnixMillis,
     pub by: String,
     /// Calls of the active version that it did not get, since the program started.
@@ -63,13 +66,13 @@ pub struct ShadowEntry {
 }
 
 impl Shadow {
-    pub(in crate::plugin_host) fn new(plugin: LoadedPlugin) -> Self {
+    pub(in crate::plugin_host) fn new(plugin: LoadedPlugin, look_back: Duration) -> Self {
         Self {
             plugin: LoadedPlugin {
                 is_candidate: true,
                 ..plugin
             },
-            look_back: Mutex::default(),
+            look_back: Mutex::new(look_back),
             places: Arc::new(Semaphore::new(WAITING)),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             skipped: AtomicU64::new(0),
@@ -83,9 +86,9 @@ impl Shadow {
             version: self.plugin.info.version.clone(),
             digest: self.plugin.digest.clone(),
             state: if self.is_failing() {
-                "failing"
+                ShadowState::Failing
             } else {
-                "comparing"
+                ShadowState::Comparing
             },
             since_ms: self.plugin.since_ms,
             by: self.plugin.by.clone(),
@@ -96,6 +99,13 @@ impl Shadow {
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
         }
+    }
+
+    fn set_look_back(&self, look_back: Duration) {
+        *self
+            .look_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = look_back;
     }
 
     fn is_failing(&self) -> bool {
@@ -119,134 +129,66 @@ impl Shadow {
     }
 }
 
-impl PluginHost {
-    pub(in crate::plugin_host) async fn shadow_now(
-        &self,
-        name: &str,
-        bytes: Bytes,
-        by: &str,
-    ) -> Result<PluginEntry, Refusal> {
-        let mut candidate = self.verify(Some(name), bytes.clone(), by).await?;
-        let active = self.active(name).map_err(|_| {
-            refuse(
-                "shadow",
-                format!(
-                    "there is no active version of `{name}` to run beside; install this one instead"
-                ),
-            )
-        })?;
-        match candidate.kind {
-            PluginKind::Probe | PluginKind::Rule => {}
-            PluginKind::Notifier => {
-                return Err(refuse(
-                    "shadow",
-                    "a notifier can't run beside another: every message would be sent twice",
-                ));
-            }
-            PluginKind::Webhook => {
-                return Err(refuse(
-                    "shadow",
-                    "a webhook can't run beside another: a delivery is taken by one version",
-                ));
-            }
+/// The candidates, and the queue of their runs.
+pub(in crate::plugin_host) struct Shadows {
+    map: ArcSwap<ShadowMap>,
+    queue: mpsc::Sender<ShadowJob>,
+    /// Held until the runner takes it.
+    inbox: Mutex<Option<mpsc::Receiver<ShadowJob>>>,
+}
+
+impl Default for Shadows {
+    fn default() -> Self {
+        let (queue, inbox) = mpsc::channel(QUEUED);
+        Self {
+            map: ArcSwap::default(),
+            queue,
+            inbox: Mutex::new(Some(inbox)),
         }
-        if candidate.digest == active.digest {
-            return Err(refuse(
-                "shadow",
-                format!("this is the active version of `{name}` already"),
-            ));
-        }
-        if let Some(shadow) = self.shadow(name)
-            && shadow.plugin.digest == candidate.digest
-        {
-            return Ok(self.entry(&active));
-        }
-        self.check_candidate(&candidate).await?;
-        let look_back = match candidate.kind {
-            PluginKind::Rule => self.look_back_in_use(&candidate).await?,
-            _ => Duration::ZERO,
-        };
-        self.shared.components.put(&candidate.digest, bytes).await?;
-        candidate.since_ms = now_ms();
-        let step = PluginStep::Shadow {
-            candidate: version_of(&candidate),
-        };
-        self.commit(name, by, Some(active.digest.clone()), step)
-            .await?;
-        tracing::info!(
-            plugin = name,
-            version = candidate.info.version,
-            digest = candidate.digest,
-            by,
-            "a candidate runs beside the active version"
-        );
-        let shadow = Shadow {
-            look_back: Mutex::new(look_back),
-            ..Shadow::new(candidate)
-        };
-        self.change_shadows(|shadows| {
-            shadows.insert(name.to_owned(), shadow.into());
+    }
+}
+
+impl Shadows {
+    pub(in crate::plugin_host) fn get(&self, name: &str) -> Option<Arc<Shadow>> {
+        self.map.load().get(name).cloned()
+    }
+
+    pub(in crate::plugin_host) fn all(&self) -> Arc<ShadowMap> {
+        self.map.load_full()
+    }
+
+    /// Sets all candidates at once, while the host starts.
+    pub(in crate::plugin_host) fn start_with(&self, shadows: ShadowMap) {
+        self.map.store(Arc::new(shadows));
+    }
+
+    pub(in crate::plugin_host) fn insert(&self, name: &str, shadow: Shadow) {
+        let shadow = Arc::new(shadow);
+        self.map.rcu(|shadows| {
+            let mut shadows = ShadowMap::clone(shadows);
+            shadows.insert(name.to_owned(), shadow.clone());
+            shadows
         });
-        self.changed(active.kind);
-        self.prune(name).await;
-        Ok(self.entry(&active))
     }
 
-    pub(in crate::plugin_host) async fn promote_now(
-        &self,
-        name: &str,
-        by: &str,
-    ) -> Result<Option<PluginEntry>, Refusal> {
-        let Some(shadow) = self.shadow(name) else {
-            return Ok(None);
-        };
-        let candidate = self.load_version(name, &shadow.plugin.digest, by).await?;
-        self.activate(candidate, None, ActivationReason::Promote)
-            .await
-            .map(Some)
+    pub(in crate::plugin_host) fn remove(&self, name: &str) {
+        self.map.rcu(|shadows| {
+            let mut shadows = ShadowMap::clone(shadows);
+            shadows.remove(name);
+            shadows
+        });
     }
 
-    pub(in crate::plugin_host) async fn discard_now(
-        &self,
-        name: &str,
-        by: &str,
-    ) -> Result<bool, Refusal> {
-        // As the log has it: one that did not load at the start can be discarded too.
-        let Some(shadow) = self.record(name).await?.shadow else {
-            return Ok(false);
-        };
-        let active = self.shared.active.load().get(name).cloned();
-        let from = active.as_ref().map(|active| active.digest.clone());
-        self.commit(
-            name,
-            by,
-            from,
-            PluginStep::Discard {
-                digest: shadow.digest.clone(),
-            },
-        )
-        .await?;
-        self.end_shadow(name);
-        if let Some(active) = active {
-            self.changed(active.kind);
-        }
-        tracing::info!(
-            plugin = name,
-            digest = shadow.digest,
-            by,
-            "the candidate is discarded"
-        );
-        self.prune(name).await;
-        Ok(true)
+    pub(in crate::plugin_host) fn take_jobs(&self) -> Option<mpsc::Receiver<ShadowJob>> {
+        self.inbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
-    pub(in crate::plugin_host) fn shadow(&self, name: &str) -> Option<Arc<Shadow>> {
-        self.shared.shadows.load().get(name).cloned()
-    }
-
-    /// How far the candidate of a rule looks back; nothing without one.
-    pub(in crate::plugin_host) fn shadow_look_back(&self, name: &str) -> Duration {
-        let shadow = self.shadow(name);
+    /// Returns how far the candidate of a rule looks back; zero without one.
+    pub(in crate::plugin_host) fn look_back(&self, name: &str) -> Duration {
+        let shadow = self.get(name);
         shadow.map_or(Duration::ZERO, |shadow| {
             *shadow
                 .look_back
@@ -254,51 +196,21 @@ impl PluginHost {
                 .unwrap_or_else(PoisonError::into_inner)
         })
     }
+}
 
-    pub(in crate::plugin_host) fn end_shadow(&self, name: &str) {
-        self.change_shadows(|shadows| {
-            shadows.remove(name);
-        });
-    }
+/// State of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShadowState {
+    Comparing,
+    /// Failing: its last runs all broke.
+    Failing,
+}
 
-    /// Under the lock of installations.
-    fn change_shadows(&self, change: impl FnOnce(&mut Shadows)) {
-        let mut shadows = Shadows::clone(&self.shared.shadows.load());
-        change(&mut shadows);
-        self.shared.shadows.store(Arc::new(shadows));
-    }
-
-    /// The longest look-back over all settings in use.
-    async fn look_back_in_use(&self, rule: &LoadedPlugin) -> Result<Duration, Refusal> {
-        let mut longest = Duration::ZERO;
-        for user in (self.shared.in_use.load())(PluginKind::Rule, &rule.info.name) {
-            let look_back = self.look_back_of(rule, &user.settings).await;
-            longest = longest.max(
-                look_back
-                    .map_err(|error| refuse("settings", format!("{}: {error}", user.owner)))?,
-            );
-        }
-        Ok(longest)
-    }
-
-    /// After a start: the settings in use are known only now.
-    async fn learn_look_backs(&self) {
-        for (name, shadow) in self.shared.shadows.load_full().iter() {
-            if shadow.plugin.kind != PluginKind::Rule {
-                continue;
-            }
-            match self.look_back_in_use(&shadow.plugin).await {
-                Ok(look_back) => {
-                    *shadow
-                        .look_back
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner) = look_back
-                }
-                Err(error) => {
-                    tracing::warn!(plugin = name, %error, "the candidate does not say how far it looks back")
-                }
-            }
-            self.changed(PluginKind::Rule);
+impl ShadowState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ShadowState::Comparing => "comparing",
+            ShadowState::Failing => "failing",
         }
     }
 }

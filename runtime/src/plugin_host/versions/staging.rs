@@ -9,11 +9,14 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::install::check_kind;
-use super::loader::{LoadedPlugin, Refusal, digest, refuse};
-use crate::domain::{ActivationReason, Fault, PluginInfo, PluginKind, PluginPolicy, PluginTrust};
-use crate::plugin_host::PluginHost;
+use crate::domain::{
+    ActivationReason, Fault, PluginInfo, PluginKind, PluginPolicy, PluginTrust, ServiceFacts,
+};
 use crate::plugin_host::calls::PluginError;
-use crate::plugin_host::policy::grants::Allowance;
+use crate::plugin_host::engine::digest::ComponentBytes;
+use crate::plugin_host::policy::install_error::{InstallError, InstallStep};
+use crate::plugin_host::versions::Versions;
+use crate::plugin_host::versions::loader::LoadedPlugin;
 use crate::plugin_host::versions::pull::Pulled;
 
 /// A verified version that is not active.
@@ -33,97 +36,122 @@ impl StagedPlugin {
     }
 
     /// sha256 of the component, in hex.
-    pub fn digest(&self) -> &str {
+    pub fn sha256_hex(&self) -> &str {
         &self.plugin.digest
     }
 }
 
-impl PluginHost {
-    /// As [`PluginHost::pull`] under this trust, without the last step. None: that version is
-    /// active already.
-    pub async fn stage_pull(
+impl Versions {
+    /// Pulls and verifies a version under this trust, and does not make it active. Returns `None`
+    /// when it is active already.
+    pub(in crate::plugin_host) async fn stage_pull(
         &self,
         reference: &str,
         name: &str,
         trust: &PluginTrust,
         by: &str,
-    ) -> Result<Option<StagedPlugin>, Refusal> {
-        let trust = self.shared.trust.under(trust.clone());
+    ) -> Result<Option<StagedPlugin>, InstallError> {
+        let trust = self.trust.under(trust.clone());
         let (component, signature) =
             match self.pull_component(&trust, reference, Some(name)).await? {
                 Pulled::Active(_) => return Ok(None),
-                Pulled::Component { component, .. }
-                    if self.is_withdrawn(name, &digest(&component)).await? =>
-                {
-                    return Ok(None);
-                }
                 Pulled::Component {
                     component,
                     signature,
                 } => (component, signature),
             };
+        let component = ComponentBytes::new(component);
+        if let Err(error) = self.reject_withdrawn(&component.digest).await {
+            return match error.step {
+                InstallStep::Withdrawn => Ok(None),
+                _ => Err(error),
+            };
+        }
         trust.admit(Some(name), &component, signature).await?;
         let candidate = self
             .verify_under(&trust, Some(name), component.clone(), by)
             .await?;
-        if let Some(active) = self.shared.active.load().get(&candidate.info.name) {
-            check_kind(&candidate, active)?;
+        if let Some(active) = self.active.get(&candidate.info.name) {
+            check_kind(&candidate, &active)?;
         }
         Ok(Some(StagedPlugin {
             plugin: Arc::new(candidate),
-            bytes: component,
+            bytes: component.bytes,
         }))
     }
 
-    pub async fn check_settings_staged(
+    pub(in crate::plugin_host) async fn check_settings_staged(
         &self,
         staged: &StagedPlugin,
         settings: &Value,
+        service: Option<&ServiceFacts>,
     ) -> Result<(), Vec<Fault>> {
-        self.check_against(&staged.plugin, settings).await
+        self.calls
+            .check_against(&staged.plugin, settings, service)
+            .await
     }
 
     /// How much history a staged rule needs with these settings.
-    pub async fn look_back_staged(
+    pub(in crate::plugin_host) async fn look_back_staged(
         &self,
         staged: &StagedPlugin,
         settings: &Value,
     ) -> Result<Duration, PluginError> {
-        self.look_back_of(&staged.plugin, settings).await
+        self.calls.look_back_of(&staged.plugin, settings).await
     }
 
     /// Policies, versions and trust in one go. After a refusal everything is as it was, except that
     /// versions whose turn came before stay active when the control store fails in between.
-    pub async fn take_over(
-        &self,
+    pub(in crate::plugin_host) async fn take_over(
+        self: &Arc<Self>,
         policies: BTreeMap<String, PluginPolicy>,
         trust: PluginTrust,
         staged: Vec<StagedPlugin>,
-    ) -> Result<(), Refusal> {
-        self.carry_out(|host| async move {
-            let before = host.shared.runner.policies.set_file(policies);
-            let activated = host.activate_staged(staged).await;
+    ) -> Result<(), InstallError> {
+        self.carry_out(|versions| async move {
+            let before = versions.calls.runner.policies.set_file(policies);
+            let activated = versions.activate_staged(staged).await;
             match &activated {
-                Ok(()) => host.set_trust(trust),
-                Err(_) => drop(host.shared.runner.policies.set_file(before)),
+                Ok(()) => versions.set_trust(trust),
+                Err(_) => drop(versions.calls.runner.policies.set_file(before)),
             }
             activated
         })
         .await
     }
 
-    async fn activate_staged(&self, staged: Vec<StagedPlugin>) -> Result<(), Refusal> {
+    async fn activate_staged(&self, staged: Vec<StagedPlugin>) -> Result<(), InstallError> {
         for StagedPlugin { plugin, .. } in &staged {
-            let policy = self.shared.runner.policies.of(&plugin.name);
-            Allowance::new(plugin.name.clone(), plugin.wants.clone(), policy)
+            self.calls
+                .grants_of(plugin)
                 .check_imports(&plugin.imports)?;
         }
         for StagedPlugin { plugin, bytes } in staged {
             let candidate = Arc::into_inner(plugin)
-                .ok_or_else(|| refuse("store", "a staged version is still in use"))?;
+                .ok_or_else(|| InstallStep::Store.error("a staged version is still in use"))?;
             self.activate_checked(candidate, Some(bytes), ActivationReason::Install)
                 .await?;
         }
         Ok(())
+    }
+
+    /// Replaces what the operator trusts, for what is loaded from now on. An active version that
+    /// would be rejected now is logged and stays until it is replaced or the program starts again.
+    fn set_trust(&self, policy: PluginTrust) {
+        self.trust.set(policy);
+        for plugin in self.active.load().values() {
+            let checked = self.trust.check_loaded(
+                &plugin.info.name,
+                &plugin.digest,
+                plugin.signed_by.is_some(),
+            );
+            if let Err(error) = checked {
+                tracing::error!(
+                    plugin = plugin.info.name, version = plugin.info.version, digest = plugin.digest, %error,
+                    "the active version of a plugin is not one that plugins.yaml trusts; it stays until it is replaced or the \
+                     program starts again"
+                );
+            }
+        }
     }
 }

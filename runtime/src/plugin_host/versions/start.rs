@@ -1,31 +1,27 @@
-//! At the start: what came with the program, what was installed over it or beside it, and the
-//! candidates on trial. The log decides which.
+//! Loads versions at the start: those of the program, those installed over them or beside them, and
+//! the candidates on trial. The log decides which.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::loader::{LoadedPlugin, Loader, Provenance, Source, digest};
-use super::shadow::{Shadow, Shadows};
-use super::trial::rolled_back;
-use crate::domain::{PluginKind, PluginRecord, UnixMillis, now_ms};
+use super::shadow::{Shadow, ShadowMap};
+use crate::domain::{PluginRecord, UnixMillis, now_ms};
 use crate::plugin_host::engine::bundled;
+use crate::plugin_host::engine::digest::ComponentBytes;
+use crate::plugin_host::policy::install_error::InstallStep;
 use crate::plugin_host::run::Runner;
-use crate::plugin_host::versions::history::BUNDLED;
-use crate::plugin_host::{Active, PluginHost, SetupError};
+use crate::plugin_host::setup::SetupError;
+use crate::plugin_host::versions::Versions;
+use crate::plugin_host::versions::active::Active;
+use crate::plugin_host::versions::bundled::BundledPlugin;
+use crate::plugin_host::versions::loader::{LoadedPlugin, Loader, Provenance, Source};
+use crate::plugin_host::versions::log::BUNDLED;
+use crate::plugin_host::versions::trial::RolledBack;
 
-/// A plugin of this program.
-pub(in crate::plugin_host) struct BundledPlugin {
-    pub(in crate::plugin_host) bytes: &'static [u8],
-    pub(in crate::plugin_host) kind: PluginKind,
-    pub(in crate::plugin_host) version: String,
-    pub(in crate::plugin_host) digest: String,
-    /// When the program started.
-    pub(in crate::plugin_host) since_ms: UnixMillis,
-}
-
-/// At once: the first start compiles them, on as many cores as there are.
+/// Loads the bundled plugins at once: the first start compiles them, on as many cores as there are.
 pub(in crate::plugin_host) async fn load_bundled(
     loader: &Loader,
     runner: &Runner,
@@ -33,13 +29,14 @@ pub(in crate::plugin_host) async fn load_bundled(
 ) -> Result<(Active, BTreeMap<String, BundledPlugin>), SetupError> {
     let started_ms = now_ms();
     let loads = bundled::bundled().plugins.iter().map(|(name, bytes)| async move {
-        let (since_ms, by) = made_active(records, &digest(bytes)).unwrap_or((started_ms, BUNDLED.to_owned()));
+        let component = ComponentBytes::new(Bytes::from_static(bytes));
+        let (since_ms, by) = made_active(records, &component.digest).unwrap_or((started_ms, BUNDLED.to_owned()));
         let provenance = Provenance { source: Source::Bundled(bytes), since_ms, by };
-        let loaded = loader.load(runner, Bytes::from_static(bytes), provenance).await;
+        let loaded = loader.load(runner, component, provenance).await;
         match loaded {
             Ok(loaded) => Ok(Some((*bytes, with_history(loaded, records)))),
             // The operator's word, not a fault of the plugin.
-            Err(refusal) if refusal.step == "pin" => {
+            Err(refusal) if refusal.step == InstallStep::Pin => {
                 tracing::error!(plugin = name, %refusal, "a plugin that is part of the program is not loaded");
                 Ok(None)
             }
@@ -65,7 +62,7 @@ pub(in crate::plugin_host) async fn load_bundled(
     Ok((active, bundled))
 }
 
-/// Somebody went back to what came with the program.
+/// Returns when and by whom a bundled version was made active again.
 fn made_active(records: &[PluginRecord], digest: &str) -> Option<(UnixMillis, String)> {
     let newest = records
         .iter()
@@ -83,18 +80,18 @@ fn with_history(loaded: LoadedPlugin, records: &[PluginRecord]) -> LoadedPlugin 
             .and_then(|activation| activation.digest.as_ref());
         record.name == loaded.info.name && newest == Some(&loaded.digest)
     };
-    let rolled_back = records.iter().find(is_newest).and_then(rolled_back);
+    let rolled_back = records.iter().find(is_newest).and_then(RolledBack::newest);
     LoadedPlugin {
         rolled_back,
         ..loaded
     }
 }
 
-impl PluginHost {
+impl Versions {
     /// One that does not load any more leaves the bundled version of its name active, if there is
     /// one.
     pub(in crate::plugin_host) async fn load_installed(&self, records: &[PluginRecord]) {
-        let mut active = Active::clone(&self.shared.active.load());
+        let mut active = Active::clone(&self.active.load());
         for record in records {
             let Some(activation) = record.activations.first() else {
                 continue;
@@ -102,7 +99,7 @@ impl PluginHost {
             let Some(digest) = &activation.digest else {
                 continue;
             };
-            if activation.is_bundled && self.shared.bundled.contains_key(&record.name) {
+            if activation.is_bundled && self.bundled.contains_key(&record.name) {
                 continue;
             }
             match self
@@ -112,7 +109,7 @@ impl PluginHost {
                 Ok(loaded) => {
                     let loaded = LoadedPlugin {
                         since_ms: activation.activated_ms,
-                        rolled_back: rolled_back(record),
+                        rolled_back: RolledBack::newest(record),
                         ..loaded
                     };
                     active.insert(record.name.clone(), Arc::new(loaded));
@@ -123,13 +120,13 @@ impl PluginHost {
                 ),
             }
         }
-        self.shared.active.store(Arc::new(active));
+        self.active.start_with(active);
     }
 
     /// A candidate that does not load any more is said and stays in the log, until it is discarded
     /// or loads again.
     pub(in crate::plugin_host) async fn load_shadows(&self, records: &[PluginRecord]) {
-        let mut shadows = Shadows::new();
+        let mut shadows = ShadowMap::new();
         for record in records {
             let Some(shadow) = &record.shadow else {
                 continue;
@@ -138,12 +135,15 @@ impl PluginHost {
                 .load_version(&record.name, &shadow.digest, &shadow.started_by)
                 .await
             {
-                Ok(loaded) if self.plugin(loaded.kind, &record.name).is_some() => {
+                Ok(loaded) if self.active.of_kind(loaded.kind, &record.name).is_some() => {
                     let candidate = LoadedPlugin {
                         since_ms: shadow.started_ms,
                         ..loaded
                     };
-                    shadows.insert(record.name.clone(), Arc::new(Shadow::new(candidate)));
+                    shadows.insert(
+                        record.name.clone(),
+                        Arc::new(Shadow::new(candidate, Duration::ZERO)),
+                    );
                 }
                 Ok(_) => tracing::error!(
                     plugin = record.name,
@@ -156,6 +156,6 @@ impl PluginHost {
                 ),
             }
         }
-        self.shared.shadows.store(Arc::new(shadows));
+        self.shadows.start_with(shadows);
     }
 }

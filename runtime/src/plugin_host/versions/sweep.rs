@@ -1,13 +1,13 @@
-//! What lies on the disk and no version needs: components that a crash left, what checks and
-//! refused installations left, code for other engines. Some of it is worth keeping for a while:
-//! what was checked is often installed next.
+//! Deletes what no version needs: components that a crash left, what checks and rejected
+//! installations left, code for other engines. Some of it is worth keeping for a while: what was
+//! checked is often installed next.
 
 use std::collections::HashSet;
 
 use crate::domain::PluginRecord;
-use crate::plugin_host::PluginHost;
+use crate::plugin_host::versions::Versions;
 
-/// What may stay although nothing needs it, the newest first.
+/// Files that may stay although nothing needs them, the newest first.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::plugin_host) struct Spare {
     /// Machine code; a Python plugin has 40 MB.
@@ -16,7 +16,7 @@ pub(in crate::plugin_host) struct Spare {
 }
 
 impl Spare {
-    /// At a start nothing is under way.
+    /// Nothing: no installation is under way at a start.
     pub(in crate::plugin_host) const NONE: Spare = Spare {
         code_bytes: 0,
         signatures: 0,
@@ -28,10 +28,10 @@ impl Spare {
     };
 }
 
-impl PluginHost {
-    /// After something that may have left something. That it fails is no reason to undo that.
+impl Versions {
+    /// Sweeps after a change that may have left files. A failure is logged and undoes nothing.
     pub(in crate::plugin_host) async fn sweep_unneeded(&self) {
-        match self.shared.log.plugins(None).await {
+        match self.log.plugins(None).await {
             Ok(records) => self.sweep(&records, Spare::WHILE_RUNNING).await,
             Err(error) => tracing::warn!(
                 error,
@@ -47,31 +47,20 @@ impl PluginHost {
             .map(|version| version.digest.clone())
             .collect();
         match spare.signatures {
-            0 => self.shared.components.sweep(kept.clone()).await,
+            0 => self.components.sweep(kept.clone()).await,
             signatures => {
-                self.shared
-                    .components
+                self.components
                     .sweep_signatures(kept.clone(), signatures)
                     .await
             }
         }
+        kept.extend(self.bundled.values().map(|bundled| bundled.digest.clone()));
         kept.extend(
-            self.shared
-                .bundled
-                .values()
-                .map(|bundled| bundled.digest.clone()),
-        );
-        kept.extend(
-            self.shared
-                .active
+            self.active
                 .load()
                 .values()
                 .map(|plugin| plugin.digest.clone()),
         );
-        self.shared
-            .loader
-            .compiler
-            .sweep(kept, spare.code_bytes)
-            .await;
+        self.loader.compiler.sweep(kept, spare.code_bytes).await;
     }
 }

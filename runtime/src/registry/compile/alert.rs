@@ -9,7 +9,7 @@ use super::Compiler;
 use super::channel::ChannelPlace;
 use super::scope::Scope;
 use crate::domain::fault::{child, list, suggest};
-use crate::domain::{Channel, ChannelId, Life, PluginKind, Service, Severity};
+use crate::domain::{AlertOptions, Channel, ChannelId, PluginKind, Service, Severity};
 use crate::spec::{
     AlertSpec, DurationSpec, LifecycleSpec, NotificationSpec, PluginSettings, ServiceAlertSpec,
     TemplateUseSpec,
@@ -26,7 +26,7 @@ pub(crate) struct RuleDraft {
     pub(crate) settings: Value,
     pub(crate) probes: Option<Vec<String>>,
     pub(crate) duration: Duration,
-    pub(crate) life: Life,
+    pub(crate) options: AlertOptions,
     pub(crate) escalation: Option<String>,
     pub(crate) severity: Severity,
     /// `None`: the default channels.
@@ -188,7 +188,7 @@ impl Compiler<'_> {
                 "selects nothing to look at; leave it out to select all",
             );
         }
-        let (duration, life) = self.life(parts.lifecycle, parts.duration, at);
+        let (duration, options) = self.options(parts.lifecycle, parts.duration, at);
         self.escalation_check(parts.lifecycle.escalation.as_ref(), at);
         let channels = self.rule_channels(&parts, at).await;
         let plugin = self.rule_plugin(&parts, at)?;
@@ -219,7 +219,7 @@ impl Compiler<'_> {
             settings,
             probes: parts.probes.map(<[String]>::to_vec),
             duration,
-            life,
+            options,
             escalation: parts.lifecycle.escalation.clone(),
             severity: parts.severity.unwrap_or(Severity::Warning),
             channels: channels

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Compiler;
 use crate::domain::fault::child;
-use crate::domain::{Failures, FlappingThresholds, Life, Retry};
+use crate::domain::{AlertOptions, Failures, FlappingThresholds, Retry};
 use crate::spec::{DurationSpec, FailuresSpec, FlappingSpec, LifecycleSpec};
 
 /// More makes a probe of its own.
@@ -16,12 +16,12 @@ const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Compiler<'_> {
     /// The duration of a rule under either of its names, and the other options.
-    pub(super) fn life(
+    pub(super) fn options(
         &mut self,
         spec: &LifecycleSpec,
         duration: Option<&DurationSpec>,
         at: &str,
-    ) -> (Duration, Life) {
+    ) -> (Duration, AlertOptions) {
         let long = self.duration(duration, 1_000, &child(at, "duration"));
         let short = self.duration(spec.duration_for.as_ref(), 1_000, &child(at, "for"));
         if duration.is_some() && spec.duration_for.is_some() {
@@ -44,14 +44,14 @@ impl Compiler<'_> {
             self.report
                 .fault(child(at, "noDataAfter"), "must be longer than 0");
         }
-        let life = Life {
+        let options = AlertOptions {
             failures: self.failures(spec.failures.as_ref(), &child(at, "failures")),
             keep_firing_for: keep.unwrap_or_default(),
             flapping: self.flapping(spec.flapping.as_ref(), &child(at, "flapping")),
             no_data: spec.no_data.unwrap_or_default(),
             no_data_after,
         };
-        (long.or(short).unwrap_or_default(), life)
+        (long.or(short).unwrap_or_default(), options)
     }
 
     fn failures(&mut self, spec: Option<&FailuresSpec>, at: &str) -> Failures {

@@ -12,7 +12,8 @@ use super::{Compiler, credential, target};
 use crate::domain::duration::format_duration;
 use crate::domain::fault::{child, list, suggest};
 use crate::domain::{
-    Channel, Labels, Mark, Origin, PluginKind, PrivateReach, Probe, Service, slug, visit_marked,
+    Channel, Labels, Mark, Origin, PluginKind, PrivateReach, Probe, Service, ServiceFacts, slug,
+    visit_marked,
 };
 use crate::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
 
@@ -48,8 +49,16 @@ impl Compiler<'_> {
         self.texts_check(spec, at);
         let credentials = credential::credentials(spec, at, &mut self.report);
         let hosts = credential::hosts(&spec.hosts, at, &mut self.report);
+        self.service = Some(ServiceFacts {
+            slug: slug.clone().unwrap_or_default(),
+            name: spec.name.clone(),
+            kind: spec.kind.clone(),
+            base_url: spec.base_url.clone(),
+            health_endpoint: spec.health_endpoint.clone(),
+        });
         let probes = self.probes(spec, at).await;
         let webhooks = self.webhooks(spec, &probes, at).await;
+        self.service = None;
         let shortest = probes.iter().map(|probe| probe.interval).min();
         let names = probes
             .iter()

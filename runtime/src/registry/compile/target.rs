@@ -3,7 +3,7 @@
 use url::Url;
 
 /// `type` in lower case, its probe plugin, and whether it speaks HTTP.
-const KINDS: [(&str, &str, &str); 7] = [
+const KINDS: [(&str, &str, &str); 10] = [
     ("REST", "http", "http"),
     ("HTTP", "http", "http"),
     ("GraphQL", "http", "http"),
@@ -11,6 +11,9 @@ const KINDS: [(&str, &str, &str); 7] = [
     ("TCP", "tcp", "host:port"),
     ("DNS", "dns", "host"),
     ("TLS", "tls", "host"),
+    ("SMTP", "smtp", "host"),
+    ("Redis", "redis", "host"),
+    ("WebSocket", "websocket", "host"),
 ];
 
 /// Types of the seed that imply a probe.

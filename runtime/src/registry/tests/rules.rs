@@ -108,23 +108,26 @@ async fn rules_have_the_lifecycle_options_of_their_alerts() {
         .catalog();
     let [one, two, three] = [0, 1, 2].map(|index| catalog.rules["a"][index].clone());
     assert_eq!(
-        (one.duration.as_secs(), one.life.keep_firing_for.as_secs()),
+        (
+            one.duration.as_secs(),
+            one.options.keep_firing_for.as_secs()
+        ),
         (120, 90)
     );
-    assert_eq!(one.life.failures, Failures { count: 3, of: 5 });
+    assert_eq!(one.options.failures, Failures { count: 3, of: 5 });
     assert_eq!(
-        one.life.flapping,
+        one.options.flapping,
         Some(FlappingThresholds {
             high: 50.0,
             low: 20.0
         })
     );
     assert_eq!(
-        (one.life.no_data, one.life.no_data_after),
+        (one.options.no_data, one.options.no_data_after),
         (NoData::Alert, Some(Duration::from_secs(900)))
     );
-    assert_eq!(two.life.flapping, Some(FlappingThresholds::default()));
-    assert_eq!(three.life, crate::domain::Life::default());
+    assert_eq!(two.options.flapping, Some(FlappingThresholds::default()));
+    assert_eq!(three.options, crate::domain::AlertOptions::default());
     let retries: Vec<_> = catalog.services["a"]
         .probes
         .iter()

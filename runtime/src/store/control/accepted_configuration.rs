@@ -23,7 +23,7 @@ pub struct AcceptedConfiguration {
 }
 
 impl ControlStore {
-    /// None: nothing was ever taken over.
+    /// Returns the configuration that was taken over last; none: there was none.
     pub async fn accepted_configuration_get(&self) -> Result<Option<AcceptedConfiguration>> {
         let row =
             sqlx::query("SELECT sealed, revision, accepted_ms, accepted_by FROM accepted_configuration WHERE id = 1")
@@ -47,7 +47,7 @@ impl ControlStore {
         }))
     }
 
-    /// In place of the one before. `revision` is the new one: one more than that of the one before.
+    /// Replaces the configuration. `revision` is the new one, one more than the stored one.
     pub async fn accepted_configuration_put(
         &self,
         files: &BTreeMap<String, String>,

@@ -1,5 +1,6 @@
-//! Groups of alerts and what their channels know. Transitions put alerts in, the dispatcher decides
-//! what is told.
+//! Rows of [`AlertGroup`]s. What happens to them is decided by the group itself: it is read,
+//! changed and written back in the transaction of the transition, the message or the look that
+//! changes it.
 
 use std::time::Duration;
 
@@ -8,11 +9,10 @@ use sqlx::{Row, SqliteConnection};
 
 use super::alerts::alert_from;
 use super::row_faults::skip_unreadable;
-use super::transition::EventDraft;
 use super::{ControlStore, Result, notifications, page, word};
 use crate::domain::{
-    Alert, AlertGroup, AlertId, AlertState, ChannelId, GroupDraft, GroupFlush, GroupMember,
-    Notification, Timing, Told, UnixMillis,
+    Alert, AlertGroup, AlertId, AlertStep, ChannelId, GroupDraft, GroupFlush, GroupMember,
+    Notification, NotifyState, Timing, UnixMillis,
 };
 
 impl ControlStore {
@@ -56,43 +56,30 @@ impl ControlStore {
         let mut tx = self.begin_write().await?;
         let mut queued = 0;
         for flush in flushes {
-            let taken = sqlx::query(
-                "UPDATE alert_groups SET flush_at_ms = $1, told_ms = $2, revision = revision + 1
-                 WHERE id = $3 AND revision = $4",
-            )
-            .bind(flush.flush_at_ms)
-            .bind(flush.told_ms)
-            .bind(flush.group)
-            .bind(flush.revision)
-            .execute(&mut *tx)
-            .await?;
-            if taken.rows_affected() == 0 {
+            let row = sqlx::query("SELECT * FROM alert_groups WHERE id = $1")
+                .bind(flush.group)
+                .fetch_optional(&mut *tx)
+                .await?;
+            let Some(mut group) = row.as_ref().map(group_from).transpose()? else {
+                continue;
+            };
+            if !group.apply_flush(flush) {
                 continue;
             }
-            for (alert, told) in &flush.told {
-                sqlx::query("UPDATE alert_group_members SET told = $1 WHERE group_id = $2 AND alert_id = $3")
-                    .bind(told.as_str())
-                    .bind(flush.group)
-                    .bind(alert.0)
-                    .execute(&mut *tx)
-                    .await?;
+            update_head(&mut tx, &group).await?;
+            for (alert, state) in &flush.notify_states {
+                update_member(&mut tx, group.id, *alert, *state).await?;
             }
             for alert in &flush.leave {
                 sqlx::query(
                     "DELETE FROM alert_group_members WHERE group_id = $1 AND alert_id = $2",
                 )
-                .bind(flush.group)
+                .bind(group.id)
                 .bind(alert.0)
                 .execute(&mut *tx)
                 .await?;
             }
-            sqlx::query(
-                "DELETE FROM alert_groups
-                 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM alert_group_members WHERE group_id = $1)",
-            )
-            .bind(flush.group)
-            .execute(&mut *tx)
-            .await?;
+            delete_empty(&mut tx, group.id).await?;
             for draft in &flush.notifications {
                 notifications::queue(&mut tx, now_ms, draft.clone()).await?;
                 queued += 1;
@@ -103,18 +90,18 @@ impl ControlStore {
     }
 
     /// Channels that were notified that the alert fires, and have yet to be notified of its end.
-    pub async fn alert_told(&self, alert: AlertId) -> Result<Vec<ChannelId>> {
+    pub async fn alert_channels_notified(&self, alert: AlertId) -> Result<Vec<ChannelId>> {
         let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT g.channel, m.told FROM alert_group_members m JOIN alert_groups g ON g.id = m.group_id
+            "SELECT g.channel, m.notify_state FROM alert_group_members m JOIN alert_groups g ON g.id = m.group_id
              WHERE m.alert_id = $1",
         )
         .bind(alert.0)
         .fetch_all(&self.reader)
         .await?;
-        let told = rows
+        let notified = rows
             .into_iter()
-            .filter(|(_, told)| Told::parse(told).is_some_and(Told::knows));
-        Ok(told.map(|(channel, _)| ChannelId(channel)).collect())
+            .filter(|(_, state)| NotifyState::parse(state).is_some_and(NotifyState::was_notified));
+        Ok(notified.map(|(channel, _)| ChannelId(channel)).collect())
     }
 
     /// All groups, oldest first.
@@ -133,133 +120,192 @@ impl ControlStore {
     }
 }
 
-/// Those that are told of the alert.
-pub(super) async fn channels_of(
-    tx: &mut SqliteConnection,
-    alert: AlertId,
-) -> Result<Vec<ChannelId>> {
-    let channels: Vec<String> = sqlx::query_scalar(
-        "SELECT g.channel FROM alert_group_members m JOIN alert_groups g ON g.id = m.group_id WHERE m.alert_id = $1",
+/// Groups of the alert, oldest first, each with that member alone.
+pub(super) async fn groups_of(tx: &mut SqliteConnection, alert: &Alert) -> Result<Vec<AlertGroup>> {
+    let rows = sqlx::query(
+        "SELECT g.*, m.notify_state, m.fired FROM alert_group_members m JOIN alert_groups g ON g.id = m.group_id
+         WHERE m.alert_id = $1 ORDER BY g.id",
     )
-    .bind(alert.0)
+    .bind(alert.id.0)
     .fetch_all(tx)
     .await?;
-    Ok(channels.into_iter().map(ChannelId).collect())
+    let group = |row: &SqliteRow| {
+        let mut group = group_from(row)?;
+        group.members = vec![member_from(row, group.id, alert.clone())?];
+        Ok(group)
+    };
+    Ok(skip_unreadable(&rows, group))
 }
 
-/// The alert fires for this channel too.
+/// Has an alert that fires join the groups of these drafts. A channel that is notified of it in
+/// another group already is left out.
 pub(super) async fn join(
     tx: &mut SqliteConnection,
-    draft: &GroupDraft,
+    drafts: Vec<GroupDraft>,
     alert: &Alert,
 ) -> Result<()> {
-    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    let group: i64 = sqlx::query_scalar(
-        "INSERT INTO alert_groups (group_key, channel, labels, wait_ms, interval_ms, repeat_ms, flush_at_ms, mute_times,
-             revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1)
-         ON CONFLICT (group_key, channel) DO UPDATE SET labels = excluded.labels, wait_ms = excluded.wait_ms,
-             interval_ms = excluded.interval_ms, repeat_ms = excluded.repeat_ms,
-             mute_times = excluded.mute_times, revision = alert_groups.revision + 1,
-             flush_at_ms = CASE
-                 WHEN alert_groups.flush_at_ms IS NULL THEN excluded.flush_at_ms
-                 WHEN excluded.interval_ms = 0 AND excluded.flush_at_ms < alert_groups.flush_at_ms
-                     THEN excluded.flush_at_ms
-                 ELSE alert_groups.flush_at_ms END
-         RETURNING id",
-    )
-    .bind(&draft.key)
-    .bind(&draft.channel.0)
-    .bind(json(&draft.labels))
-    .bind(ms(draft.timing.wait))
-    .bind(ms(draft.timing.interval))
-    .bind(ms(draft.timing.repeat))
-    .bind(draft.flush_at_ms)
-    .bind(json(&draft.mute_times))
-    .fetch_one(&mut *tx)
-    .await?;
-    sqlx::query(
-        "INSERT INTO alert_group_members (group_id, alert_id, told, fired) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (group_id, alert_id) DO NOTHING",
-    )
-    .bind(group)
-    .bind(alert.id.0)
-    .bind(Told::Nothing.as_str())
-    .bind(json(alert))
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Something happened to an alert: its groups are read again, those that tell each transition at
-/// once.
-pub(super) async fn note_change(
-    tx: &mut SqliteConnection,
-    alert: AlertId,
-    event: &EventDraft,
-    is_news: bool,
-) -> Result<()> {
-    let was_muted = matches!(
-        event.from,
-        Some(AlertState::Suppressed | AlertState::Acknowledged)
-    );
-    let told = [
-        (is_news, Told::Firing, Told::Again),
-        (
-            was_muted && event.to == AlertState::Resolved,
-            Told::Nothing,
-            Told::Held,
-        ),
-    ];
-    for (_, from, to) in told.into_iter().filter(|(holds, ..)| *holds) {
-        sqlx::query("UPDATE alert_group_members SET told = $1 WHERE alert_id = $2 AND told = $3")
-            .bind(to.as_str())
-            .bind(alert.0)
-            .bind(from.as_str())
-            .execute(&mut *tx)
-            .await?;
+    if drafts.is_empty() {
+        return Ok(());
     }
-    sqlx::query(
-        "UPDATE alert_groups SET revision = revision + 1,
-             flush_at_ms = CASE
-                 WHEN interval_ms = 0 AND (flush_at_ms IS NULL OR flush_at_ms > $1) THEN $1 ELSE flush_at_ms END
-         WHERE id IN (SELECT group_id FROM alert_group_members WHERE alert_id = $2)",
-    )
-    .bind(event.ts_ms)
-    .bind(alert.0)
-    .execute(tx)
-    .await?;
+    let channels: Vec<ChannelId> = groups_of(tx, alert)
+        .await?
+        .into_iter()
+        .map(|group| group.channel)
+        .collect();
+    for draft in drafts
+        .into_iter()
+        .filter(|draft| !channels.contains(&draft.channel))
+    {
+        let mut group = find(tx, &draft.key, &draft.channel)
+            .await?
+            .unwrap_or_else(|| AlertGroup::new(draft.clone()));
+        group.join(draft, alert);
+        save(tx, &mut group).await?;
+    }
     Ok(())
 }
 
-/// What a channel knows of these alerts changes from one to the other: a message about them was
-/// refused for good before anyone read it, or was put back.
-pub(super) async fn told_change(
+/// Takes a transition of an alert into its groups.
+pub(super) async fn note_step(
     tx: &mut SqliteConnection,
-    notification: &Notification,
-    from: Told,
-    to: Told,
+    alert: &Alert,
+    step: &AlertStep,
 ) -> Result<()> {
-    let (group_key, channel) = (&notification.group_key, &notification.channel.0);
-    for alert in &notification.alerts {
+    for mut group in groups_of(tx, alert).await? {
+        group.on_step(alert, step);
+        save(tx, &mut group).await?;
+    }
+    Ok(())
+}
+
+/// Takes into the message's group that it was rejected for good before it was read.
+pub(super) async fn note_rejected(tx: &mut SqliteConnection, message: &Notification) -> Result<()> {
+    if let Some(mut group) = group_of_message(tx, message).await? {
+        group.on_rejected(&message.alerts);
+        save(tx, &mut group).await?;
+    }
+    Ok(())
+}
+
+/// Takes into the message's group that it was put back into the outbox.
+pub(super) async fn note_resent(tx: &mut SqliteConnection, message: &Notification) -> Result<()> {
+    if let Some(mut group) = group_of_message(tx, message).await? {
+        group.on_resent(&message.alerts);
+        save(tx, &mut group).await?;
+    }
+    Ok(())
+}
+
+async fn group_of_message(
+    tx: &mut SqliteConnection,
+    message: &Notification,
+) -> Result<Option<AlertGroup>> {
+    let Some(mut group) = find(tx, &message.group_key, &message.channel).await? else {
+        return Ok(None);
+    };
+    group.members = members(tx, group.id).await?;
+    Ok(Some(group))
+}
+
+/// The group of a key and a channel, without its members.
+async fn find(
+    tx: &mut SqliteConnection,
+    key: &str,
+    channel: &ChannelId,
+) -> Result<Option<AlertGroup>> {
+    let row = sqlx::query("SELECT * FROM alert_groups WHERE group_key = $1 AND channel = $2")
+        .bind(key)
+        .bind(&channel.0)
+        .fetch_optional(tx)
+        .await?;
+    row.as_ref().map(group_from).transpose()
+}
+
+/// Writes a group and the members that it holds; those that it does not hold stay as they are.
+pub(super) async fn save(tx: &mut SqliteConnection, group: &mut AlertGroup) -> Result<()> {
+    match group.id {
+        0 => group.id = insert_head(tx, group).await?,
+        _ => update_head(tx, group).await?,
+    }
+    for member in &group.members {
         sqlx::query(
-            "UPDATE alert_group_members SET told = $1
-             WHERE alert_id = $2 AND told = $3
-                 AND group_id = (SELECT id FROM alert_groups WHERE group_key = $4 AND channel = $5)",
+            "INSERT INTO alert_group_members (group_id, alert_id, notify_state, fired) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (group_id, alert_id) DO UPDATE SET notify_state = excluded.notify_state",
         )
-        .bind(to.as_str())
-        .bind(alert.id.0)
-        .bind(from.as_str())
-        .bind(group_key)
-        .bind(channel)
+        .bind(group.id)
+        .bind(member.alert.id.0)
+        .bind(member.notify_state.as_str())
+        .bind(json(&member.fired))
         .execute(&mut *tx)
         .await?;
     }
-    sqlx::query(
-        "UPDATE alert_groups SET revision = revision + 1 WHERE group_key = $1 AND channel = $2",
+    Ok(())
+}
+
+async fn insert_head(tx: &mut SqliteConnection, group: &AlertGroup) -> Result<i64> {
+    Ok(sqlx::query_scalar(
+        "INSERT INTO alert_groups (group_key, channel, labels, wait_ms, interval_ms, repeat_ms, mute_times, flush_at_ms,
+             last_notified_ms, revision)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
     )
-    .bind(group_key)
-    .bind(channel)
+    .bind(&group.key)
+    .bind(&group.channel.0)
+    .bind(json(&group.labels))
+    .bind(ms(group.timing.wait))
+    .bind(ms(group.timing.interval))
+    .bind(ms(group.timing.repeat))
+    .bind(json(&group.mute_times))
+    .bind(group.flush_at_ms)
+    .bind(group.last_notified_ms)
+    .bind(group.revision)
+    .fetch_one(tx)
+    .await?)
+}
+
+async fn update_head(tx: &mut SqliteConnection, group: &AlertGroup) -> Result<()> {
+    sqlx::query(
+        "UPDATE alert_groups SET labels = $1, wait_ms = $2, interval_ms = $3, repeat_ms = $4, mute_times = $5,
+             flush_at_ms = $6, last_notified_ms = $7, revision = $8
+         WHERE id = $9",
+    )
+    .bind(json(&group.labels))
+    .bind(ms(group.timing.wait))
+    .bind(ms(group.timing.interval))
+    .bind(ms(group.timing.repeat))
+    .bind(json(&group.mute_times))
+    .bind(group.flush_at_ms)
+    .bind(group.last_notified_ms)
+    .bind(group.revision)
+    .bind(group.id)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn update_member(
+    tx: &mut SqliteConnection,
+    group: i64,
+    alert: AlertId,
+    state: NotifyState,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE alert_group_members SET notify_state = $1 WHERE group_id = $2 AND alert_id = $3",
+    )
+    .bind(state.as_str())
+    .bind(group)
+    .bind(alert.0)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Removes a group that no alert is left in.
+async fn delete_empty(tx: &mut SqliteConnection, group: i64) -> Result<()> {
+    sqlx::query(
+        "DELETE FROM alert_groups
+         WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM alert_group_members WHERE group_id = $1)",
+    )
+    .bind(group)
     .execute(tx)
     .await?;
     Ok(())
@@ -267,27 +313,30 @@ pub(super) async fn told_change(
 
 async fn members(tx: &mut SqliteConnection, group: i64) -> Result<Vec<GroupMember>> {
     let rows = sqlx::query(
-        "SELECT a.*, m.told, m.fired FROM alert_group_members m JOIN alerts a ON a.id = m.alert_id
+        "SELECT a.*, m.notify_state, m.fired FROM alert_group_members m JOIN alerts a ON a.id = m.alert_id
          WHERE m.group_id = $1 ORDER BY m.alert_id",
     )
     .bind(group)
     .fetch_all(tx)
     .await?;
-    let member = |row: &SqliteRow| {
-        let alert = alert_from(row)?;
-        // What can't be read of these two is no reason to notify of nothing: rather once too often.
-        Ok(GroupMember {
-            told: word(row, "told", "member of alert group", group, Told::parse)
-                .unwrap_or(Told::Nothing),
-            fired: word(row, "fired", "member of alert group", group, |text| {
-                serde_json::from_str(text).ok()
-            })
-            .unwrap_or_else(|_| alert.clone()),
-            alert,
-        })
-    };
-    // An alert that can't be read is known as such from the list of all open ones.
-    Ok(skip_unreadable(&rows, member))
+    // An alert that can't be read is reported with the list of all open ones.
+    Ok(skip_unreadable(&rows, |row| {
+        member_from(row, group, alert_from(row)?)
+    }))
+}
+
+/// Reads a member. One that can't be read in part is sent once more rather than not at all.
+fn member_from(row: &SqliteRow, group: i64, alert: Alert) -> Result<GroupMember> {
+    let what = "member of alert group";
+    let state = word(row, "notify_state", what, group, NotifyState::parse);
+    let fired = word(row, "fired", what, group, |text| {
+        serde_json::from_str(text).ok()
+    });
+    Ok(GroupMember {
+        notify_state: state.unwrap_or(NotifyState::Pending),
+        fired: fired.unwrap_or_else(|_| alert.clone()),
+        alert,
+    })
 }
 
 fn group_from(row: &SqliteRow) -> Result<AlertGroup> {
@@ -313,10 +362,14 @@ fn group_from(row: &SqliteRow) -> Result<AlertGroup> {
             serde_json::from_str(text).ok()
         })?,
         flush_at_ms: row.try_get("flush_at_ms")?,
-        told_ms: row.try_get("told_ms")?,
+        last_notified_ms: row.try_get("last_notified_ms")?,
         revision: row.try_get("revision")?,
         members: Vec::new(),
     })
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn json(value: &impl serde::Serialize) -> String {

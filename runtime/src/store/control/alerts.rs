@@ -6,10 +6,11 @@ use sqlx::sqlite::SqliteRow;
 use super::row_faults::skip_unreadable;
 use super::{ControlStore, Result, page, word};
 use crate::domain::{
-    Acknowledgement, Alert, AlertEvent, AlertId, AlertMarks, AlertState, Severity, UnixMillis,
+    Acknowledgement, Alert, AlertEvent, AlertFlags, AlertId, AlertState, Labels, Severity,
+    UnixMillis,
 };
 
-/// None: whatever it is.
+/// Filter of a list; fields that are none match everything.
 #[derive(Debug, Clone, Default)]
 pub struct AlertFilter {
     pub state: Option<AlertState>,
@@ -23,6 +24,8 @@ pub struct AlertFilter {
 impl ControlStore {
     /// Oldest first.
     pub async fn alert_open_list(&self) -> Result<Vec<Alert>> {
+        #[cfg(test)]
+        self.hooks.before_read()?;
         let rows = sqlx::query("SELECT * FROM alerts WHERE state <> 'resolved' ORDER BY id")
             .fetch_all(&self.reader)
             .await?;
@@ -31,6 +34,8 @@ impl ControlStore {
 
     /// Open ones of one service, oldest first.
     pub async fn alert_open_of_service(&self, service: &str) -> Result<Vec<Alert>> {
+        #[cfg(test)]
+        self.hooks.before_read()?;
         let rows = sqlx::query(
             "SELECT * FROM alerts INDEXED BY alerts_open WHERE state <> 'resolved' AND service = $1 ORDER BY id",
         )
@@ -124,7 +129,7 @@ impl ControlStore {
         Ok(skip_unreadable(&rows, alert_from))
     }
 
-    /// With its events, oldest first.
+    /// Returns an alert with its events, oldest first.
     pub async fn alert_get(&self, id: AlertId) -> Result<Option<(Alert, Vec<AlertEvent>)>> {
         let mut tx = self.reader.begin().await?;
         let Some(row) = sqlx::query("SELECT * FROM alerts WHERE id = $1")
@@ -180,12 +185,22 @@ pub(super) fn alert_from(row: &SqliteRow) -> Result<Alert> {
         resolved_ms: row.try_get("resolved_ms")?,
         updated_ms: row.try_get("updated_ms")?,
         suppressed_by: row.try_get("suppressed_by")?,
-        marks: AlertMarks {
+        flags: AlertFlags {
             acknowledged: acknowledged_from(row)?,
             flapping: row.try_get("flapping")?,
             no_data: row.try_get("no_data")?,
         },
+        labels: labels_from(row, id)?,
     })
+}
+
+fn labels_from(row: &SqliteRow, id: i64) -> Result<Labels> {
+    match row.try_get::<Option<String>, _>("labels")? {
+        Some(_) => word(row, "labels", "alert", id, |text| {
+            serde_json::from_str(text).ok()
+        }),
+        None => Ok(Labels::default()),
+    }
 }
 
 fn acknowledged_from(row: &SqliteRow) -> Result<Option<Acknowledgement>> {

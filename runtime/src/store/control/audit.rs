@@ -1,4 +1,4 @@
-//! Who changed what. Appended to, never changed.
+//! The audit log: changes with the people who made them. Rows are appended, never changed.
 
 use serde_json::Value;
 use sqlx::{Executor, Row, Sqlite};
@@ -11,18 +11,18 @@ pub struct AuditEntry {
     pub id: i64,
     pub ts_ms: UnixMillis,
     pub actor: String,
-    /// What was changed and how, e.g. `service.update`.
+    /// Subject and kind of the change, e.g. `service.update`.
     pub action: String,
     pub subject: String,
     pub detail: Value,
-    /// From where it came, if it came over a connection.
+    /// Address of the client, if the change came over a connection.
     pub address: Option<String>,
 }
 
-/// Which entries; all by default.
+/// Filter of entries; all by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// What the subject is: the first word of the action, e.g. `plugin`.
+    /// Kind of the subject: the first word of the action, e.g. `plugin`.
     pub kind: Option<String>,
     pub subject: Option<String>,
     pub actor: Option<String>,
@@ -30,7 +30,7 @@ pub struct AuditFilter {
     pub before: Option<i64>,
 }
 
-/// For those who have a transaction to write it in.
+/// Appends an entry within a transaction.
 pub(super) async fn append(
     executor: impl Executor<'_, Database = Sqlite>,
     ts_ms: UnixMillis,
@@ -66,7 +66,7 @@ impl ControlStore {
         tx.commit().await
     }
 
-    /// With the address of the client.
+    /// Appends an entry with the address of the client.
     pub async fn audit_append_from(
         &self,
         address: Option<&str>,

@@ -19,9 +19,9 @@ const SPARE_PARTS: u64 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BallastState {
-    /// None is wanted.
+    /// Not configured.
     Off,
-    /// It lies on the disk.
+    /// On the disk.
     Held,
     /// The disk is full, or was: its room is used by what alerts need.
     GivenUp,
@@ -142,12 +142,12 @@ impl Ballast {
     }
 }
 
-/// Its blocks are there, not only its length.
+/// Whether the file has its blocks, not only its length.
 fn is_whole(file: &fs::Metadata, bytes: u64) -> bool {
     file.len() == bytes && file.blocks() * 512 >= bytes
 }
 
-/// What no file system can compress away.
+/// Writes bytes that no file system can compress away.
 fn write_noise(file: &mut File, bytes: u64) -> io::Result<()> {
     file.set_len(0)?;
     let mut left = bytes;

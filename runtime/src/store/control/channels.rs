@@ -10,7 +10,7 @@ use super::keyring::Place;
 use super::{ControlError, ControlStore, KeyError, Result, word};
 use crate::domain::{Channel, ChannelId, ChannelOptions, Origin, UnixMillis, now_ms};
 
-/// What a new configuration made of the channels that are kept.
+/// Changes that a new configuration made to the stored channels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChannelsFollowed {
     /// Have other settings than before.
@@ -165,8 +165,8 @@ async fn hasten(tx: &mut SqliteConnection, id: &ChannelId, now_ms: UnixMillis) -
     Ok(hastened.rows_affected())
 }
 
-/// What may still be sent, open groups, and the messages of those groups, which later ones refer
-/// to. A group that both have stays where it is, and so does the copy of its channel.
+/// Moves what may still be sent, open groups, and their messages, which later ones refer to. A
+/// group that both have stays where it is, and so does the copy of its channel.
 async fn hand_over(tx: &mut SqliteConnection, from: &ChannelId, to: &ChannelId) -> Result<()> {
     for query in [
         "UPDATE OR IGNORE alert_groups SET channel = $2 WHERE channel = $1",
@@ -193,7 +193,7 @@ fn same(a: &Channel, b: &Channel) -> bool {
     a.name == b.name && a.plugin == b.plugin && a.origin == b.origin && a.settings == b.settings
 }
 
-/// By the same notifier to the same address, whatever it is called.
+/// Whether two channels have the same notifier and settings, whatever their names.
 fn is_same_receiver(a: &Channel, b: &Channel) -> bool {
     a.plugin == b.plugin && a.settings == b.settings
 }

@@ -82,8 +82,8 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// From `ENCRYPTION_KEY` (any text of 16 characters or more), else from `secret.key` in the
-    /// data folder, which is made at the first start.
+    /// Loads the key from `ENCRYPTION_KEY` (any text of 16 characters or more), else from
+    /// `secret.key` in the data folder, which is made at the first start.
     pub fn load(encryption_key: Option<SecretString>, data_dir: &Path) -> Result<Self, KeyError> {
         match encryption_key {
             Some(text) => {

@@ -116,7 +116,7 @@ impl ControlStore {
         Ok(skip_unreadable(&rows, maintenance_from))
     }
 
-    /// Those that may be open at some time after a moment, by name. There are at most
+    /// Windows that may be open at some time after a moment, by name. There are at most
     /// [`MAX_WINDOWS`] that are not over.
     pub async fn maintenance_open_after(
         &self,

@@ -1,12 +1,12 @@
-//! The file beside the control store that says which store belongs here, and which commit was there
-//! at least. It lies in the data folder, wherever the store itself lies.
+//! The file beside the control store that names the store, and the last commit that it has at
+//! least. It lies in the data folder, wherever the store itself lies.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Beside `control.sqlite`.
+/// Name of the file beside `control.sqlite`.
 const FILE: &str = "control.id";
 
 /// Digits of the largest number of a commit.
@@ -31,8 +31,8 @@ impl Marker {
         }
     }
 
-    /// None where there is none. One that can't be understood counts as none: it may have been cut
-    /// short by a full disk.
+    /// Reads the marker; none where there is none, or one that can't be read: a full disk may have
+    /// cut it short.
     pub(super) fn read(&self) -> io::Result<Option<Mark>> {
         match fs::read_to_string(&self.path) {
             Ok(text) => {
@@ -47,9 +47,9 @@ impl Marker {
         }
     }
 
-    /// Of the same length each time and in its place, so that it needs no room on a full disk. It
-    /// may be behind after a crash of the machine, and is never ahead: it is written after the
-    /// commit.
+    /// Writes the marker, of the same length each time and in its place, so that it needs no room
+    /// on a full disk. It may be behind after a crash of the machine, and is never ahead: it is
+    /// written after the commit.
     pub(super) fn write(&self, mark: &Mark) -> io::Result<()> {
         let text = format!("{} {:0DIGITS$}\n", mark.identity, mark.commits);
         match OpenOptions::new().write(true).open(&self.path) {

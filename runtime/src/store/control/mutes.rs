@@ -1,16 +1,15 @@
-//! Alerts fall silent and are heard again, and people are told in time when a silence ends.
+//! Changes of what mutes alerts, and notices that a silence ends soon.
 
 use sqlx::SqliteConnection;
 
-use super::alert_groups::note_change;
 use super::alerts::alert_from;
 use super::transition::{EventDraft, append_event};
-use super::{ControlStore, Result, escalations};
+use super::{ControlStore, Result, alert_groups, escalations};
 use crate::domain::{Alert, AlertEvent, AlertId, AlertState, MuteChange, UnixMillis};
 
 impl ControlStore {
-    /// In one transaction, each with its event. Returns what was changed: not the alerts that are
-    /// no longer in the state that their change starts from.
+    /// Mutes and unmutes alerts in one transaction, each with its event. Returns those that were
+    /// changed: not the alerts that are no longer in the state that their change starts from.
     pub async fn alert_mute(&self, changes: Vec<MuteChange>) -> Result<Vec<(Alert, AlertEvent)>> {
         self.with_ballast(|| self.try_mute(changes.clone())).await
     }
@@ -66,35 +65,32 @@ async fn mute(
     tx: &mut SqliteConnection,
     change: MuteChange,
 ) -> Result<Option<(Alert, AlertEvent)>> {
-    let to = change.to();
-    let row = sqlx::query(
-        "UPDATE alerts SET state = $1, suppressed_by = $2, updated_ms = $3 WHERE id = $4 AND state = $5 RETURNING *",
-    )
-    .bind(to.as_str())
-    .bind(&change.suppressed_by)
-    .bind(change.ts_ms)
-    .bind(change.alert.0)
-    .bind(change.from.as_str())
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let alert = alert_from(&row)?;
-    let MuteChange {
-        from,
-        actor,
-        reason,
-        ts_ms,
-        ..
-    } = change;
-    let event = EventDraft {
-        ts_ms,
-        from: Some(from),
-        to,
-        actor,
-        reason,
+    let row = sqlx::query("SELECT * FROM alerts WHERE id = $1")
+        .bind(change.alert.0)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let Some(mut alert) = row.as_ref().map(alert_from).transpose()? else {
+        return Ok(None);
     };
-    note_change(tx, alert.id, &event, false).await?;
-    escalations::note_change(tx, alert.id, &event).await?;
+    let Some(step) = alert.apply_mute(&change) else {
+        return Ok(None);
+    };
+    sqlx::query("UPDATE alerts SET state = $1, suppressed_by = $2, updated_ms = $3 WHERE id = $4")
+        .bind(alert.state.as_str())
+        .bind(&alert.suppressed_by)
+        .bind(alert.updated_ms)
+        .bind(alert.id.0)
+        .execute(&mut *tx)
+        .await?;
+    alert_groups::note_step(tx, &alert, &step).await?;
+    escalations::note_step(tx, alert.id, &step).await?;
+    let event = EventDraft {
+        ts_ms: step.ts_ms,
+        from: step.from,
+        to: step.to,
+        actor: change.actor,
+        reason: change.reason,
+    };
     let event = append_event(tx, alert.id, event).await?;
     Ok(Some((alert, event)))
 }

@@ -1,5 +1,5 @@
 //! The outbox: notifications and the attempts to deliver them. A message waits for every earlier
-//! one of the same group and channel, so nobody reads "resolved" before "firing".
+//! one of the same group and channel, so "resolved" never arrives before "firing".
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use sqlx::{Row, SqliteConnection};
 use super::{ControlError, ControlStore, Result, alert_groups, exists, page, word};
 use crate::domain::{
     AlertId, ChannelId, Notification, NotificationDraft, NotificationReason, NotificationState,
-    NotificationStatus, Told, UnixMillis,
+    NotificationStatus, UnixMillis,
 };
 
 /// An answer of the other side is kept up to here.
 const MAX_ANSWER_BYTES: usize = 2_048;
 
-/// None: whatever it is.
+/// Filter of a list; fields that are none match everything.
 #[derive(Debug, Clone, Default)]
 pub struct NotificationFilter {
     pub state: Option<NotificationState>,
@@ -64,17 +64,17 @@ pub struct Attempt {
     pub started_ms: UnixMillis,
     pub duration_ms: u64,
     pub outcome: AttemptOutcome,
-    /// What the other side answered, or the error.
+    /// Answer of the other side, or the error.
     pub answer: String,
 }
 
-/// What an attempt makes of its notification.
+/// Changes that an attempt makes to its notification.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AfterAttempt {
     pub state: NotificationState,
     /// Counts while the state is waiting.
     pub next_attempt_ms: UnixMillis,
-    /// What the other side calls the message.
+    /// Name that the other side gave the message.
     pub reference: Option<String>,
     /// Goes out as well, to a channel that is in the store; left out if its idempotency key is
     /// known.
@@ -92,7 +92,7 @@ impl AfterAttempt {
     }
 }
 
-/// A message that may be attempted, without what it says.
+/// A message that may be attempted, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueNotification {
     pub id: i64,
@@ -149,7 +149,7 @@ impl ControlStore {
         Ok(true)
     }
 
-    /// What may be attempted now, longest due first.
+    /// Messages that may be attempted now, longest due first.
     pub async fn notification_due(
         &self,
         now_ms: UnixMillis,
@@ -206,6 +206,8 @@ impl ControlStore {
         attempt: &Attempt,
         after: AfterAttempt,
     ) -> Result<Notification> {
+        #[cfg(test)]
+        self.hooks.before_attempt()?;
         self.with_ballast(|| self.try_attempt(id, attempt, after.clone()))
             .await
     }
@@ -240,30 +242,14 @@ impl ControlStore {
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else {
-            let found: Option<String> =
-                sqlx::query_scalar("SELECT state FROM notifications WHERE id = $1")
-                    .bind(id)
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            return Err(match found {
-                None => ControlError::NotFound {
-                    what: "notification",
-                    name: id.to_string(),
-                },
-                Some(found) => ControlError::Conflict {
-                    what: "notification",
-                    name: id.to_string(),
-                    expected: "state `waiting`".to_owned(),
-                    found: format!("state `{found}`"),
-                },
-            });
+            return Err(not_in_state(&mut tx, id, NotificationState::Waiting).await?);
         };
         let notification = notification_from(&row)?;
-        // Who reads it on another channel has to be told of the end.
+        // One that is read on another channel is followed by its end.
         let is_refused =
             state == NotificationState::Dead && notification.attempts <= 1 && fallback.is_none();
         if is_refused && notification.status == NotificationStatus::Firing {
-            alert_groups::told_change(&mut tx, &notification, Told::Firing, Told::Refused).await?;
+            alert_groups::note_rejected(&mut tx, &notification).await?;
         }
         sqlx::query(
             "INSERT INTO notification_attempts (notification_id, number, started_ms, duration_ms, outcome, answer)
@@ -336,7 +322,7 @@ impl ControlStore {
         rows.iter().map(notification_from).collect()
     }
 
-    /// Of one notification, oldest first.
+    /// Returns the attempts of one notification, oldest first.
     pub async fn notification_attempts(&self, id: i64) -> Result<Vec<Attempt>> {
         Ok(self
             .notification_attempts_of(&[id])
@@ -345,7 +331,7 @@ impl ControlStore {
             .unwrap_or_default())
     }
 
-    /// Of each of a page of notifications, oldest first.
+    /// Returns the attempts of each of a page of notifications, oldest first.
     pub async fn notification_attempts_of(
         &self,
         ids: &[i64],
@@ -378,41 +364,53 @@ impl ControlStore {
     }
 }
 
+/// Returns why a message is not in a state that a change starts from.
+pub(super) async fn not_in_state(
+    tx: &mut SqliteConnection,
+    id: i64,
+    expected: NotificationState,
+) -> Result<ControlError> {
+    let found: Option<String> = sqlx::query_scalar("SELECT state FROM notifications WHERE id = $1")
+        .bind(id)
+        .fetch_optional(tx)
+        .await?;
+    let (what, name) = ("notification", id.to_string());
+    Ok(match found {
+        None => ControlError::NotFound { what, name },
+        Some(found) => ControlError::Conflict {
+            what,
+            name,
+            expected: format!("state `{}`", expected.as_str()),
+            found: format!("state `{found}`"),
+        },
+    })
+}
+
 pub(super) async fn queue(
     tx: &mut SqliteConnection,
     now_ms: UnixMillis,
     draft: NotificationDraft,
 ) -> Result<Notification> {
-    let NotificationDraft {
-        group_key,
-        group_labels,
-        channel,
-        reason,
-        status,
-        idempotency_key,
-        alerts,
-        omitted,
-    } = draft;
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO notifications (idempotency_key, group_key, group_labels, channel, reason, status, state, attempts,
              created_ms, next_attempt_ms, alerts, omitted)
          VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8, $9, $10) RETURNING id",
     )
-    .bind(&idempotency_key)
-    .bind(&group_key)
-    .bind(serde_json::to_string(&group_labels).expect("pairs of texts"))
-    .bind(&channel.0)
-    .bind(reason.as_str())
-    .bind(status.as_str())
+    .bind(&draft.idempotency_key)
+    .bind(&draft.group_key)
+    .bind(serde_json::to_string(&draft.group_labels).expect("pairs of texts"))
+    .bind(&draft.channel.0)
+    .bind(draft.reason.as_str())
+    .bind(draft.status.as_str())
     .bind(NotificationState::Waiting.as_str())
     .bind(now_ms)
-    .bind(serde_json::to_string(&alerts).expect("an alert has only plain fields"))
-    .bind(i64::from(omitted))
+    .bind(serde_json::to_string(&draft.alerts).expect("an alert has only plain fields"))
+    .bind(i64::from(draft.omitted))
     .fetch_one(&mut *tx)
     .await
-    .map_err(|source| exists(source, "notification", &idempotency_key))?;
+    .map_err(|source| exists(source, "notification", &draft.idempotency_key))?;
     // A sign of life names an alert that is none.
-    for alert in alerts.iter().filter(|alert| alert.id.0 > 0) {
+    for alert in draft.alerts.iter().filter(|alert| alert.id.0 > 0) {
         sqlx::query(
             "INSERT INTO notification_alerts (notification_id, alert_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         )
@@ -423,12 +421,12 @@ pub(super) async fn queue(
     }
     Ok(Notification {
         id,
-        idempotency_key,
-        group_key,
-        group_labels,
-        channel,
-        reason,
-        status,
+        idempotency_key: draft.idempotency_key,
+        group_key: draft.group_key,
+        group_labels: draft.group_labels,
+        channel: draft.channel,
+        reason: draft.reason,
+        status: draft.status,
         state: NotificationState::Waiting,
         attempts: 0,
         created_ms: now_ms,
@@ -438,8 +436,8 @@ pub(super) async fn queue(
         reference: None,
         resent_ms: None,
         digest: None,
-        alerts,
-        omitted,
+        alerts: draft.alerts,
+        omitted: draft.omitted,
     })
 }
 

@@ -32,12 +32,12 @@ pub struct ControlSettings {
     /// Files and folders that are filled only after the control store was used: beside them an
     /// empty one is one that was lost.
     pub filled_later: Vec<PathBuf>,
-    /// What is there is taken for what there should be.
+    /// Takes what is there for complete.
     pub accepts_loss: bool,
 }
 
 impl ControlStore {
-    /// As [`ControlStore::open_with`] with the default settings.
+    /// Opens the store as [`ControlStore::open_with`] does, with the default settings.
     pub async fn open(path: &Path, keyring: Keyring) -> Result<Self> {
         Self::open_with(path, keyring, ControlSettings::default()).await
     }
@@ -62,10 +62,21 @@ impl ControlStore {
                 .map_or(Ok(()), |reason| Err(lost(reason)))?;
         }
         let health = Arc::new(WriteHealth::new(&file, settings.ballast_bytes));
-        let (writer, reader) = match connect(&file, &health).await {
+        #[cfg(test)]
+        let hooks = Arc::<super::testing::TestHooks>::default();
+        let pool = || {
+            let pool = SqlitePoolOptions::new()
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .idle_timeout(None)
+                .max_lifetime(None);
+            #[cfg(test)]
+            let pool = hooks.watch(pool);
+            pool
+        };
+        let (writer, reader) = match connect(&file, &health, &pool).await {
             Err(error) if error.is_damaged() && settings.accepts_loss => {
                 set_aside(&file).map_err(ControlError::Files)?;
-                connect(&file, &health).await?
+                connect(&file, &health, &pool).await?
             }
             Err(error) if error.is_damaged() => {
                 return Err(lost(format!("it is damaged: {}", error.causes())));
@@ -77,20 +88,12 @@ impl ControlStore {
                 .fetch_one(&reader)
                 .await?;
         if !settings.accepts_loss {
-            let is_new: bool = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM sealed_check)")
-                .fetch_one(&reader)
-                .await?;
-            let filled = settings
-                .filled_later
-                .iter()
-                .find(|other| is_filled(other))
-                .filter(|_| is_new);
-            let missing = mark
-                .as_ref()
-                .and_then(|mark| missing(mark, &identity, commits));
-            if let Some(reason) = missing.or_else(|| filled.map(|other| empty_beside(other))) {
-                return Err(lost(reason));
-            }
+            let missing = mark.and_then(|mark| missing(&mark, &identity, commits));
+            let reason = match missing {
+                Some(reason) => Some(reason),
+                None => lost_beside(&reader, &settings.filled_later).await?,
+            };
+            reason.map_or(Ok(()), |reason| Err(lost(reason)))?;
         }
         health.note_start(commits);
         let (keyring, marker) = (Arc::new(keyring), Arc::new(marker));
@@ -104,6 +107,8 @@ impl ControlStore {
             marker,
             identity: identity.into(),
             _lock: lock,
+            #[cfg(test)]
+            hooks,
         };
         store.check_key().await?;
         if let Err(error) = store.mark() {
@@ -161,7 +166,8 @@ fn resolve(path: &Path) -> PathBuf {
     }
 }
 
-/// What the files say before SQLite touches them, which empties a log that it can't use.
+/// Checks the files before SQLite opens them, which empties a log that it can't use. Returns why
+/// content is missing.
 fn check_files(
     file: &Path,
     mark: Option<&Mark>,
@@ -177,7 +183,7 @@ fn check_files(
     }
     if mark.is_some() {
         return Ok(Some(
-            "it is empty or gone, though `control.id` says that there was one".to_owned(),
+            "it is empty or gone, though `control.id` is there".to_owned(),
         ));
     }
     Ok(filled_later
@@ -186,7 +192,19 @@ fn check_files(
         .map(|other| empty_beside(other)))
 }
 
-/// What the marker knows of and the store does not.
+/// Returns why a store without content is one that was lost: something beside it was used.
+async fn lost_beside(reader: &SqlitePool, filled_later: &[PathBuf]) -> Result<Option<String>> {
+    let is_new: bool = sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM sealed_check)")
+        .fetch_one(reader)
+        .await?;
+    let mut filled = filled_later.iter().filter(|other| is_filled(other));
+    Ok(filled
+        .next()
+        .filter(|_| is_new)
+        .map(|other| empty_beside(other)))
+}
+
+/// Returns why the store is not the one of the marker, or lacks commits of it.
 fn missing(mark: &Mark, identity: &str, commits: i64) -> Option<String> {
     if mark.identity != identity {
         return Some("it is another one than the one that `control.id` names".to_owned());
@@ -231,25 +249,32 @@ fn set_aside(file: &Path) -> std::io::Result<()> {
 }
 
 /// A full disk may have no room for the few pages that opening needs.
-async fn connect(file: &Path, health: &WriteHealth) -> Result<(SqlitePool, SqlitePool)> {
-    match try_connect(file).await {
+async fn connect(
+    file: &Path,
+    health: &WriteHealth,
+    pool: &(dyn Fn() -> SqlitePoolOptions + Send + Sync),
+) -> Result<(SqlitePool, SqlitePool)> {
+    match try_connect(file, pool).await {
         Err(error) if error.is_unwritable() && health.ballast.state() == BallastState::Held => {
             health.ballast.give_up();
-            try_connect(file).await.map_err(without_room)
+            try_connect(file, pool).await.map_err(without_room)
         }
         connected => connected.map_err(without_room),
     }
 }
 
-/// Of a full disk people have to know first: nothing else mends it.
+/// Reports a full disk as such: people have to free space, nothing else helps.
 fn without_room(error: ControlError) -> ControlError {
-    match error.is_full() {
-        true => ControlError::NoRoomToOpen(Box::new(error)),
-        false => error,
+    if error.is_full() {
+        return ControlError::NoRoomToOpen(Box::new(error));
     }
+    error
 }
 
-async fn try_connect(file: &Path) -> Result<(SqlitePool, SqlitePool)> {
+async fn try_connect(
+    file: &Path,
+    pool: &(dyn Fn() -> SqlitePoolOptions + Send + Sync),
+) -> Result<(SqlitePool, SqlitePool)> {
     let options = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
@@ -260,12 +285,6 @@ async fn try_connect(file: &Path) -> Result<(SqlitePool, SqlitePool)> {
     let opening = |source| ControlError::Database {
         doing: "open",
         source,
-    };
-    let pool = || {
-        SqlitePoolOptions::new()
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(None)
-            .max_lifetime(None)
     };
     let writer = pool()
         .max_connections(1)

@@ -1,11 +1,11 @@
-//! What becomes of messages beside their attempts: several become one, and what was given up is put
+//! Changes of messages beside their attempts: several are merged into one, and dead letters are put
 //! back.
 
-use super::notifications::{notification_from, queue};
-use super::{ControlError, ControlStore, Result, alert_groups, resend};
+use super::notifications::{not_in_state, notification_from, queue};
+use super::{ControlStore, Result, alert_groups, resend};
 use crate::domain::{
-    ChannelId, Notification, NotificationReason, NotificationState, NotificationStatus, Told,
-    UnixMillis, digest,
+    ChannelId, Notification, NotificationReason, NotificationState, NotificationStatus, UnixMillis,
+    merge_into_digest,
 };
 
 /// Messages in one digest; those beyond it are in the next one.
@@ -23,8 +23,8 @@ impl ControlStore {
         row.as_ref().map(notification_from).transpose()
     }
 
-    /// What the other side calls the delivered message before this one about its group on its
-    /// channel, while that one said that something fires.
+    /// Returns the name that the other side gave the delivered message before this one about its
+    /// group on its channel, if that was a firing one.
     pub async fn notification_reference(&self, id: i64) -> Result<Option<String>> {
         let found: Option<(String, Option<String>)> = sqlx::query_as(
             "SELECT e.status, e.reference FROM notifications n
@@ -89,7 +89,12 @@ impl ControlStore {
             tx.rollback().await?;
             return Ok(None);
         }
-        let message = queue(&mut tx, now_ms, digest(channel, &held, idempotency_key)).await?;
+        let message = queue(
+            &mut tx,
+            now_ms,
+            merge_into_digest(channel, &held, idempotency_key),
+        )
+        .await?;
         for held in &held {
             sqlx::query("UPDATE notifications SET state = $1, digest_id = $2 WHERE id = $3 AND state = 'waiting'")
                 .bind(NotificationState::Digested.as_str())
@@ -115,26 +120,12 @@ impl ControlStore {
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else {
-            let state: Option<String> =
-                sqlx::query_scalar("SELECT state FROM notifications WHERE id = $1")
-                    .bind(id)
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            let (what, name) = ("notification", id.to_string());
-            return Err(match state {
-                None => ControlError::NotFound { what, name },
-                Some(state) => ControlError::Conflict {
-                    what,
-                    name,
-                    expected: "state `dead`".to_owned(),
-                    found: format!("state `{state}`"),
-                },
-            });
+            return Err(not_in_state(&mut tx, id, NotificationState::Dead).await?);
         };
         let notification = resend::as_of_now(&mut tx, notification_from(&row)?).await?;
-        // Whoever reads it now has to be told of the end as well.
+        // Its end will be sent as well.
         if notification.status == NotificationStatus::Firing {
-            alert_groups::told_change(&mut tx, &notification, Told::Refused, Told::Firing).await?;
+            alert_groups::note_resent(&mut tx, &notification).await?;
         }
         tx.commit().await?;
         Ok(notification)
@@ -146,7 +137,7 @@ mod tests {
     use super::*;
     use crate::domain::NotificationDraft;
     use crate::store::Keyring;
-    use crate::store::control::{AfterAttempt, Attempt, AttemptOutcome};
+    use crate::store::control::{AfterAttempt, Attempt, AttemptOutcome, ControlError};
 
     async fn open(folder: &std::path::Path) -> ControlStore {
         let keyring = Keyring::load(None, folder).unwrap();

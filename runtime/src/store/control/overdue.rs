@@ -1,4 +1,4 @@
-//! What should have happened to alerts and did not, and the notes about it in their histories.
+//! Work on alerts that is overdue, and the notes about it in their histories.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -9,7 +9,7 @@ use crate::domain::{AlertEvent, AlertId, AlertState, ChannelId, UnixMillis};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OverdueKind {
-    /// A group that nobody looked at when its moment had come.
+    /// A group that is due and was not looked at.
     Group,
     /// A message that is due, is the first of its group and channel, and was not attempted.
     Notification,
@@ -40,7 +40,7 @@ pub struct Overdue {
     /// The channel, or the escalation's policy.
     pub name: String,
     pub due_ms: UnixMillis,
-    /// The alerts that somebody was not told of; at most 100.
+    /// Alerts whose message is overdue; at most 100.
     pub alerts: Vec<AlertId>,
 }
 
@@ -56,8 +56,8 @@ impl ControlStore {
         Ok(channels.into_iter().map(ChannelId).collect())
     }
 
-    /// What was due before a moment, the longest due of each kind first, without the messages of
-    /// some channels. A message that waits behind another one is not due.
+    /// Returns what was due before a moment, the longest due of each kind first, without the
+    /// messages of some channels. A message that waits behind another one is not due.
     pub async fn overdue_list(
         &self,
         due_before_ms: UnixMillis,

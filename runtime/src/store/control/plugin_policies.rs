@@ -1,4 +1,4 @@
-//! What was said over the API about what plugins may do.
+//! Policies of plugins that were set over the API.
 
 use serde_json::Value;
 use sqlx::Row;
@@ -8,16 +8,16 @@ use crate::domain::{UnixMillis, now_ms};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredPolicy {
-    /// Of the plugin.
+    /// Name of the plugin.
     pub name: String,
-    /// As it was written.
+    /// The policy as it was written.
     pub policy: Value,
     pub updated_ms: UnixMillis,
     pub updated_by: String,
 }
 
 impl ControlStore {
-    /// In place of the one before. It must hold no secret: it is stored as it is.
+    /// Replaces a policy. It must hold no secret: it is stored as it is.
     pub async fn plugin_policy_put(&self, name: &str, policy: &Value, by: &str) -> Result<()> {
         let mut tx = self.begin_roomy_write().await?;
         sqlx::query(
@@ -45,7 +45,7 @@ impl ControlStore {
         Ok(deleted.rows_affected() > 0)
     }
 
-    /// By name.
+    /// Returns all policies, by name.
     pub async fn plugin_policy_list(&self) -> Result<Vec<StoredPolicy>> {
         let rows = sqlx::query(
             "SELECT name, policy, updated_ms, updated_by FROM plugin_policies ORDER BY name",

@@ -1,4 +1,4 @@
-//! Which versions of a plugin were installed, which one is active, which one is tried beside it.
+//! Installed versions of plugins, the active one, and the candidate that is tried beside it.
 //! The components themselves lie in files, by digest. Each decision is one transaction, with its
 //! line in the audit log.
 
@@ -14,11 +14,11 @@ use crate::domain::{
     PluginStep, PluginVersion, Withdrawn,
 };
 
-/// Activations read of one name: more than that many steps back nobody goes.
+/// Activations read of one name; a rollback never goes further back.
 const ACTIVATIONS_READ: i64 = 1_000;
 
 impl ControlStore {
-    /// By name; of one plugin, or of all.
+    /// Returns the records of one plugin, or of all, by name.
     pub async fn plugin_list(&self, name: Option<&str>) -> Result<Vec<PluginRecord>> {
         let mut tx = self.reader.begin().await?;
         let versions = sqlx::query(
@@ -200,8 +200,7 @@ async fn activate(
     Ok(())
 }
 
-/// What came with the program was active without anybody's decision: written down when it first
-/// gives way.
+/// Records that the bundled version was active, which nothing decided, when it is first replaced.
 async fn activate_before(tx: &mut SqliteConnection, before: &PluginVersion) -> Result<()> {
     sqlx::query(
         "INSERT INTO plugin_activations (name, digest, bundled, activated_ms, activated_by)
@@ -219,7 +218,7 @@ async fn activate_before(tx: &mut SqliteConnection, before: &PluginVersion) -> R
     Ok(())
 }
 
-/// None: somebody wants it again.
+/// Withdraws a version, or takes that back with none.
 async fn withdraw(
     tx: &mut SqliteConnection,
     name: &str,

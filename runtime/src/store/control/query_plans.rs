@@ -100,7 +100,8 @@ fn queries() -> Vec<(String, String)> {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !path.is_file() || ["tests.rs", "query_plans.rs"].contains(&name.as_str()) {
+        if !path.is_file() || ["tests.rs", "testing.rs", "query_plans.rs"].contains(&name.as_str())
+        {
             continue;
         }
         for text in literals(&std::fs::read_to_string(&path).unwrap()) {
@@ -256,7 +257,8 @@ fn transition(of: Option<&crate::domain::Alert>, to: AlertState, now_ms: i64) ->
         fired_ms: Some(now_ms),
         resolved_ms: (to == AlertState::Resolved).then_some(now_ms),
         updated_ms: now_ms,
-        marks: Default::default(),
+        flags: Default::default(),
+        labels: Default::default(),
     };
     let (from, actor) = (of.map(|alert| alert.state), "engine".to_owned());
     let event = EventDraft {
@@ -276,7 +278,8 @@ fn transition(of: Option<&crate::domain::Alert>, to: AlertState, now_ms: i64) ->
     }
 }
 
-/// What the program asks all the time or shows first, each with the steps it took.
+/// Runs the queries that the program repeats all the time or shows first, and returns the steps
+/// that each took.
 async fn hot(store: &ControlStore, steps: &AtomicU64) -> Vec<(&'static str, u64)> {
     const NOW_MS: i64 = 10_000_000;
     let mut taken = Vec::new();

@@ -1,5 +1,5 @@
-//! What a message that is put back says of alerts that have ended since: a "firing" that arrives
-//! after the end would stand in the channel for ever, because the end is not notified of again.
+//! Updates a message that is put back with the alerts that have ended since: a "firing" that
+//! arrives after the end would stay in the channel for ever, because the end is not sent again.
 
 use sqlx::SqliteConnection;
 
@@ -47,7 +47,7 @@ pub(super) async fn as_of_now(
     Ok(message)
 }
 
-/// None while it is open, and for what has no row of its own, e.g. the alert of a test.
+/// Returns the alert if it has ended; none as well for one without a row, e.g. that of a test.
 async fn ended(tx: &mut SqliteConnection, id: AlertId) -> Result<Option<Alert>> {
     let row = sqlx::query("SELECT * FROM alerts WHERE id = $1 AND state = $2")
         .bind(id.0)
@@ -61,7 +61,7 @@ async fn ended(tx: &mut SqliteConnection, id: AlertId) -> Result<Option<Alert>> 
 mod tests {
     use super::*;
     use crate::domain::{
-        AlertMarks, ChannelId, NotificationDraft, NotificationReason, NotificationState, Severity,
+        AlertFlags, ChannelId, NotificationDraft, NotificationReason, NotificationState, Severity,
     };
     use crate::store::Keyring;
     use crate::store::control::{
@@ -84,7 +84,8 @@ mod tests {
             fired_ms: Some(1_000),
             resolved_ms: is_over.then_some(2_000),
             updated_ms: 1_000,
-            marks: AlertMarks::default(),
+            flags: AlertFlags::default(),
+            labels: Default::default(),
         };
         let event = EventDraft {
             ts_ms: 1_000,

@@ -6,7 +6,7 @@ use sqlx::{Row, SqliteConnection};
 use super::{ControlStore, Result};
 use crate::domain::UnixMillis;
 
-/// What is kept for a time after it is over.
+/// Rows that are kept for a time after they are over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retained {
     /// Signs of life of the watchdog, by the moment they were made.

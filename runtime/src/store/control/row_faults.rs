@@ -1,5 +1,5 @@
-//! Rows that can't be read, say because a time zone is no longer known. Each is left out by itself,
-//! so that all others work; it is logged once, counted and shown.
+//! Rows that can't be read, for instance because a time zone is no longer known. Each is left out
+//! by itself, so that all others work; it is logged once, counted and shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,15 +8,15 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{ControlError, ControlStore, Result};
 
-/// Of each kind; more say nothing more.
+/// Faults kept of each kind.
 const MOST_KEPT: usize = 100;
 
-/// What can't be read, by kind: each row's name and what is wrong with it.
+/// Unreadable rows by kind: the name of each and its fault.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RowFaults(Arc<Mutex<BTreeMap<&'static str, BTreeMap<String, String>>>>);
 
 impl RowFaults {
-    /// What a complete reading of one kind has found takes the place of what the one before found.
+    /// Replaces the faults of one kind with those that a complete reading has found.
     fn replace(&self, kind: &'static str, found: BTreeMap<String, String>) {
         metrics::gauge!("extrack_unreadable_rows", "what" => kind).set(found.len() as f64);
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,7 @@ impl ControlStore {
         read
     }
 
-    /// What can't be read, in one line for each kind, nothing private.
+    /// Returns one line for each kind with unreadable rows, without private data.
     pub fn warnings(&self) -> Vec<String> {
         let kinds = self
             .row_faults
@@ -59,7 +59,7 @@ impl ControlStore {
         let faulty = kinds.iter().filter(|(_, faults)| !faults.is_empty());
         let text = |(kind, faults): (&&str, &BTreeMap<_, _>)| {
             format!(
-                "{} stored ({kind}) can't be read and is left out; the log says which",
+                "{} stored ({kind}) can't be read and is left out; the log names them",
                 faults.len()
             )
         };
@@ -95,7 +95,7 @@ fn split<T>(
 fn name_of(error: &ControlError) -> String {
     match error {
         ControlError::Unreadable { name, .. } => name.clone(),
-        // A column is missing or of another type: all rows say the same.
+        // A column is missing or of another type: all rows fail in the same way.
         _ => String::new(),
     }
 }

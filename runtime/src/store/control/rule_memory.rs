@@ -1,4 +1,4 @@
-//! What rules remember from one judgement to the next, for after a restart.
+//! Memories of rules from one judgement to the next, for after a restart.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -8,7 +8,7 @@ use crate::domain::RuleMemory;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryChange {
-    /// What a judgement left in mind. Whether a person holds the rule stays, unless this judgement
+    /// Memory after a judgement. Whether a person holds the rule stays, unless this judgement
     /// released it.
     Judged {
         memory: RuleMemory,

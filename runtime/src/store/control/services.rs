@@ -13,7 +13,7 @@ const WHAT: &str = "service";
 #[derive(Clone, PartialEq)]
 pub struct StoredService {
     pub slug: String,
-    /// As it was given; may hold credentials.
+    /// The service as it was given; may hold credentials.
     pub spec: Value,
     /// 1 at first, one more with each change.
     pub revision: i64,
@@ -31,7 +31,7 @@ impl std::fmt::Debug for StoredService {
 }
 
 impl ControlStore {
-    /// By slug.
+    /// Returns all services, by slug.
     pub async fn service_list(&self) -> Result<Vec<StoredService>> {
         let rows = sqlx::query(
             "SELECT slug, sealed, revision, created_ms, updated_ms FROM services ORDER BY slug",
@@ -64,7 +64,7 @@ impl ControlStore {
         })
     }
 
-    /// With an expected revision, only if nobody was faster.
+    /// Updates a service; with an expected revision, only if it is still at that one.
     pub async fn service_update(
         &self,
         slug: &str,
@@ -109,7 +109,8 @@ impl ControlStore {
         })
     }
 
-    /// With what its rules remember: a service made again under the same slug begins anew.
+    /// Deletes a service with the memories of its rules: one made again under the same slug begins
+    /// anew.
     pub async fn service_delete(&self, slug: &str) -> Result<()> {
         let mut tx = self.begin_write().await?;
         let done = sqlx::query("DELETE FROM services WHERE slug = $1")

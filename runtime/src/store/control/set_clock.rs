@@ -10,16 +10,16 @@ use crate::domain::UnixMillis;
 const SLACK_MS: i64 = 60_000;
 
 impl ControlStore {
-    /// In one transaction: groups, messages and escalations are due as much earlier as the clock
-    /// was set back by, at once at the earliest; groups were told as much earlier, so that a
-    /// repeat comes when it would have. Returns how many rows changed.
+    /// Moves due moments of groups, messages and escalations by what the clock was set back, in one
+    /// transaction, to now at the earliest; last notifications of groups as well, so that a repeat
+    /// comes when it would have. Returns how many rows changed.
     pub async fn due_set_back(&self, by_ms: i64, now_ms: UnixMillis) -> Result<u64> {
         let mut tx = self.begin_write().await?;
         let mut changed = 0;
         for query in [
-            "UPDATE alert_groups SET told_ms = told_ms - $1, revision = revision + 1,
+            "UPDATE alert_groups SET last_notified_ms = last_notified_ms - $1, revision = revision + 1,
                  flush_at_ms = CASE WHEN flush_at_ms > $2 THEN max(flush_at_ms - $1, $2) ELSE flush_at_ms END
-             WHERE flush_at_ms > $2 OR told_ms IS NOT NULL",
+             WHERE flush_at_ms > $2 OR last_notified_ms IS NOT NULL",
             "UPDATE notifications SET next_attempt_ms = max(next_attempt_ms - $1, $2)
              WHERE state = 'waiting' AND next_attempt_ms > $2",
             "UPDATE escalations SET due_ms = max(due_ms - $1, $2) WHERE due_ms > $2",
@@ -30,18 +30,18 @@ impl ControlStore {
         Ok(changed)
     }
 
-    /// In one transaction: what is due later than its interval allows is due when that is over, and
-    /// messages that wait for another attempt are due within a minute. For a start, when it is
-    /// not known whether the clock was set back meanwhile.
+    /// Moves, in one transaction, what is due later than its interval allows to the end of that
+    /// interval, and messages that wait for another attempt to within a minute. For a start, when
+    /// it is not known whether the clock was set back meanwhile.
     pub async fn due_clamp(&self, now_ms: UnixMillis) -> Result<u64> {
         let mut tx = self.begin_write().await?;
         let mut changed = 0;
         for query in [
             "UPDATE alert_groups SET revision = revision + 1,
-                 told_ms = CASE WHEN told_ms > $1 THEN $1 ELSE told_ms END,
+                 last_notified_ms = CASE WHEN last_notified_ms > $1 THEN $1 ELSE last_notified_ms END,
                  flush_at_ms = CASE WHEN flush_at_ms > $1 + max(wait_ms, interval_ms) + $2
                      THEN $1 + max(wait_ms, interval_ms) ELSE flush_at_ms END
-             WHERE told_ms > $1 + $2 OR flush_at_ms > $1 + max(wait_ms, interval_ms) + $2",
+             WHERE last_notified_ms > $1 + $2 OR flush_at_ms > $1 + max(wait_ms, interval_ms) + $2",
             "UPDATE notifications SET next_attempt_ms = $1 + $2 WHERE state = 'waiting' AND next_attempt_ms > $1 + $2",
             "UPDATE escalations SET due_ms = $1 + wait_ms WHERE wait_ms >= 0 AND due_ms > $1 + wait_ms + $2",
         ] {

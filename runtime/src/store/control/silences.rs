@@ -1,4 +1,4 @@
-//! Silences. One that ended stays: it says who muted what, and why.
+//! Silences. One that ended is kept as a record of who muted what, and why.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -23,7 +23,7 @@ pub struct SilenceDraft {
 pub struct StoredSilence {
     pub silence: Silence,
     pub created_ms: UnixMillis,
-    /// When people were told that it ends soon although it still mutes something.
+    /// Moment of the notice that it ends soon although it still mutes something.
     pub noticed_ms: Option<UnixMillis>,
 }
 

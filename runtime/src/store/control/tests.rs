@@ -1,3 +1,6 @@
+//! The control store from outside, over restarts and with another key. In one file, because the tests
+//! share the makers of rows.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,7 +43,7 @@ impl Folder {
         .await
     }
 
-    /// Everything on the disk: the file and its write-ahead log.
+    /// Bytes on the disk: the file and its write-ahead log.
     fn bytes(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.dir.path()).unwrap();
         files
@@ -70,7 +73,8 @@ fn transition(
         fired_ms: Some(2_000),
         resolved_ms: (to == AlertState::Resolved).then_some(3_000),
         updated_ms: 3_000,
-        marks: Default::default(),
+        flags: Default::default(),
+        labels: Default::default(),
     };
     let event = EventDraft {
         ts_ms: 3_000,
@@ -97,7 +101,7 @@ fn transition(
     }
 }
 
-/// What the dispatcher does with a group that is due, without its deciding.
+/// Decision of the dispatcher on a group that is due.
 fn told(group: &AlertGroup, key: &str) -> GroupFlush {
     let alert = group.members[0].alert.clone();
     let is_over = alert.state == AlertState::Resolved;
@@ -105,14 +109,14 @@ fn told(group: &AlertGroup, key: &str) -> GroupFlush {
         group: group.id,
         revision: group.revision,
         notifications: vec![message(key, vec![alert.clone()])],
-        told: if is_over {
+        notify_states: if is_over {
             vec![]
         } else {
-            vec![(alert.id, Told::Firing)]
+            vec![(alert.id, NotifyState::Notified)]
         },
         leave: if is_over { vec![alert.id] } else { vec![] },
         flush_at_ms: None,
-        told_ms: Some(3_000),
+        last_notified_ms: Some(3_000),
     }
 }
 
@@ -138,7 +142,7 @@ fn message(key: &str, alerts: Vec<Alert>) -> NotificationDraft {
 
 use crate::domain::{
     Alert, AlertGroup, AlertId, GroupDraft, GroupFlush, Maintenance, Matcher, MuteChange,
-    NotificationDraft, NotificationReason, Recurrence, Timing, Told,
+    NotificationDraft, NotificationReason, NotifyState, Recurrence, Timing,
 };
 
 fn attempt(outcome: AttemptOutcome) -> Attempt {
@@ -697,15 +701,15 @@ async fn what_was_told_before_there_were_groups_is_known_afterwards() {
             (
                 group.key.as_str(),
                 group.channel.0.as_str(),
-                group.members[0].told,
+                group.members[0].notify_state,
             )
         })
         .collect();
     assert_eq!(
         told,
         [
-            ("Down:s2", "a-1", Told::Firing),
-            ("Down:s2", "b-1", Told::Refused)
+            ("Down:s2", "a-1", NotifyState::Notified),
+            ("Down:s2", "b-1", NotifyState::Rejected)
         ]
     );
     let broken: Vec<SqliteRow> = sqlx::query("PRAGMA foreign_key_check")
@@ -728,8 +732,8 @@ async fn a_decision_on_what_has_changed_meanwhile_is_not_taken() {
         panic!("one group")
     };
     assert_eq!(
-        (before.members[0].told, &before.members[0].fired),
-        (Told::Nothing, &alert)
+        (before.members[0].notify_state, &before.members[0].fired),
+        (NotifyState::Pending, &alert)
     );
     let resolve = transition(
         Some(alert.id),
@@ -774,18 +778,18 @@ async fn what_ends_while_it_is_muted_is_held_and_what_is_news_is_told_again() {
         .transition_commit(transition(None, None, AlertState::Firing, &["slack-1"]))
         .await
         .unwrap();
-    let told_now = async || store.group_list(10).await.unwrap()[0].members[0].told;
+    let told_now = async || store.group_list(10).await.unwrap()[0].members[0].notify_state;
     let step = |from, to| transition(Some(alert.id), Some(from), to, &[]);
     store
         .transition_commit(step(AlertState::Firing, AlertState::Suppressed))
         .await
         .unwrap();
-    assert_eq!(told_now().await, Told::Nothing);
+    assert_eq!(told_now().await, NotifyState::Pending);
     store
         .transition_commit(step(AlertState::Suppressed, AlertState::Resolved))
         .await
         .unwrap();
-    assert_eq!(told_now().await, Told::Held);
+    assert_eq!(told_now().await, NotifyState::EndedMuted);
 
     let (alert, _) = store
         .transition_commit(transition(None, None, AlertState::Firing, &["slack-2"]))
@@ -803,8 +807,8 @@ async fn what_ends_while_it_is_muted_is_held_and_what_is_news_is_told_again() {
     store.transition_commit(news).await.unwrap();
     let group = &store.group_list(10).await.unwrap()[1];
     assert_eq!(
-        (group.members[0].told, group.flush_at_ms),
-        (Told::Again, Some(3_000))
+        (group.members[0].notify_state, group.flush_at_ms),
+        (NotifyState::Stale, Some(3_000))
     );
 }
 
@@ -990,13 +994,13 @@ async fn a_message_refused_at_the_first_attempt_is_not_followed_by_its_end_unles
         .await
         .unwrap();
     assert_eq!(
-        store.group_list(1).await.unwrap()[0].members[0].told,
-        Told::Refused
+        store.group_list(1).await.unwrap()[0].members[0].notify_state,
+        NotifyState::Rejected
     );
     store.notification_resend(1, 4_000).await.unwrap();
     assert_eq!(
-        store.group_list(1).await.unwrap()[0].members[0].told,
-        Told::Firing
+        store.group_list(1).await.unwrap()[0].members[0].notify_state,
+        NotifyState::Notified
     );
 }
 
@@ -1540,7 +1544,7 @@ async fn an_alert_falls_silent_and_is_heard_again_with_a_history() {
         (event.actor.as_str(), event.to),
         ("ana", AlertState::Suppressed)
     );
-    // The engine, which has not heard of it, ends the alert all the same.
+    // The engine, which does not know of it yet, ends the alert all the same.
     let resolve = transition(
         Some(alert.id),
         Some(AlertState::Firing),
@@ -1553,8 +1557,8 @@ async fn an_alert_falls_silent_and_is_heard_again_with_a_history() {
         (Some(AlertState::Suppressed), None)
     );
     assert_eq!(
-        store.group_list(10).await.unwrap()[0].members[0].told,
-        Told::Held
+        store.group_list(10).await.unwrap()[0].members[0].notify_state,
+        NotifyState::EndedMuted
     );
 }
 

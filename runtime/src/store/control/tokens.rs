@@ -48,12 +48,12 @@ pub struct Token {
     /// Unique; the actor of the audit log.
     pub name: String,
     pub hash: TokenHash,
-    /// In the order they were given.
+    /// Scopes in the order in which they were given.
     pub scopes: Vec<String>,
     pub created_ms: UnixMillis,
     /// Name of the token it was made with; empty where the program made it.
     pub created_by: String,
-    /// From then on it is unknown. None: never.
+    /// Moment from which the token is unknown; none: never.
     pub expires_ms: Option<UnixMillis>,
     /// Written now and then. None: not yet.
     pub last_used_ms: Option<UnixMillis>,
@@ -190,8 +190,8 @@ impl ControlStore {
         Ok(count.unsigned_abs())
     }
 
-    /// Its sessions go with it. False if it is the last one that has the scope and never expires:
-    /// then it stays.
+    /// Deletes a token with its sessions. False, and nothing is deleted, if it is the last one that
+    /// has the scope and never expires.
     pub async fn token_delete_unless_last(&self, id: i64, scope: &str) -> Result<bool> {
         let mut tx = self.begin_write().await?;
         let done = sqlx::query(

@@ -3,11 +3,13 @@
 
 use sqlx::SqliteConnection;
 
+use super::alerts::alert_from;
 use super::escalations::{self, EscalationDraft};
 use super::rule_memory::{self, MemoryChange};
 use super::{ControlError, Result, alert_groups, exists};
 use crate::domain::{
-    Alert, AlertEvent, AlertId, AlertMarks, AlertState, GroupDraft, Severity, UnixMillis,
+    Alert, AlertEvent, AlertFlags, AlertId, AlertState, AlertStep, GroupDraft, Labels, Severity,
+    UnixMillis, start_of,
 };
 
 /// The alert as it shall be. Without an id it is a new one.
@@ -26,7 +28,8 @@ pub struct AlertDraft {
     pub fired_ms: Option<UnixMillis>,
     pub resolved_ms: Option<UnixMillis>,
     pub updated_ms: UnixMillis,
-    pub marks: AlertMarks,
+    pub flags: AlertFlags,
+    pub labels: Labels,
 }
 
 impl AlertDraft {
@@ -46,7 +49,8 @@ impl AlertDraft {
             resolved_ms: self.resolved_ms,
             updated_ms: self.updated_ms,
             suppressed_by: None,
-            marks: self.marks,
+            flags: self.flags,
+            labels: self.labels,
         }
     }
 }
@@ -65,14 +69,13 @@ pub struct EventDraft {
 pub struct Transition {
     pub alert: AlertDraft,
     pub event: EventDraft,
-    /// The groups that the alert belongs to from now on: those whose channels have to be told that
-    /// it fires.
+    /// Groups that the alert joins: those whose channels are to be notified that it fires.
     pub groups: Vec<GroupDraft>,
-    /// Whoever was told that it fires is told once more.
+    /// Channels that were notified that it fires are notified once more.
     pub is_news: bool,
-    /// What is to be remembered of the rule from here on.
+    /// Change of the rule's memory.
     pub memory: Option<MemoryChange>,
-    /// Begins with an alert that fires.
+    /// Escalation that begins with an alert that fires.
     pub escalation: Option<EscalationDraft>,
 }
 
@@ -94,8 +97,14 @@ pub(super) async fn apply(
         None => insert(tx, alert).await?,
         Some(id) => {
             let alert = update(tx, alert, id, &mut event).await?;
-            alert_groups::note_change(tx, id, &event, is_news).await?;
-            escalations::note_change(tx, id, &event).await?;
+            let step = AlertStep {
+                from: event.from,
+                to: event.to,
+                ts_ms: event.ts_ms,
+                is_news,
+            };
+            alert_groups::note_step(tx, &alert, &step).await?;
+            escalations::note_step(tx, id, &step).await?;
             alert
         }
     };
@@ -105,14 +114,7 @@ pub(super) async fn apply(
     if let Some(escalation) = &escalation {
         escalations::begin(tx, alert.id, escalation, event.ts_ms).await?;
     }
-    // A channel that is in a group with the alert already is told of it there.
-    let told = match groups.is_empty() {
-        true => Vec::new(),
-        false => alert_groups::channels_of(tx, alert.id).await?,
-    };
-    for group in groups.iter().filter(|group| !told.contains(&group.channel)) {
-        alert_groups::join(tx, group, &alert).await?;
-    }
+    alert_groups::join(tx, groups, &alert).await?;
     let event = append_event(tx, alert.id, event).await?;
     Ok((alert, event))
 }
@@ -120,8 +122,8 @@ pub(super) async fn apply(
 async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {
     let id: i64 = sqlx::query_scalar(
         "INSERT INTO alerts (name, rule, service, severity, state, summary, value, wanted, started_ms, fired_ms,
-             resolved_ms, updated_ms, flapping, no_data)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
+             resolved_ms, updated_ms, flapping, no_data, labels)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
     )
     .bind(&draft.name)
     .bind(&draft.rule)
@@ -135,52 +137,49 @@ async fn insert(tx: &mut SqliteConnection, draft: AlertDraft) -> Result<Alert> {
     .bind(draft.fired_ms)
     .bind(draft.resolved_ms)
     .bind(draft.updated_ms)
-    .bind(draft.marks.flapping)
-    .bind(draft.marks.no_data)
+    .bind(draft.flags.flapping)
+    .bind(draft.flags.no_data)
+    .bind(kept_labels(&draft.labels))
     .fetch_one(tx)
     .await
     .map_err(|source| exists(source, "open alert of rule", &draft.rule))?;
     Ok(draft.into_alert(AlertId(id)))
 }
 
-/// What identifies the breach (name, rule, service, start) stays.
+/// Updates the row, except what identifies the breach (name, rule, service, start).
 async fn update(
     tx: &mut SqliteConnection,
     draft: AlertDraft,
     id: AlertId,
     event: &mut EventDraft,
 ) -> Result<Alert> {
-    let found: Option<String> = sqlx::query_scalar("SELECT state FROM alerts WHERE id = $1")
+    let row = sqlx::query("SELECT * FROM alerts WHERE id = $1")
         .bind(id.0)
         .fetch_optional(&mut *tx)
         .await?;
-    let found = found.ok_or_else(|| ControlError::NotFound {
+    let row = row.ok_or_else(|| ControlError::NotFound {
         what: "alert",
         name: id.0.to_string(),
     })?;
-    if let Some(expected) = event.from.filter(|expected| expected.as_str() != found) {
-        // An end is an end, whether the alert was muted meanwhile or not.
-        let mutable = [AlertState::Firing, AlertState::Suppressed];
-        let meanwhile = mutable.into_iter().find(|state| state.as_str() == found);
-        if event.to != AlertState::Resolved || !mutable.contains(&expected) || meanwhile.is_none() {
-            let expected = format!("state `{}`", expected.as_str());
-            let found = format!("state `{found}`");
-            return Err(ControlError::Conflict {
-                what: "alert",
-                name: id.0.to_string(),
-                expected,
-                found,
-            });
-        }
-        event.from = meanwhile;
-    }
-    let acknowledged = draft.marks.acknowledged.as_ref();
+    let found = alert_from(&row)?;
+    let start = start_of(event.from, found.state, event.to);
+    let start = start.ok_or_else(|| ControlError::Conflict {
+        what: "alert",
+        name: id.0.to_string(),
+        expected: state_text(event.from),
+        found: state_text(Some(found.state)),
+    })?;
+    event.from = event.from.and(Some(start));
+    let suppressed_by = found
+        .suppressed_by
+        .filter(|_| draft.state == AlertState::Suppressed);
+    let acknowledged = draft.flags.acknowledged.as_ref();
     let row = sqlx::query(
         "UPDATE alerts SET severity = $1, state = $2, summary = $3, value = $4, wanted = $5, fired_ms = $6,
              resolved_ms = $7, updated_ms = $8,
-             suppressed_by = CASE WHEN $2 = 'suppressed' THEN suppressed_by END, flapping = $9, no_data = $10, ack_by = $11, ack_ms = $12,
-             ack_until_ms = $13, ack_note = $14
-         WHERE id = $15 RETURNING *",
+             suppressed_by = $9, flapping = $10, no_data = $11, ack_by = $12, ack_ms = $13, ack_until_ms = $14,
+             ack_note = $15, labels = $16
+         WHERE id = $17 RETURNING *",
     )
     .bind(draft.severity.as_str())
     .bind(draft.state.as_str())
@@ -190,17 +189,29 @@ async fn update(
     .bind(draft.fired_ms)
     .bind(draft.resolved_ms)
     .bind(draft.updated_ms)
-    .bind(draft.marks.flapping)
-    .bind(draft.marks.no_data)
+    .bind(suppressed_by)
+    .bind(draft.flags.flapping)
+    .bind(draft.flags.no_data)
     .bind(acknowledged.map(|acknowledged| acknowledged.by.as_str()))
     .bind(acknowledged.map(|acknowledged| acknowledged.at_ms))
     .bind(acknowledged.and_then(|acknowledged| acknowledged.until_ms))
     .bind(acknowledged.map(|acknowledged| acknowledged.note.as_str()))
+    .bind(kept_labels(&draft.labels))
     .bind(id.0)
     .fetch_one(tx)
     .await
     .map_err(|source| exists(source, "open alert of rule", &draft.rule))?;
-    super::alerts::alert_from(&row)
+    alert_from(&row)
+}
+
+fn state_text(state: Option<AlertState>) -> String {
+    format!("state `{}`", state.map_or("none", AlertState::as_str))
+}
+
+/// JSON of the column; none where the alert has no labels.
+fn kept_labels(labels: &Labels) -> Option<String> {
+    let json = || serde_json::to_string(labels).expect("names and texts");
+    (!labels.is_empty()).then(json)
 }
 
 pub(super) async fn append_event(

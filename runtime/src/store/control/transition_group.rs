@@ -62,14 +62,22 @@ impl TransitionGroup {
 }
 
 impl ControlStore {
-    /// On the disk when it returns. `Conflict` when the alert is no longer in the state that the
-    /// event starts from, `Exists` when the rule has an open alert already; those are the
-    /// transition's own. What the store itself can't do fails for all that share the
-    /// transaction, and nothing of it was done, unless only the last answer of the disk is
-    /// missing.
+    /// Commits a transition; it is on the disk when this returns. `Conflict` when the alert is no
+    /// longer in the state that the event starts from, `Exists` when the rule has an open alert
+    /// already; those are the transition's own. What the store itself can't do fails for all that
+    /// share the transaction, and nothing of it was done, unless only the last answer of the disk
+    /// is missing.
     pub async fn transition_commit(&self, transition: Transition) -> Result<Done> {
-        self.with_ballast(|| self.try_transition(transition.clone()))
-            .await
+        #[cfg(test)]
+        self.hooks.before_commit()?;
+        let done = self
+            .with_ballast(|| self.try_transition(transition.clone()))
+            .await;
+        #[cfg(test)]
+        if done.is_ok() {
+            self.hooks.after_commit()?;
+        }
+        done
     }
 
     async fn try_transition(&self, transition: Transition) -> Result<Done> {
@@ -134,7 +142,7 @@ impl ControlStore {
     }
 }
 
-/// Its changes are undone when it fails, and those of the others are kept.
+/// Applies one transition. Its changes are undone when it fails, those of the others are kept.
 async fn apply_alone(tx: &mut sqlx::SqliteConnection, transition: Transition) -> Result<Done> {
     sqlx::query("SAVEPOINT transition")
         .execute(&mut *tx)

@@ -1,6 +1,5 @@
-//! What the control store needs from time to time: a trial commit, so that a disk that fails is
-//! known before an alert needs it; its marker, a checkpoint, and its ballast back when there is
-//! room.
+//! Upkeep of the control store: a trial commit, so that a disk that fails is noticed before an
+//! alert needs it; its marker, a checkpoint, and its ballast back when there is room.
 
 use std::time::Duration;
 
@@ -11,9 +10,9 @@ use super::{ControlStore, Result};
 
 /// How far the marker may be behind; while nothing can be committed, also between trials.
 const PERIOD: Duration = Duration::from_secs(1);
-/// The longest time without a commit; it bounds for how long nobody knows that the disk fails.
+/// The longest time without a commit: a disk that fails is noticed after that.
 const TRIAL: Duration = Duration::from_secs(15);
-/// Between looks for room for the ballast.
+/// Interval of the checks for room for the ballast.
 const BALLAST: Duration = Duration::from_secs(10);
 /// The longest time for which the log alone has what was committed.
 const CHECKPOINT: Duration = Duration::from_secs(60);

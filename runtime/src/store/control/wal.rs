@@ -2,7 +2,8 @@
 //! frame whose checksum is wrong, which is right for the end of a log that a crash cut short, and
 //! loses what was committed when it lies in the middle.
 //!
-//! The format: a header of 32 bytes, then frames of 24 bytes and a page each (<https://sqlite.org/fileformat2.html#walformat>).
+//! The format: a header of 32 bytes, then frames of 24 bytes and a page each
+//! (<https://sqlite.org/fileformat2.html#walformat>).
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -11,7 +12,7 @@ use std::path::Path;
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// The last bit says in which order of bytes checksums are computed.
+/// Magic number; its last bit is the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
 
 /// Returns what is wrong with the log of a store, if anything is.

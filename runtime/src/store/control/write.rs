@@ -87,9 +87,9 @@ impl Drop for WriteTransaction {
 }
 
 impl ControlStore {
-    /// Waits until nobody else writes. The statements are plain SQL on purpose: SQLite itself
-    /// refuses a `BEGIN` inside of a transaction and a `COMMIT` outside of one, so that no
-    /// savepoint is ever taken for a transaction.
+    /// Begins a write transaction when the writer is free. The statements are plain SQL on purpose:
+    /// SQLite itself refuses a `BEGIN` inside of a transaction and a `COMMIT` outside of one, so
+    /// that no savepoint is ever taken for a transaction.
     pub(super) async fn begin_write(&self) -> Result<WriteTransaction> {
         let failed = |source| {
             let error = ControlError::Database {
@@ -99,6 +99,9 @@ impl ControlStore {
             self.health.note_error(&error);
             error
         };
+        // A connection that is made anew passes no hook of the pool.
+        #[cfg(test)]
+        self.hooks.note_use();
         let connection = self.writer.acquire().await.map_err(failed)?;
         let mut transaction = WriteTransaction {
             connection,
@@ -111,8 +114,8 @@ impl ControlStore {
         Ok(transaction)
     }
 
-    /// For what people add over the API: refused while the room that the ballast left is kept for
-    /// alerts.
+    /// Begins a transaction for what people add over the API: rejected while the room that the
+    /// ballast left is kept for alerts.
     pub(super) async fn begin_roomy_write(&self) -> Result<WriteTransaction> {
         match self.health.ballast.state() {
             BallastState::GivenUp => Err(ControlError::NoRoom),
@@ -120,8 +123,8 @@ impl ControlStore {
         }
     }
 
-    /// For what alerts need: a write that fails because the disk is full is repeated once in the
-    /// room that the ballast leaves. It has to be one that is done whole or not at all.
+    /// Runs a write that alerts need. If the disk is full, it is repeated once in the room that the
+    /// ballast leaves, so it has to be done whole or not at all.
     pub(crate) async fn with_ballast<T, F>(&self, write: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
@@ -193,7 +196,8 @@ mod tests {
             fired_ms: Some(now_ms),
             resolved_ms: None,
             updated_ms: now_ms,
-            marks: Default::default(),
+            flags: Default::default(),
+            labels: Default::default(),
         };
         let event = EventDraft {
             ts_ms: now_ms,

@@ -1,4 +1,4 @@
-//! Which errors mean that nothing can be written at all, and which of those a full disk.
+//! Classes of errors: those that mean that nothing can be written at all, and of these a full disk.
 
 use std::error::Error;
 
@@ -45,7 +45,7 @@ impl ControlError {
         }
     }
 
-    /// What is in the file is not a control store, or not whole.
+    /// Whether the content of the file is no control store, or not whole.
     pub(super) fn is_damaged(&self) -> bool {
         matches!(self.sqlite_code(), Some(code::CORRUPT | code::NOTADB))
     }

@@ -19,12 +19,12 @@ pub struct WriteFault {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlHealth {
-    /// None: the last commit succeeded.
+    /// Fault of the last commit; none: it succeeded.
     pub fault: Option<WriteFault>,
     pub ballast: BallastState,
 }
 
-/// What the clones of a store share about their writes.
+/// State of the writes, shared by all clones of a store.
 #[derive(Debug)]
 pub(super) struct WriteHealth {
     fault: Mutex<Option<WriteFault>>,
@@ -56,7 +56,7 @@ impl WriteHealth {
         self.last_commit.load(Ordering::Acquire)
     }
 
-    /// Since the last commit succeeded, or since the start.
+    /// Time since the last commit that succeeded, or since the start.
     pub(super) fn since_commit(&self) -> Duration {
         self.committed
             .lock()
@@ -86,8 +86,8 @@ impl WriteHealth {
         }
     }
 
-    /// Notes what keeps the store from being written. An error that is about the data alone says
-    /// nothing of that.
+    /// Notes what keeps the store from being written. An error about the data alone is not one of
+    /// those.
     pub(super) fn note_error(&self, error: &ControlError) {
         if !error.is_unwritable() {
             return;

@@ -32,17 +32,19 @@ impl ResultStore {
         self.read_as(ReaderKind::Alerting, move |connection| {
             let sql = format!(
                 "WITH runs AS (
-                     SELECT ts, probe, status,
+                     SELECT ts, probe, location, status,
                          if(ts < make_timestamp(? * 1000), time_bucket(INTERVAL 1 HOUR, ts), time_bucket(INTERVAL 5 MINUTE, ts)) AS slot,
                          if(status IN ('healthy', 'degraded') AND latency_us IS NOT NULL,
                              least(floor(log2(greatest(latency_us, 1)) * 16)::INTEGER, {}), NULL) AS bin,
-                         least(coalesce(epoch_ms(lead(ts) OVER (PARTITION BY probe ORDER BY ts, run_id)) - epoch_ms(ts), ?), ?)
+                         least(coalesce(epoch_ms(lead(ts) OVER (PARTITION BY probe, location ORDER BY ts, run_id)) - epoch_ms(ts), ?), ?)
                              AS covered_ms
                      FROM fact.observations
                      WHERE service = ? AND ts >= make_timestamp(? * 1000) AND ts < make_timestamp(? * 1000) AND NOT missed
                          AND (coalesce(error_kind, '') <> 'plugin' OR status IN ('healthy', 'degraded'))
                  )
-                 SELECT epoch_ms(slot) AS start_ms, probe, status, bin, count(*) AS runs, sum(covered_ms)::BIGINT AS covered_ms FROM runs
+                 SELECT epoch_ms(slot) AS start_ms, probe, location, status, bin, count(*) AS runs,
+                     sum(covered_ms)::BIGINT AS covered_ms
+                 FROM runs
                  WHERE ts < make_timestamp(? * 1000)
                  GROUP BY ALL ORDER BY start_ms DESC LIMIT ?",
                 LATENCY_BINS - 1
@@ -71,6 +73,7 @@ impl ResultStore {
                 groups.push(RunGroup {
                     start_ms: row.get("start_ms").map_err(reading)?,
                     probe: row.get("probe").map_err(reading)?,
+                    location: row.get("location").map_err(reading)?,
                     status,
                     latency_bin: row.get::<_, Option<i32>>("bin").map_err(reading)?.map(|bin| bin.unsigned_abs() as u16),
                     runs: row.get::<_, i64>("runs").map_err(reading)?.unsigned_abs(),

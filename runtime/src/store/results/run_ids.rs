@@ -8,9 +8,11 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
-/// Ids reserved at a time. The next block is reserved when half of it is used: 50,000 runs take
-/// longer than the writer ever waits between two looks.
-const BLOCK: i64 = 100_000;
+use crate::domain::run_ids_within;
+
+/// Ids reserved at a time: those of a minute. The next block is reserved when half of it is used,
+/// which is longer than the writer ever waits between two looks.
+const BLOCK: i64 = run_ids_within(60_000);
 /// Ids left free after an orderly stop, for runs that left no row.
 const MARGIN: i64 = 1_000;
 /// After a file that can't be read.
@@ -53,7 +55,7 @@ impl RunIds {
             Ok(None) => (0, 0),
             Ok(Some(noted)) => noted,
             Err(error) => {
-                tracing::error!(%error, file = %path.display(), "the note of reserved run ids can't be read; ids skip a million");
+                tracing::error!(%error, file = %path.display(), "the note of reserved run ids can't be read; ids skip ten minutes");
                 (-1, 0)
             }
         };
@@ -184,7 +186,7 @@ mod tests {
             first + 5 + MARGIN + 1
         );
         // A store with higher ids counts as well.
-        assert_eq!(RunIds::open(path).first(9_000_000), 9_000_001);
+        assert_eq!(RunIds::open(path).first(9 * BLOCK), 9 * BLOCK + 1);
     }
 
     #[test]

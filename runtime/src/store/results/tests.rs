@@ -435,7 +435,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         kind: PluginKind::Probe,
         version: "0.1.0".to_owned(),
         digest: "ab".to_owned(),
-        function: "check",
+        function: "check".into(),
         service: Some("shop-api".to_owned()),
         outcome: RunOutcome::Trap,
         error: Some("unreachable".to_owned()),
@@ -474,7 +474,8 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         resolved_ms: None,
         updated_ms: START,
         suppressed_by: None,
-        marks: Default::default(),
+        flags: Default::default(),
+        labels: Default::default(),
     };
     running
         .store
@@ -896,7 +897,7 @@ pub(super) fn plugin_run(
         kind: PluginKind::Probe,
         version: "0.1.0".to_owned(),
         digest: "ab".to_owned(),
-        function,
+        function: function.into(),
         service: None,
         outcome,
         error: (outcome != RunOutcome::Ok).then(|| format!("run {run_id}")),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use extrack::config::{self, ConfigFiles, Environment};
-use extrack::domain::Fault;
-use extrack::domain::{PluginInfo, PluginKind};
+use extrack::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
 use extrack::plugin_host::Evaluator;
 use extrack::registry::PluginDirectory;
 use futures::FutureExt;
@@ -75,6 +74,7 @@ impl PluginDirectory for NoPlugins {
         _kind: PluginKind,
         _name: &'a str,
         _settings: &'a Value,
+        _service: Option<&'a ServiceFacts>,
     ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
         async { Ok(()) }.boxed()
     }

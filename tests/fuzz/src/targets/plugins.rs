@@ -119,6 +119,7 @@ pub(crate) fn cel(input: &[u8]) {
         PluginKind::Rule,
         "condition",
         &settings,
+        None,
     )) {
         let broken = faults
             .iter()

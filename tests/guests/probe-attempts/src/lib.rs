@@ -6,9 +6,9 @@ use extrack_plugin::prelude::*;
 
 #[derive(Settings)]
 struct Settings {
-    /// Objects with `url`, `method`, `headers` (pairs), `body`, `hops`, `auth`, `insecure`,
-    /// `serverName`, or with `tcp` (host and port). `<key>` in the URL, a header or the body
-    /// stands for the secret.
+    /// Objects with `url`, `method`, `headers` (pairs), `body`, `form`, `hops`, `auth`,
+    /// `insecure`, `serverName`, or with `tcp` or `udp` (host and port). `<key>` in the URL, the
+    /// value of a header or the form is the secret.
     attempts: Vec<Value>,
     key: Option<Secret>,
 }
@@ -21,9 +21,9 @@ fn check(_check: &Check, settings: &Settings) -> Observation {
             Ok(answered) => answered,
             Err(error) => {
                 let kind = match &error {
-                    NetError::Denied(_) => "denied",
-                    NetError::TooLarge(_) => "too-large",
-                    other => other.kind().as_str(),
+                    NetError::Denied(_) => "denied".to_owned(),
+                    NetError::TooLarge(_) => "too-large".to_owned(),
+                    other => other.kind().as_str().to_owned(),
                 };
                 format!("{kind}: {error}")
             }
@@ -33,31 +33,44 @@ fn check(_check: &Check, settings: &Settings) -> Observation {
     observation
 }
 
+fn with_key(text: &str, key: Option<&Secret>) -> http::Text {
+    let Some(key) = key else { return text.into() };
+    let mut pieces = text.split("<key>");
+    let first = http::Text::from(pieces.next().unwrap_or_default());
+    pieces.fold(first, |text, piece| text.secret(key).text(piece))
+}
+
 fn made(attempt: &Value, key: Option<&Secret>) -> Result<String, NetError> {
-    let text = |value: &Value| {
-        let text = value.as_str().unwrap_or_default();
-        key.map_or_else(
-            || text.to_owned(),
-            |key| text.replace("<key>", key.placeholder()),
-        )
-    };
+    let text = |value: &Value| with_key(value.as_str().unwrap_or_default(), key);
     if let Some(address) = attempt["tcp"].as_str() {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
-        let connection = tcp::connect(
+        let connection = stream::connect(
             host,
             port.parse().unwrap_or(80),
             Some(Duration::from_secs(2)),
         )?;
         return Ok(format!("connected to {}", connection.peer()));
     }
+    if let Some(address) = attempt["udp"].as_str() {
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "53"));
+        let socket = udp::open(
+            host,
+            port.parse().unwrap_or(53),
+            Some(Duration::from_secs(2)),
+        )?;
+        return Ok(format!("may send to {}", socket.peer()));
+    }
     let method = attempt["method"].as_str().unwrap_or("GET");
     let mut request =
         http::Request::new(method, text(&attempt["url"])).timeout(Duration::from_secs(2));
     for pair in attempt["headers"].as_array().into_iter().flatten() {
-        request = request.header(text(&pair[0]), text(&pair[1]));
+        request = request.header(pair[0].as_str().unwrap_or_default(), text(&pair[1]));
     }
-    if attempt["body"].is_string() {
-        request = request.body(text(&attempt["body"]));
+    if let Some(body) = attempt["body"].as_str() {
+        request = request.body(body);
+    }
+    if attempt["form"].is_string() {
+        request = request.form([("field", text(&attempt["form"]))]);
     }
     if let Some(name) = attempt["auth"].as_str() {
         request = request.auth(name);

@@ -36,7 +36,8 @@ fn check(check: &Check) -> Observation {
                 .send()
                 .map(drop),
         ),
-        ("tcp", tcp::connect(&giant, 80, None).map(drop)),
+        ("stream", stream::connect(&giant, 80, None).map(drop)),
+        ("udp", udp::open(&giant, 80, None).map(drop)),
     ];
     let mut long = Vec::new();
     for (what, answer) in answers {

@@ -19,7 +19,7 @@ fn check(_check: &Check) -> Observation {
             )),
         }
     }
-    match tcp::connect("10.0.0.1", 22, None) {
+    match stream::connect("10.0.0.1", 22, None) {
         Err(NetError::Denied(reason)) => log::info(reason),
         other => reached.push(format!(
             "10.0.0.1:22: {:?}",

@@ -1,7 +1,6 @@
 //! Takes whatever comes without looking at who sent it, and does as it asks.
 
 use extrack_plugin::prelude::*;
-use extrack_plugin::signatures;
 
 #[derive(Settings)]
 struct Settings {
@@ -35,18 +34,23 @@ fn receive(delivery: &Delivery, settings: &Settings) -> Result<Reception, Reject
             answer: Some(("text/html", b"<script>".to_vec())),
         },
         // What a guest could try to be taken for careful.
-        "placeholder" => {
+        "forged" => {
             let secret = secret()?;
-            signatures::verify_secret(&secret, secret.placeholder())?;
-            Event::new("forged", "by its placeholder").into()
+            delivery
+                .verify_header("x-guess", &secret)
+                .or_else(|_| delivery.verify_query("guess", &secret))
+                .or_else(|_| delivery.verify_path(&secret))?;
+            Event::new("forged", "by a guess").into()
         }
         "leak" => {
             // The secret as the guest sees it, everywhere it could be.
             let text = format!(
-                "{:?} {} {:?}",
+                "{:?} {} {} {:?} {}",
                 delivery.headers,
                 delivery.query,
-                secret()?.placeholder()
+                delivery.path,
+                secret()?,
+                secret()?.pointer()
             );
             delivery.verify_query("token", &secret()?)?;
             Event::new("leak", text.clone()).payload(text).into()

@@ -2,6 +2,7 @@
 
 import "./console.js";
 import http from "external-tracking:plugin/http";
+import secrets from "external-tracking:plugin/secrets";
 import { notify, settingsSchema } from "./notify.js";
 import { version } from "./version.js";
 
@@ -12,13 +13,14 @@ export const description = {
     summary: "Posts one line of JSON",
     settingsSchema: JSON.stringify(settingsSchema),
     wants: [],
+    attributes: [],
   }),
 
-  // The schema says it all.
+  // The schema finds all faults.
   checkSettings() {},
 };
 
-/** What the host says of a failed request comes as the `payload` of an error. */
+/** The host reports a failed request as the `payload` of an error. */
 function send(request) {
   try {
     return http.send(request);
@@ -30,7 +32,7 @@ function send(request) {
 export const notifiers = {
   notify(context, notification) {
     try {
-      return notify(JSON.parse(context.settings), notification, send);
+      return notify(JSON.parse(context.settings), notification, send, secrets.open);
     } catch (error) {
       if (error?.tag === "retryable" || error?.tag === "permanent") throw error;
       throw { tag: "permanent", val: `${error.message ?? error}\n${error.stack ?? ""}` };

@@ -9,11 +9,11 @@ export const settingsSchema = {
   properties: {
     path: { type: "string", pattern: "^/", description: "Path to ask for; by default the service's health endpoint, or /health." },
     field: { type: "string", minLength: 1, default: "status", description: "Field of the answer to look at." },
-    wanted: { type: "string", default: "ok", description: "What stands in it when all is well." },
+    wanted: { type: "string", default: "ok", description: "Value of the field when all is well." },
   },
 };
 
-/** What a schema can't say. Each fault is `{ path, message }`, the path a JSON Pointer into the settings. */
+/** Checks what a schema can't express. Each fault is `{ path, message }`, the path a JSON Pointer into the settings. */
 export function checkSettings(settings) {
   return settings.field?.trim() === "" ? [{ path: "/field", message: "is blank" }] : [];
 }
@@ -24,19 +24,20 @@ export function check(context, settings, send) {
   try {
     response = send({
       method: "GET",
-      url: url(context.service, settings),
-      headers: [["accept", "application/json"]],
+      url: [{ tag: "text", val: url(context.service, settings) }],
+      headers: [["accept", [{ tag: "text", val: "application/json" }]]],
       body: null,
       timeoutMs: null,
       // The host adds the credential; the plugin never sees it.
       auth: context.credentials.includes("default") ? "default" : null,
+      basicAuth: null,
+      signature: null,
       options: [],
     });
   } catch (error) {
     if (typeof error?.tag !== "string") throw error;
     // No answer is data too: `dns`, `connect`, `tls`, `timeout` … and what happened.
-    const kind = error.tag === "too-large" ? "protocol" : error.tag;
-    return observation("error", { failure: { kind, message: error.val } });
+    return observation("error", { failure: failure(kinds.has(error.tag) ? error.tag : "protocol", error.val) });
   }
   return judge(response.status, decode(response.body), settings);
 }
@@ -47,9 +48,9 @@ export function url(service, settings) {
   return service.baseUrl.replace(/\/+$/, "") + path;
 }
 
-/** Says the value found beside the value wanted. */
+/** Names the value found beside the value wanted. */
 export function judge(status, body, { field = "status", wanted = "ok" }) {
-  const unhealthy = (message) => observation("unhealthy", { httpStatus: status, failure: { kind: "assertion", message } });
+  const unhealthy = (message) => observation("unhealthy", { httpStatus: status, failure: failure("assertion", message) });
   if (status < 200 || status > 299) return unhealthy(`status is ${status}, wanted 2xx`);
   let answer;
   try {
@@ -64,5 +65,11 @@ export function judge(status, body, { field = "status", wanted = "ok" }) {
 
 function observation(status, { httpStatus = null, failure = null, metrics = [] }) {
   // Without a latency the host takes the time of the network calls. A metric: { key: "items", value: { tag: "integer", val: 3 } }
-  return { status, failure, latencyUs: null, httpStatus, metrics };
+  return { status, failure, latencyUs: null, httpStatus, metrics, attributes: [] };
+}
+
+const kinds = new Set(["dns", "connect", "tls", "timeout", "protocol", "denied"]);
+
+function failure(kind, message) {
+  return { kind: { tag: kind }, message, attributes: [] };
 }

@@ -10,11 +10,12 @@ export const description = {
     summary: "Checks a JSON health endpoint",
     settingsSchema: JSON.stringify(settingsSchema),
     wants: [],
+    attributes: [],
   }),
 
-  checkSettings(settings) {
+  checkSettings({ settings }) {
     const faults = checkSettings(JSON.parse(settings));
-    if (faults.length > 0) throw faults;
+    if (faults.length > 0) throw faults.map((fault) => ({ ...fault, attributes: [] }));
   },
 };
 
@@ -28,8 +29,8 @@ export const probes = {
     try {
       response = await fetch(url(context.service, settings), { headers });
     } catch {
-      // `fetch` does not say why. The host knows: it fills in the failure that is left out here.
-      return { status: "error", metrics: [] };
+      // `fetch` hides the reason. The host fills in the failure that is left out here.
+      return { status: "error", metrics: [], attributes: [] };
     }
     return judge(response.status, await response.text(), settings);
   },

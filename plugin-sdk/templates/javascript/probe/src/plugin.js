@@ -12,15 +12,16 @@ export const description = {
     summary: "Checks a JSON health endpoint",
     settingsSchema: JSON.stringify(settingsSchema),
     wants: [],
+    attributes: [],
   }),
 
-  checkSettings(settings) {
+  checkSettings({ settings }) {
     const faults = checkSettings(JSON.parse(settings));
-    if (faults.length > 0) throw faults;
+    if (faults.length > 0) throw faults.map((fault) => ({ ...fault, attributes: [] }));
   },
 };
 
-/** What the host says of a failed request comes as the `payload` of an error. */
+/** The host reports a failed request as the `payload` of an error. */
 function send(request) {
   try {
     return http.send(request);

@@ -12,10 +12,10 @@ test("asks the health endpoint with the service's credential", () => {
   const answer = answering(200, '{"status": "ok"}');
   const found = check(context, {}, (request) => (asked.push(request), answer()));
   assert.deepEqual([found.status, found.httpStatus, found.failure], ["healthy", 200, null]);
-  assert.deepEqual([asked.length, asked[0].url, asked[0].auth], [1, "https://shop.example/health", "default"]);
+  assert.deepEqual([asked.length, asked[0].url[0].val, asked[0].auth], [1, "https://shop.example/health", "default"]);
 });
 
-test("says what it found beside what it wanted", () => {
+test("names the value found beside the value wanted", () => {
   for (const [status, body, message] of [
     [503, "{}", "status is 503, wanted 2xx"],
     [200, "<html>", "the answer is not JSON"],
@@ -30,7 +30,7 @@ test("says what it found beside what it wanted", () => {
 test("settings say where and what", () => {
   const asked = [];
   const settings = { path: "/v1/state", field: "state", wanted: "up" };
-  const found = check(context, settings, (request) => (asked.push(request.url), answering(200, '{"state": "up"}')()));
+  const found = check(context, settings, (request) => (asked.push(request.url[0].val), answering(200, '{"state": "up"}')()));
   assert.deepEqual([found.status, asked], ["healthy", ["https://shop.example/v1/state"]]);
   assert.deepEqual(checkSettings({ field: " " }), [{ path: "/field", message: "is blank" }]);
 });
@@ -40,6 +40,6 @@ test("no answer is an observation, a fault of ours is not", () => {
     throw { tag: "connect", val: "connection refused" };
   };
   const found = check(context, {}, refused);
-  assert.deepEqual([found.status, found.failure], ["error", { kind: "connect", message: "connection refused" }]);
+  assert.deepEqual([found.status, found.failure], ["error", { kind: { tag: "connect" }, message: "connection refused", attributes: [] }]);
   assert.throws(() => check(context, {}, () => undefined.status), TypeError);
 });

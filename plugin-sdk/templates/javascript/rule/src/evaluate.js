@@ -21,7 +21,7 @@ export const lookBackMs = (settings) => ({ ...defaults, ...settings }).window * 
 /** `history` is the host's. A third argument is the context: `nowMs` is the moment of the evaluation. */
 export function evaluate(settings, history) {
   const { slowMs, share, runs } = { ...defaults, ...settings };
-  const measured = history.samples(runs).filter(({ latencyUs }) => latencyUs !== null);
+  const measured = history.samples(runs, null).filter(({ latencyUs }) => latencyUs !== null);
   if (measured.length === 0) return { tag: "no-opinion", val: "no run was measured yet" };
   const slow = measured.filter(({ latencyUs }) => latencyUs > slowMs * 1000).length;
   const found = (100 * slow) / measured.length;
@@ -32,6 +32,7 @@ export function evaluate(settings, history) {
       value: found,
       wanted: share,
       details: [{ key: "slow_runs", value: { tag: "integer", val: slow } }],
+      attributes: [],
     },
   };
 }

@@ -12,14 +12,15 @@ export const description = {
     summary: "Most answers came quickly enough",
     settingsSchema: JSON.stringify(settingsSchema),
     wants: [],
+    attributes: [],
   }),
 
-  // The schema says it all.
+  // The schema finds all faults.
   checkSettings() {},
 };
 
 export const rules = {
-  lookBack: (settings) => lookBackMs(JSON.parse(settings)),
+  lookBack: (settings) => ({ lookBackMs: lookBackMs(JSON.parse(settings)), attributes: [] }),
 
   evaluate(context) {
     try {

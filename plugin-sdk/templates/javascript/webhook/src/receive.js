@@ -2,7 +2,7 @@
 
 import { decode } from "./text.js";
 
-/** JSON Schema of the settings. What is marked `x-secret` never comes here: a placeholder does, which the host knows. */
+/** JSON Schema of the settings. What is marked `x-secret` never comes here: `{ $secret: POINTER }` does, by which the host opens a handle. */
 export const settingsSchema = {
   type: "object",
   additionalProperties: false,
@@ -41,10 +41,10 @@ export function receive({ service }, { secret }, request, verify) {
   };
 }
 
-/** What the service says of its own health becomes its status. */
+/** Makes a status of what the service reports of its own health. */
 function report(kind) {
-  const of = (status, failure) => ({ status, failure, metrics: [] });
+  const of = (status, failure) => ({ status, failure, metrics: [], attributes: [] });
   if (kind === "outage.ended") return of("healthy", null);
   if (kind !== "outage.started") return null;
-  return of("unhealthy", { kind: "assertion", message: "the service says that it is down" });
+  return of("unhealthy", { kind: { tag: "assertion" }, message: "the service reports that it is down", attributes: [] });
 }

@@ -4,7 +4,7 @@ import { receive } from "../src/receive.js";
 import { encode } from "../src/text.js";
 
 const context = { service: "shop" };
-const settings = { secret: "{{secret:/secret}}" };
+const settings = { secret: { $secret: "/secret" } };
 const delivery = (body) => ({ headers: [["webhook-id", "msg_1"]], body: encode(body) });
 const accepted = () => {};
 

@@ -12,16 +12,16 @@ from wit_world.imports.types import Status
 
 def sample(latency_ms: int | None) -> Sample:
     latency_us = None if latency_ms is None else latency_ms * 1000
-    return Sample(0, "http", "local", Status.HEALTHY, latency_us, 200, None, [])
+    return Sample(0, "http", "local", Status.HEALTHY, latency_us, 200, None, [], None)
 
 
 class Evaluate(unittest.TestCase):
     def evaluate(self, *latencies_ms: int | None, **settings) -> rules.Verdict:
-        def samples(last: int):
+        def samples(last: int, only):
             return [sample(latency) for latency in latencies_ms][-last:]
 
         with mock.patch.object(history, "samples", samples):
-            return plugin.Rules().evaluate(rules.Context("shop", json.dumps(settings), 0))
+            return plugin.Rules().evaluate(rules.Context("shop", json.dumps(settings), 0, []))
 
     def test_is_breached_by_more_slow_runs_than_wanted(self):
         verdict = self.evaluate(50, 150, 50, 150, slowMs=100, share=25)
@@ -39,5 +39,5 @@ class Evaluate(unittest.TestCase):
         self.assertEqual(self.evaluate(None, slowMs=100), Verdict_NoOpinion("no run was measured yet"))
 
     def test_asks_for_the_history_it_needs(self):
-        self.assertEqual(plugin.Rules().look_back("{}"), 3_600_000)
-        self.assertEqual(plugin.Rules().look_back('{"window": 60}'), 60_000)
+        self.assertEqual(plugin.Rules().look_back("{}").look_back_ms, 3_600_000)
+        self.assertEqual(plugin.Rules().look_back('{"window": 60}').look_back_ms, 60_000)

@@ -4,7 +4,7 @@ use extrack_plugin::prelude::*;
 
 #[derive(Settings)]
 struct Settings {
-    /// Where to post. Kept secret: the plugin gets a placeholder, and the host puts the address in.
+    /// Where to post. Kept secret: the plugin never sees the address, the host puts it in.
     #[setting(url)]
     url: Secret,
 }
@@ -15,7 +15,7 @@ fn notify(notification: &Notification, settings: &Settings) -> Result<Receipt, N
         notification.alerts.iter().map(|alert| format!("{} of {}", alert.name, alert.service_name)).collect();
     let line = format!("{}: {}", notification.status.as_str(), alerts.join(", "));
     // The same message may come twice, with the same id: pass it on where the other side can use it.
-    let response = http::post(settings.url.placeholder()).header("idempotency-key", &notification.id).body(line).send()?;
+    let response = http::post(&settings.url).header("idempotency-key", &notification.id).body(line).send()?;
     Receipt::from_response(&response)
 }
 

@@ -7,10 +7,10 @@ struct Settings {
     /// Path of the health endpoint.
     #[setting(default = "/health")]
     path: String,
-    /// The field of the answer that says how the service is.
+    /// Field of the answer to look at.
     #[setting(default = "status")]
     field: String,
-    /// What the field has to say.
+    /// Value of the field when all is well.
     #[setting(default = "ok")]
     wanted: String,
 }
@@ -46,12 +46,12 @@ mod tests {
     }
 
     #[test]
-    fn is_healthy_when_the_field_says_so() {
+    fn is_healthy_when_the_field_has_the_wanted_value() {
         assert_eq!(checked(200, r#"{"status": "ok"}"#).status, Status::Healthy);
     }
 
     #[test]
-    fn says_what_it_found_beside_what_it_wanted() {
+    fn names_the_value_found_beside_the_value_wanted() {
         for (status, body, wanted) in [
             (503, "", "status is 503, wanted 200"),
             (200, r#"{"status": "down"}"#, "`status` is down, wanted ok"),

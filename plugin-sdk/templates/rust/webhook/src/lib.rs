@@ -4,22 +4,22 @@ use extrack_plugin::prelude::*;
 
 #[derive(Settings)]
 struct Settings {
-    /// Shared with the sender; a list while it is changed. Kept secret: the plugin gets a placeholder, and the host compares.
+    /// Shared with the sender; a list while it is changed. Kept secret: the plugin never sees it, the host compares.
     secret: Secrets,
 }
 
 #[webhook(summary = "Takes in signed JSON")]
 fn receive(delivery: &Delivery, settings: &Settings) -> Result<Event, Reject> {
-    // First of all: until this said yes, the delivery may be anybody's.
+    // First of all: until this succeeds, anyone may have sent the delivery.
     delivery.verify(Scheme::StandardWebhooks, &settings.secret)?;
     let body = delivery.json()?;
     let kind = body["type"].as_str().ok_or_else(|| Reject::malformed("there is no `type`"))?;
     let mut event = Event::new(kind, format!("{kind} of {}", delivery.service)).payload(body["data"].clone());
-    // What is sent again has the same id, and is kept once.
+    // A repeated delivery has the same id, and is kept once.
     event.id = delivery.header("webhook-id").map(str::to_owned);
-    // What the service says of its own health becomes its status.
+    // The service's report of its own health becomes its status.
     event.report = match kind {
-        "outage.started" => Some(Report::unhealthy("the service says that it is down")),
+        "outage.started" => Some(Report::unhealthy("the service reports that it is down")),
         "outage.ended" => Some(Report::healthy()),
         _ => None,
     };

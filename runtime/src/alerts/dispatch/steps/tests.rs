@@ -1,9 +1,10 @@
-//! Timelines on the real store, under a clock that stands where it is put.
+//! Timelines of escalations on the real store, under a clock that is set by hand; in one file, because
+//! they share one notation.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -13,7 +14,7 @@ use super::*;
 use crate::alerts::dispatch::DispatchDeps;
 use crate::alerts::fakes::{self, EPOCH_MS, breached, ok, rule};
 use crate::alerts::ports::{CommitError, MemoryChange, Transition};
-use crate::alerts::{AlertActions, AlertSignals, AlertStore, Clock, SystemClock, lifecycle};
+use crate::alerts::{AlertActions, AlertSignals, Clock, SystemClock, lifecycle};
 use crate::domain::{
     Alert, AlertRule, AlertState, ChannelId, EscalationPolicy, EscalationStep, GroupDraft,
     Maintenance, Matcher, NotificationReason, NotificationStatus, Recurrence, RuleMemory,
@@ -33,7 +34,7 @@ impl Clock for HandClock {
 
 struct World {
     dir: tempfile::TempDir,
-    /// None only while the program does not run.
+    /// The store; none only while the program does not run.
     running: Option<ControlStore>,
     clock: HandClock,
     catalog: Catalog,
@@ -111,7 +112,7 @@ impl World {
     /// One that has just been started.
     fn dispatcher(&self) -> Dispatcher {
         Dispatcher::new(DispatchDeps {
-            store: Arc::new(self.store().clone()),
+            store: self.store().clone(),
             clock: Arc::new(self.clock.clone()),
             signals: AlertSignals::default(),
         })
@@ -124,7 +125,7 @@ impl World {
 
     fn actions(&self) -> AlertActions {
         AlertActions::new(
-            Arc::new(self.store().clone()),
+            self.store().clone(),
             Arc::new(self.clock.clone()),
             AlertSignals::default(),
         )
@@ -153,7 +154,6 @@ impl World {
         let escalation = current.is_none().then(|| EscalationDraft {
             policy: "ops".to_owned(),
             progress,
-            wait_ms: policy.wait(progress).unwrap().as_millis() as i64,
         });
         let group = GroupDraft {
             key: format!("Down:{}", rule.service),
@@ -177,12 +177,14 @@ impl World {
             memory,
             escalation,
         };
-        AlertStore::transition_commit(self.store(), transition)
+        self.store()
+            .transition_commit(transition)
             .await
-            .map(|committed| committed.alert)
+            .map(|(alert, _)| alert)
+            .map_err(CommitError::from)
     }
 
-    /// Minute by minute, noting what is told.
+    /// Lets minutes pass, and notes the messages of each.
     async fn pass(&mut self, minutes: i64) {
         for _ in 0..=minutes {
             self.look().await;
@@ -204,7 +206,7 @@ impl World {
         self.clock.0.fetch_sub(60_000, Ordering::Relaxed);
     }
 
-    /// As by `kill -9`, and a time without the program.
+    /// Stops as `kill -9` does, and lets time pass without the program.
     async fn restart_after(&mut self, minutes: i64) {
         self.running.take().unwrap().close().await;
         self.running = Some(open(self.dir.path()).await);
@@ -385,7 +387,7 @@ async fn others_are_told_until_somebody_comes() {
 
 #[tokio::test]
 async fn whoever_was_told_by_a_step_is_told_of_the_end_once() {
-    // `slack-1` hears of the alert anyway, `pager` by the step alone.
+    // `slack-1` is notified of the alert anyway, `pager` by the step alone.
     let both = EscalationStep {
         channels: vec![
             ChannelId("slack-1".to_owned()),
@@ -421,7 +423,7 @@ async fn whoever_was_told_by_a_step_is_told_of_the_end_once() {
     let (_, events) = world.store().alert_get(AlertId(1)).await.unwrap().unwrap();
     let reasons: Vec<&str> = events.iter().map(|event| event.reason.as_str()).collect();
     assert!(
-        reasons.contains(&"escalation `ops`, step 1: tells slack-1, pager"),
+        reasons.contains(&"escalation `ops`, step 1: notifies slack-1, pager"),
         "{reasons:?}"
     );
     assert_eq!(
@@ -447,7 +449,7 @@ async fn a_policy_that_went_ends_its_escalations_and_says_so() {
     );
 }
 
-/// Everything that was decided on, as `alert: reason`.
+/// Returns all messages as `alert: reason`.
 async fn messages(store: &ControlStore) -> Vec<String> {
     let filter = NotificationFilter {
         limit: 1_000,
@@ -491,7 +493,7 @@ async fn what_is_muted_when_it_fires_never_pages_by_a_step_without_a_wait() {
     let signals = AlertSignals::default();
     let clock = Arc::new(SystemClock);
     let dispatcher = Dispatcher::new(DispatchDeps {
-        store: Arc::new(store.clone()),
+        store: store.clone(),
         clock: clock.clone(),
         signals: signals.clone(),
     });

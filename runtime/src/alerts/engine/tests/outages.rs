@@ -1,5 +1,5 @@
-//! A store that commits nothing for a while: what people are notified of from memory, and what the
-//! store says later.
+//! A store that commits nothing for a while: what people are notified of from memory, and what is
+//! committed later.
 
 use super::*;
 use crate::alerts::fakes;
@@ -9,7 +9,7 @@ use crate::alerts::unrecorded::UnrecordedSender;
 fn send_from_memory(world: &World) -> FakeNotifier {
     let notifier = FakeNotifier::default();
     let sender = UnrecordedSender::new(
-        Arc::new(world.store.clone()),
+        world.store.control(),
         Arc::new(notifier.clone()),
         Arc::new(world.clock),
         world.signals.unrecorded().clone(),
@@ -26,7 +26,7 @@ const RESOLVED: &str = "slack-1:resolved:shop-api";
 async fn each_outage_and_each_end_is_sent_once_while_nothing_can_be_committed_and_never_again() {
     let mut world = World::new(&[rule("shop-api", "Down")]).await;
     let notifier = send_from_memory(&world);
-    world.store.state().failing_commits = usize::MAX;
+    world.store.fail_commits(usize::MAX);
     let mut sent = Vec::new();
     for (status, message) in [
         (Status::Unhealthy, FIRING),
@@ -47,7 +47,7 @@ async fn each_outage_and_each_end_is_sent_once_while_nothing_can_be_committed_an
     pass(5).await;
     assert_eq!(notifier.inbox(), sent, "and not again after a while");
 
-    world.store.state().failing_commits = 0;
+    world.store.fail_commits(0);
     pass(60).await;
     let story = [
         "1:firing",
@@ -71,13 +71,13 @@ async fn an_alert_on_record_ends_from_memory_and_the_next_outage_fires_from_memo
     world.observe("shop-api", Status::Unhealthy).await;
     pass(5).await;
     assert_eq!(world.outbox(), ["slack-1:firing"]);
-    world.store.state().failing_commits = usize::MAX;
+    world.store.fail_commits(usize::MAX);
     for status in [Status::Healthy, Status::Unhealthy] {
         world.observe("shop-api", status).await;
         pass(5).await;
     }
     assert_eq!(notifier.inbox(), [RESOLVED, FIRING]);
-    world.store.state().failing_commits = 0;
+    world.store.fail_commits(0);
     pass(60).await;
     assert_eq!(world.store.story(), ["1:firing", "1:resolved", "2:firing"]);
     assert_eq!(
@@ -91,7 +91,7 @@ async fn an_alert_on_record_ends_from_memory_and_the_next_outage_fires_from_memo
 async fn a_breach_that_has_to_last_fires_from_memory_when_it_has() {
     let mut world = World::new(&[lasting(60)]).await;
     let notifier = send_from_memory(&world);
-    world.store.state().failing_commits = usize::MAX;
+    world.store.fail_commits(usize::MAX);
     for _ in 0..3 {
         world.observe("shop-api", Status::Unhealthy).await;
         pass(29).await;
@@ -107,8 +107,8 @@ async fn an_outage_fires_from_memory_although_the_alerts_cant_be_read_either() {
     let mut world = World::new(&[rule("shop-api", "Down")]).await;
     let notifier = send_from_memory(&world);
     {
-        let mut state = world.store.state();
-        (state.failing_commits, state.failing_reads) = (usize::MAX, usize::MAX);
+        world.store.fail_commits(usize::MAX);
+        world.store.fail_reads(usize::MAX);
     }
     for status in [Status::Unhealthy, Status::Healthy, Status::Unhealthy] {
         world.observe("shop-api", status).await;
@@ -121,7 +121,7 @@ async fn an_outage_fires_from_memory_although_the_alerts_cant_be_read_either() {
 async fn a_rule_that_is_removed_ends_what_it_sent_from_memory() {
     let mut world = World::new(&[rule("shop-api", "Down")]).await;
     let notifier = send_from_memory(&world);
-    world.store.state().failing_commits = usize::MAX;
+    world.store.fail_commits(usize::MAX);
     world.observe("shop-api", Status::Unhealthy).await;
     pass(5).await;
     let channels = fakes::catalog(&[rule("shop-api", "Down")]).channels;

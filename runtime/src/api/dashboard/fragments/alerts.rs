@@ -52,7 +52,7 @@ fn item(alert: &Alert, service: &str) -> Markup {
 /// Begin of the alert, and the reason why it is not notified.
 fn standing(alert: &Alert) -> Markup {
     let since = since(alert.fired_ms.unwrap_or(alert.started_ms));
-    match (alert.state, &alert.suppressed_by, &alert.marks.acknowledged) {
+    match (alert.state, &alert.suppressed_by, &alert.flags.acknowledged) {
         (AlertState::Suppressed, Some(by), _) => {
             html! { "firing " (since) ", muted by " (prose(by)) }
         }

@@ -6,7 +6,7 @@ use super::pill;
 use crate::api::http::deps::ApiDeps;
 use crate::api::http::moment::clock;
 use crate::domain::PluginKind;
-use crate::plugin_host::{BUNDLED, PluginEntry};
+use crate::plugin_host::{BUNDLED, PluginEntry, PluginState, ShadowState};
 
 pub(crate) fn plugins(deps: &ApiDeps) -> Markup {
     let plugins = deps.plugins.list();
@@ -35,7 +35,7 @@ fn plural(kind: PluginKind) -> &'static str {
 }
 
 fn item(plugin: &PluginEntry) -> Markup {
-    let class = if plugin.state == "active" {
+    let class = if plugin.state == PluginState::Active {
         "healthy"
     } else {
         "unhealthy"
@@ -44,7 +44,7 @@ fn item(plugin: &PluginEntry) -> Markup {
         li title=(title(plugin)) {
             span.name { (plugin.name) }
             span.version { (plugin.version) @if plugin.by != BUNDLED { " · installed" } (candidate(plugin)) }
-            (pill(class, plugin.state))
+            (pill(class, plugin.state.as_str()))
         }
     }
 }
@@ -53,8 +53,8 @@ fn candidate(plugin: &PluginEntry) -> Markup {
     html! {
         @if let Some(candidate) = &plugin.shadow {
             " · "
-            span title={ "a candidate runs beside it, " (candidate.state) } {
-                "shadow " (candidate.version) @if candidate.state == "failing" { ", failing" }
+            span title={ "a candidate runs beside it, " (candidate.state.as_str()) } {
+                "shadow " (candidate.version) @if candidate.state == ShadowState::Failing { ", failing" }
             }
         }
     }

@@ -34,7 +34,7 @@ impl From<CheckedStep> for PluginCheckStep {
             StepOutcome::NotReached => ("not-reached", None),
         };
         Self {
-            step: step.to_owned(),
+            step: step.as_str().to_owned(),
             outcome: outcome.to_owned(),
             reason,
         }

@@ -41,8 +41,6 @@ async fn pull(
         .pull(&reference, name.as_deref(), &principal.name)
         .await;
     let entry = pulled?;
-    // A service that lacked this plugin may run now.
-    state.deps.services.recheck().await;
     audit::note(&state, &principal, "plugin.pull", &entry.name).await;
     Ok(Json(entry.into()))
 }

@@ -49,7 +49,7 @@ impl From<VersionEntry> for VersionBody {
         Self {
             version: entry.version,
             digest: entry.digest,
-            state: entry.state.to_owned(),
+            state: entry.state.as_str().to_owned(),
             bundled: entry.is_bundled,
             size: entry.size,
             installed: rfc3339(entry.installed_ms),

@@ -74,10 +74,6 @@ impl Services for World {
             }
         })
     }
-
-    fn recheck(&self) -> BoxFuture<'_, ()> {
-        now(())
-    }
 }
 
 /// One webhook, `told` of `shop-api`, which does as the body asks.
@@ -247,7 +243,7 @@ impl Backtests for World {
         &'a self,
         request: BacktestRequest,
         progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
-    ) -> BoxFuture<'a, Result<BacktestReport, BacktestRefusal>> {
+    ) -> BoxFuture<'a, Result<BacktestReport, BacktestError>> {
         async move {
             let rule = match request.rule {
                 RuleChoice::Named(name) if name == "Service Down" => name,
@@ -255,10 +251,10 @@ impl Backtests for World {
                     let _running = self.endless_backtests.clone();
                     return std::future::pending().await;
                 }
-                RuleChoice::Named(name) => return Err(BacktestRefusal::UnknownRule(name)),
+                RuleChoice::Named(name) => return Err(BacktestError::UnknownRule(name)),
                 RuleChoice::Spec(_) => {
                     let fault = Fault::new("/type", "there is no rule plugin `x`");
-                    return Err(BacktestRefusal::Invalid(vec![fault]));
+                    return Err(BacktestError::Invalid(vec![fault]));
                 }
             };
             progress(BacktestProgress {

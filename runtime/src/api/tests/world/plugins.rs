@@ -17,11 +17,11 @@ impl Plugins for World {
         component: Bytes,
         signature: Option<String>,
         actor: &'a str,
-    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::InstallError>> {
         if !component.starts_with(b"\0asm") {
             let reason = "this is not a WebAssembly component".to_owned();
-            return now(Err(plugin_host::Refusal {
-                step: "compile",
+            return now(Err(plugin_host::InstallError {
+                step: plugin_host::InstallStep::Compile,
                 reason,
             }));
         }
@@ -42,10 +42,10 @@ impl Plugins for World {
         reference: &'a str,
         name: Option<&'a str>,
         actor: &'a str,
-    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::InstallError>> {
         if !reference.starts_with("oci://") {
-            return now(Err(plugin_host::Refusal {
-                step: "pull",
+            return now(Err(plugin_host::InstallError {
+                step: plugin_host::InstallStep::Pull,
                 reason: "this is no reference".to_owned(),
             }));
         }
@@ -63,13 +63,13 @@ impl Plugins for World {
         name: &'a str,
         to: Option<&'a str>,
         _actor: &'a str,
-    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::InstallError>> {
         now(match to {
             None | Some("0.1.0") => {
                 Ok((name == "http").then(|| self.plugin(PluginKind::Probe, name)))
             }
-            Some(to) => Err(plugin_host::Refusal {
-                step: "version",
+            Some(to) => Err(plugin_host::InstallError {
+                step: plugin_host::InstallStep::Version,
                 reason: format!("plugin `{name}` has no version `{to}`"),
             }),
         })
@@ -80,11 +80,11 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         _actor: &'a str,
-    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::InstallError>> {
         now(match name {
             "slack" => Ok(None),
-            _ => Err(plugin_host::Refusal {
-                step: "in-use",
+            _ => Err(plugin_host::InstallError {
+                step: plugin_host::InstallStep::InUse,
                 reason: format!("`{name}` is used by a test"),
             }),
         })
@@ -93,7 +93,7 @@ impl Plugins for World {
     fn versions<'a>(
         &'a self,
         name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::Refusal>> {
+    ) -> BoxFuture<'a, Result<Option<Vec<VersionEntry>>, plugin_host::InstallError>> {
         let version = |version: &str, digest: &str, state, is_bundled: bool, until| VersionEntry {
             version: version.to_owned(),
             digest: digest.repeat(4),
@@ -109,11 +109,11 @@ impl Plugins for World {
         };
         now(Ok(self.get(name).map(|_| {
             vec![
-                version("0.2.0", ACTIVE, "active", false, None),
+                version("0.2.0", ACTIVE, VersionState::Active, false, None),
                 version(
                     "0.1.0",
                     CANDIDATE,
-                    "previous",
+                    VersionState::Previous,
                     true,
                     Some(self.now - 1_800_000),
                 ),
@@ -125,7 +125,7 @@ impl Plugins for World {
         &'a self,
         _name: &'a str,
         digest: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Bytes>, plugin_host::Refusal>> {
+    ) -> BoxFuture<'a, Result<Option<Bytes>, plugin_host::InstallError>> {
         now(Ok(
             (digest == ACTIVE.repeat(4)).then(|| Bytes::from_static(b"\0asm\x0d\0\x01\0"))
         ))
@@ -137,11 +137,11 @@ impl Plugins for World {
         _component: Bytes,
         _signature: Option<String>,
         _actor: &'a str,
-    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::Refusal>> {
+    ) -> BoxFuture<'a, Result<PluginEntry, plugin_host::InstallError>> {
         now(match self.get(name) {
             Some(entry) if entry.kind != PluginKind::Notifier => Ok(entry),
-            _ => Err(plugin_host::Refusal {
-                step: "shadow",
+            _ => Err(plugin_host::InstallError {
+                step: plugin_host::InstallStep::Shadow,
                 reason: "a notifier can't run beside another".to_owned(),
             }),
         })
@@ -151,7 +151,7 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         _actor: &'a str,
-    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::Refusal>> {
+    ) -> BoxFuture<'a, Result<Option<PluginEntry>, plugin_host::InstallError>> {
         now(Ok(self.get(name).filter(|entry| entry.shadow.is_some())))
     }
 
@@ -159,7 +159,7 @@ impl Plugins for World {
         &'a self,
         name: &'a str,
         _actor: &'a str,
-    ) -> BoxFuture<'a, Result<bool, plugin_host::Refusal>> {
+    ) -> BoxFuture<'a, Result<bool, plugin_host::InstallError>> {
         now(Ok(self
             .get(name)
             .is_some_and(|entry| entry.shadow.is_some())))
@@ -177,7 +177,7 @@ impl Plugins for World {
         };
         now(ComponentCheck {
             steps: vec![CheckedStep {
-                step: "format",
+                step: plugin_host::InstallStep::Format,
                 outcome,
             }],
             plugin: None,

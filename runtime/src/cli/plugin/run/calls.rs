@@ -44,11 +44,22 @@ pub(super) fn print(calls: &[RecordedCall]) {
     }
 }
 
+/// Joins the pieces of a text of a request; a secret in it is `***`.
+fn in_pieces(text: &Value) -> String {
+    match text {
+        Value::Array(pieces) => pieces
+            .iter()
+            .map(|piece| piece.as_str().unwrap_or("***"))
+            .collect(),
+        text => text.as_str().unwrap_or_default().to_owned(),
+    }
+}
+
 /// Returns the subject of the call, on one line.
 fn target(request: &Value) -> String {
     let text = |name: &str| request[name].as_str();
-    if let (Some(method), Some(url)) = (text("method"), text("url")) {
-        return format!("{method} {url}");
+    if let Some(method) = text("method") {
+        return format!("{method} {}", in_pieces(&request["url"]));
     }
     if let (Some(host), Some(port)) = (text("host"), request["port"].as_u64()) {
         return format!("{host}:{port}");

@@ -1,4 +1,4 @@
-//! What is expected is written by hand from the clocks of each zone; the second test asks the
+//! Expected moments are written by hand from the clocks of each zone; the second test asks the
 //! clocks themselves, minute by minute.
 
 use std::collections::BTreeSet;

@@ -15,7 +15,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Answers with that body in that coding, and says in a header what was accepted.
+/// Answers with that body in that coding, and with a header that has what was accepted.
 async fn coded(coding: &'static str, body: Vec<u8>) -> SocketAddr {
     let body = Arc::new(body);
     serve(move |mut stream: TcpStream| {

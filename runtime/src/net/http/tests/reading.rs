@@ -74,7 +74,7 @@ async fn what_is_not_known_is_named_and_what_is_broken_is_an_error() {
         let failure = read(answer).await.unwrap_err();
         assert!(failure.to_string().contains(wanted), "{failure}");
     }
-    // Nobody reads the body of a redirect.
+    // The body of a redirect is not read.
     let answer =
         read(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Encoding: gzip\r\n\r\nplain text")
             .await

@@ -37,7 +37,7 @@ pub fn compile_child() -> ExitCode {
     match work(io::stdin().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            // Nobody is left to be told that this failed.
+            // The caller is gone: a failure has no one to report to.
             let _ = writeln!(io::stderr(), "{reason}");
             ExitCode::from(REFUSED)
         }

@@ -1,4 +1,4 @@
-//! What one run may have of memory and tables: its budget first, then what all runs have together.
+//! Memory and tables of one run, held to its budget first, then to what all runs have together.
 
 use tokio::time::Instant;
 use wasmtime::ResourceLimiterAsync;

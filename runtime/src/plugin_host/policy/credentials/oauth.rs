@@ -12,7 +12,7 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::basic;
-use super::wallet::Key;
+use super::cache::Key;
 use crate::domain::{ClientAuth, OAuth2, PrivateReach};
 use crate::net::{HostRule, HttpRequest, Net, NetError, Permission};
 
@@ -22,10 +22,10 @@ const ANSWER_BYTES: usize = 64 << 10;
 /// Larger ones do not fit a header.
 const TOKEN_BYTES: usize = 16 << 10;
 
-/// How long a token is used whose answer does not say.
+/// Lifetime of a token whose answer has none.
 const UNSAID: Duration = Duration::from_secs(300);
 
-/// However long a token says it lasts.
+/// Longest lifetime of a token, whatever its answer has.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// A token is renewed this long before it ends, or a tenth of its time if that is shorter: it has
@@ -262,9 +262,9 @@ impl Login<'_> {
         }
     }
 
-    /// Of the same kind, saying that it was the token.
+    /// The same kind of error, with the token named as its place.
     fn told(&self, error: NetError) -> NetError {
-        // Whatever stands in the query is nobody's business.
+        // The query may hold secrets.
         let endpoint = self
             .oauth
             .token_url

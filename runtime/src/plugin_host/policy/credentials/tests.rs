@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use super::*;
 use crate::domain::{ClientAuth, OAuth2};
 use crate::net::{HostRule, HttpResponse, Net, NetSettings, Permission};
+use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::capabilities::outgoing;
-use crate::plugin_host::capabilities::outgoing::Way;
+use crate::plugin_host::capabilities::outgoing::RequestScope;
 use crate::plugin_host::policy::reach::SecretScope;
 
 /// A vendor with a token endpoint, whose health is only for the last token it gave out.
@@ -25,7 +26,7 @@ use crate::plugin_host::policy::reach::SecretScope;
 struct Vendor {
     tokens: Arc<AtomicU32>,
     requests: Arc<AtomicU32>,
-    /// What the token endpoint was told last.
+    /// Last request that the token endpoint got.
     told: Arc<std::sync::Mutex<String>>,
     /// Seconds that tokens last.
     lasts: Arc<AtomicU32>,
@@ -155,7 +156,7 @@ async fn send(
     let net = Net::new(NetSettings::default()).unwrap();
     outgoing::send(
         access,
-        Way {
+        RequestScope {
             net: &net,
             permission: &permission,
             service: Some("shop"),
@@ -396,7 +397,7 @@ async fn a_token_is_asked_for_once_by_however_many() {
     };
     login.client_auth = ClientAuth::Post;
     let other = Access {
-        wallet: access.wallet.clone(),
+        credential_cache: access.credential_cache.clone(),
         ..super::tests::access(address, posted)
     };
     assert_eq!(
@@ -463,7 +464,7 @@ async fn a_token_is_renewed_before_it_ends_and_once_when_it_is_refused() {
     assert_eq!((check().await, counts()), (200, (13, 6)));
 
     let refusing = Access {
-        wallet: access.wallet.clone(),
+        credential_cache: access.credential_cache.clone(),
         ..super::tests::access(address, oauth(address))
     };
     vendor.tokens.fetch_add(1_000_000, Ordering::SeqCst);

@@ -9,12 +9,12 @@ use tokio::sync::Semaphore;
 use crate::domain::{Budget, PluginPolicy};
 use crate::net::HostRule;
 
-/// Who said it. What the file says can't be changed over the API.
+/// Origin of a policy. A policy of the file can't be changed over the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyOrigin {
     File,
     Api,
-    /// Nobody said anything.
+    /// No policy was set.
     Default,
 }
 
@@ -32,7 +32,7 @@ pub(in crate::plugin_host) struct Policy {
 impl Policy {
     pub(in crate::plugin_host) fn new(origin: PolicyOrigin, written: PluginPolicy) -> Self {
         let budget = Budget::of(&written.budget);
-        // Whoever wrote them has checked them.
+        // They were checked where they were read.
         let hosts = written
             .grants
             .hosts
@@ -69,7 +69,7 @@ impl Words {
 #[derive(Debug, Default)]
 pub(in crate::plugin_host) struct Policies {
     words: Mutex<Words>,
-    /// By name; a plugin on which nobody said anything is added by its first run.
+    /// Policies by plugin; a plugin without one is added by its first run.
     in_force: ArcSwap<BTreeMap<String, Arc<Policy>>>,
 }
 
@@ -112,7 +112,8 @@ impl Policies {
         });
     }
 
-    /// What did not change keeps its turns; so do plugins whose number of turns stays the same.
+    /// Replaces policies. A plugin keeps its permits when its policy, or at least its number of
+    /// permits, stays the same.
     fn change(&self, change: impl FnOnce(&mut Words)) {
         let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut words);

@@ -3,13 +3,14 @@
 use super::*;
 use crate::domain::{Grants, PluginPolicy};
 
-fn allowance(wants: &[Want], grants: Grants) -> Allowance {
+fn grants(wants: &[Want], grants: Grants) -> EffectiveGrants {
     let info = PluginInfo {
         name: "shop".to_owned(),
         version: "1.0.0".to_owned(),
         summary: String::new(),
         settings_schema: serde_json::json!({}),
         wants: wants.to_vec(),
+        evaluated_over_time: false,
     };
     let policy = Policy::new(
         PolicyOrigin::File,
@@ -18,7 +19,7 @@ fn allowance(wants: &[Want], grants: Grants) -> Allowance {
             ..PluginPolicy::default()
         },
     );
-    Allowance::new("shop".into(), Arc::new(Wants::of(&info)), Arc::new(policy))
+    EffectiveGrants::new("shop".into(), Arc::new(Wants::of(&info)), Arc::new(policy))
 }
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -47,14 +48,14 @@ fn other_hosts_have_to_be_wanted_and_granted() {
             .iter()
             .map(|host| Want::Host((*host).to_owned()))
             .collect();
-        let allowance = allowance(
+        let grants = grants(
             &wants,
             Grants {
                 hosts: names(granted),
                 ..Grants::default()
             },
         );
-        let hosts: Vec<String> = allowance.hosts().iter().map(ToString::to_string).collect();
+        let hosts: Vec<String> = grants.hosts().iter().map(ToString::to_string).collect();
         assert_eq!(hosts, both, "wants {wanted:?}, is granted {granted:?}");
     }
 }
@@ -70,7 +71,7 @@ fn a_denied_host_is_told_with_what_would_allow_it() {
             subject: "probe `shop`".to_owned(),
             setting: "`baseUrl` of the service".to_owned(),
         };
-        allowance(
+        grants(
             wants,
             Grants {
                 hosts: names(granted),
@@ -120,14 +121,14 @@ fn credentials_have_to_be_granted_and_wanted_if_any_is_named() {
             .iter()
             .map(|name| Want::Credential((*name).to_owned()))
             .collect();
-        let allowance = allowance(
+        let grants = grants(
             &wants,
             Grants {
                 credentials: granted.map(names),
                 ..Grants::default()
             },
         );
-        let answer = allowance.credential("default");
+        let answer = grants.credential("default");
         assert_eq!(
             answer.is_ok(),
             wanted_ok,
@@ -138,9 +139,9 @@ fn credentials_have_to_be_granted_and_wanted_if_any_is_named() {
 
 #[test]
 fn methods_and_capabilities_are_all_granted_until_some_are_named() {
-    let free = allowance(&[], Grants::default());
-    assert!(free.method("DELETE").is_ok() && free.capability(Capability::Tcp).is_ok());
-    let bound = allowance(
+    let free = grants(&[], Grants::default());
+    assert!(free.method("DELETE").is_ok() && free.capability(Capability::Stream).is_ok());
+    let bound = grants(
         &[],
         Grants {
             methods: Some(names(&["GET", "HEAD"])),
@@ -169,19 +170,19 @@ fn imports_that_are_withheld_are_found_before_the_first_run() {
         "external-tracking:plugin/types@0.2.0",
         "external-tracking:plugin/http@0.2.0",
         "external-tracking:plugin/log@0.2.0",
-        "external-tracking:plugin/tcp@0.2.0",
+        "external-tracking:plugin/stream@0.2.0",
         "wasi:cli/environment@0.2.3",
     ]);
     assert_eq!(
         capabilities_of(&imports).collect::<Vec<_>>(),
-        [Capability::Http, Capability::Tcp]
+        [Capability::Http, Capability::Stream]
     );
     assert_eq!(
         capabilities_of(&names(&["wasi:http/outgoing-handler@0.2.3"])).collect::<Vec<_>>(),
         [Capability::Http]
     );
     let of = |capabilities| {
-        allowance(
+        grants(
             &[],
             Grants {
                 capabilities,
@@ -195,7 +196,7 @@ fn imports_that_are_withheld_are_found_before_the_first_run() {
         .unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "refused at step `grants`: imports `tcp`, which it is not granted; to allow it, name it in \
+        "refused at step `grants`: imports `stream`, which it is not granted; to allow it, name it in \
          `plugins.shop.grants.capabilities` in plugins.yaml, or leave that setting out"
     );
 }

@@ -50,13 +50,14 @@ fn reaches(reach: &Reach, url: &str) -> bool {
         .is_ok()
 }
 
-fn allowance(granted: &[&str]) -> Allowance {
+fn grants(granted: &[&str]) -> EffectiveGrants {
     let info = PluginInfo {
         name: "p".to_owned(),
         version: "1.0.0".to_owned(),
         summary: String::new(),
         settings_schema: json!({}),
         wants: vec![Want::Host("*".to_owned())],
+        evaluated_over_time: false,
     };
     let grants = Grants {
         hosts: granted.iter().map(|host| (*host).to_owned()).collect(),
@@ -69,7 +70,7 @@ fn allowance(granted: &[&str]) -> Allowance {
             ..PluginPolicy::default()
         },
     );
-    Allowance::new("p".into(), Arc::new(Wants::of(&info)), Arc::new(policy))
+    EffectiveGrants::new("p".into(), Arc::new(Wants::of(&info)), Arc::new(policy))
 }
 
 #[test]
@@ -173,7 +174,7 @@ fn a_secret_of_the_settings_goes_to_what_was_written_out_only() {
     let check = |base: &str, hosts: &[&str], settings: Value, granted: &[&str], url: &str| {
         reach(base, hosts, settings)
             .scope
-            .check_secret(&allowance(granted), url)
+            .check_secret(&grants(granted), url)
             .is_ok()
     };
     for (base, hosts, settings, granted, url, wanted) in [

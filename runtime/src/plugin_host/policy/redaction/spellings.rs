@@ -9,7 +9,15 @@ use url::{Position, Url};
 
 use crate::domain::MIN_HIDDEN_BYTES;
 
-/// Of all the secrets, each once.
+/// Characters that are kept both in a segment of a path and in a value of a query.
+const KEPT_IN_URLS: &str = "-._~:@!$'()*,";
+
+/// A secret as one segment of a path, or one value of a query.
+pub(in crate::plugin_host) fn in_url(secret: &str) -> String {
+    percent(secret, KEPT_IN_URLS)
+}
+
+/// Spellings of all the secrets, each once.
 pub(super) fn of(secrets: &[String]) -> BTreeSet<Vec<u8>> {
     let mut spellings = BTreeSet::new();
     for secret in secrets {
@@ -19,7 +27,7 @@ pub(super) fn of(secrets: &[String]) -> BTreeSet<Vec<u8>> {
         if coded != *secret {
             spell(&coded, &mut spellings);
         }
-        // Of a secret URL, a server sees and says what follows its own name.
+        // Of a secret URL, a server sees and returns what follows its own name.
         if let Ok(url) = Url::parse(secret)
             && url.has_host()
         {
@@ -48,12 +56,14 @@ fn spell(secret: &str, spellings: &mut BTreeSet<Vec<u8>>) {
     let component = percent(secret, "-._~!'()*");
     let path = percent(secret, "-._~!'()*$&+,;=:@/%|[]\\^");
     let query = percent(secret, "-._~!()*$&+,;=:@/?%|[]\\^`{}");
+    // As the host itself writes it into a URL.
+    let url = percent(secret, KEPT_IN_URLS);
     let html = secret
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;");
-    for text in [&form, &strict, &component, &path, &query] {
+    for text in [&form, &strict, &component, &path, &query, &url] {
         spellings.insert(lower_hex(text).into_bytes());
     }
     for text in [
@@ -71,6 +81,7 @@ fn spell(secret: &str, spellings: &mut BTreeSet<Vec<u8>>) {
         component,
         path,
         query,
+        url,
     ] {
         spellings.insert(text.into_bytes());
     }
@@ -120,12 +131,12 @@ fn lower_hex(text: &str) -> String {
 fn ascii_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
-        match character.is_ascii() {
-            true => escaped.push(character),
-            false => character
-                .encode_utf16(&mut [0; 2])
-                .iter()
-                .for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}"))),
+        if character.is_ascii() {
+            escaped.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            escaped.push_str(&format!("\\u{unit:04x}"));
         }
     }
     escaped

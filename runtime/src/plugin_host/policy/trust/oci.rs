@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use self::session::Session;
 use super::reference::{Reference, Version, sha256_of};
-use crate::plugin_host::versions::loader::{COMPONENT_BYTES, digest};
+use crate::plugin_host::engine::digest::sha256_hex;
+use crate::plugin_host::versions::loader::COMPONENT_BYTES;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -22,7 +23,7 @@ const MANIFEST_BYTES: usize = 4 << 20;
 
 pub(in crate::plugin_host) use self::session::Registry;
 
-/// What a reference stands for at the moment.
+/// Digests that a reference resolves to at the moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::plugin_host) struct Resolved {
     /// sha256 of the component, hex.
@@ -70,11 +71,11 @@ impl<'a> Client<'a> {
             .get(&path, &format!("{MANIFEST}, {INDEX}"), MANIFEST_BYTES)
             .await?;
         if let Version::Digest(wanted) = &self.reference.version
-            && digest(&bytes) != *wanted
+            && sha256_hex(&bytes) != *wanted
         {
             return Err(format!(
                 "the manifest has the digest `sha256:{}`, not the one asked for",
-                digest(&bytes)
+                sha256_hex(&bytes)
             ));
         }
         read_manifest(&bytes)
@@ -87,7 +88,7 @@ impl<'a> Client<'a> {
         self.blob(&resolved.component, resolved.size).await
     }
 
-    /// None: none was pushed with the component.
+    /// Returns the signature; `None` if none was pushed with the component.
     pub(in crate::plugin_host) async fn signature(
         &mut self,
         resolved: &Resolved,
@@ -111,7 +112,7 @@ impl<'a> Client<'a> {
             .session
             .get(&format!("blobs/sha256:{hex}"), "*/*", size)
             .await?;
-        match digest(&bytes) {
+        match sha256_hex(&bytes) {
             found if found == hex => Ok(bytes),
             found => Err(format!(
                 "what came has the digest `sha256:{found}`, not `sha256:{hex}`, which the manifest names"

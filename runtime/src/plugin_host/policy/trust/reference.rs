@@ -18,13 +18,13 @@ pub(in crate::plugin_host) enum Version {
     Digest(String),
 }
 
-/// What is wrong with a reference, if anything is.
+/// Checks a reference; the error names what is wrong with it.
 pub fn check_reference(text: &str) -> Result<(), String> {
     Reference::parse(text).map(drop)
 }
 
 impl Reference {
-    /// By the distribution specification 1.1; a digest beside a tag decides.
+    /// Parses a reference by the distribution specification 1.1; a digest beside a tag decides.
     pub(in crate::plugin_host) fn parse(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
             format!(
@@ -99,7 +99,7 @@ pub(in crate::plugin_host) fn sha256_of(digest: &str) -> Option<String> {
     is_hex.then(|| hex.to_owned())
 }
 
-/// As a path wants it.
+/// Formats the version as a part of a path.
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

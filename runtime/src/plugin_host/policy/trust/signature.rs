@@ -31,7 +31,7 @@ pub(super) async fn verify(
 #[derive(Debug)]
 pub(super) struct SignatureFault {
     pub(super) reason: String,
-    /// It may be good: the key that made it is not known here.
+    /// The key that made the signature is not configured here; it may be good.
     pub(super) is_foreign: bool,
 }
 
@@ -76,7 +76,7 @@ fn verify_blocking(
     Err(SignatureFault { reason, is_foreign })
 }
 
-/// As minisign prints it: 16 digits, the last byte first.
+/// Returns a key's id as minisign prints it: 16 digits, the last byte first.
 fn key_id(key: &str) -> String {
     let bytes = STANDARD.decode(key.trim()).unwrap_or_default();
     let id: Vec<u8> = bytes
@@ -93,7 +93,7 @@ fn key_id(key: &str) -> String {
 mod tests {
     use super::*;
 
-    /// From minisign's own documentation.
+    /// The key of minisign's own documentation.
     const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
     const OTHER: &str = "RWQBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
     const SIGNATURE: &str = "untrusted comment: signature from minisign secret key

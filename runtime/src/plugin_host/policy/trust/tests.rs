@@ -1,3 +1,5 @@
+use bytes::Bytes;
+
 use super::*;
 
 const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
@@ -17,8 +19,8 @@ fn trust(folder: &Path, keys: &[&str], require_signatures: bool) -> Trust {
 #[tokio::test]
 async fn what_is_not_signed_is_refused_where_signatures_are_required() {
     let folder = tempfile::tempdir().unwrap();
-    let component = Bytes::from_static(b"\0asm");
-    let hash = digest(&component);
+    let component = ComponentBytes::new(Bytes::from_static(b"\0asm"));
+    let hash = component.digest.clone();
     for (keys, required, is_good) in [
         (&[][..], false, true),
         (&[KEY], false, true),
@@ -26,12 +28,13 @@ async fn what_is_not_signed_is_refused_where_signatures_are_required() {
         (&[], true, false),
     ] {
         let answer = trust(folder.path(), keys, required)
-            .check_signature(&component, &hash)
+            .check_signature(&component)
             .await;
         assert_eq!(answer.is_ok(), is_good, "{keys:?} {required}");
         if let Err(refusal) = answer {
             assert!(
-                refusal.step == "signature" && refusal.reason.contains("trust.requireSignatures"),
+                refusal.step == InstallStep::Signature
+                    && refusal.reason.contains("trust.requireSignatures"),
                 "{refusal}"
             );
         }
@@ -40,16 +43,13 @@ async fn what_is_not_signed_is_refused_where_signatures_are_required() {
     // A signature that is damaged on disk is refused, even where none is asked for.
     let required = trust(folder.path(), &[KEY], true);
     required.keep(&hash, "damaged".to_owned()).await.unwrap();
-    let refusal = required
-        .check_signature(&component, &hash)
-        .await
-        .unwrap_err();
+    let refusal = required.check_signature(&component).await.unwrap_err();
     assert!(
         refusal.reason.contains("is not one of minisign's"),
         "{refusal}"
     );
     let free = trust(folder.path(), &[KEY], false);
-    let refusal = free.check_signature(&component, &hash).await.unwrap_err();
+    let refusal = free.check_signature(&component).await.unwrap_err();
     assert!(
         refusal.reason.contains("is not one of minisign's"),
         "{refusal}"
@@ -59,7 +59,7 @@ async fn what_is_not_signed_is_refused_where_signatures_are_required() {
     let (_, bundled) = bundled::bundled().plugins[0];
     assert_eq!(
         required
-            .check_signature(&Bytes::from_static(bundled), &digest(bundled))
+            .check_signature(&ComponentBytes::new(Bytes::from_static(bundled)))
             .await,
         Ok(None)
     );
@@ -79,7 +79,7 @@ fn a_pin_allows_its_digests_only() {
     assert_eq!(trust.check_pin("other", &"c".repeat(64)), Ok(()));
     let refusal = trust.check_pin("p", &"c".repeat(64)).unwrap_err();
     assert!(
-        refusal.step == "pin"
+        refusal.step == InstallStep::Pin
             && refusal
                 .reason
                 .contains("`plugins.p.sha256` in plugins.yaml"),

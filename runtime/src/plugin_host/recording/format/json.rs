@@ -12,11 +12,11 @@ use serde_json::ser::{CharEscape, CompactFormatter, Formatter, Serializer};
 
 use super::weight::weight;
 
-/// Anything that a tape keeps until it is known whether it is wanted.
+/// A value that a call log keeps until it is known whether it is wanted.
 pub(in crate::plugin_host) trait Json: Send + Sync {
     fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()>;
 
-    /// About how many bytes it takes in memory.
+    /// Returns roughly how many bytes it takes in memory.
     fn weigh(&self) -> usize;
 }
 
@@ -72,7 +72,7 @@ fn bytes(fields: &serde_json::Map<String, Value>) -> Option<Vec<u8>> {
     }
 }
 
-/// Waits with the bracket of a list until its first item tells whether these are bytes.
+/// Holds back the bracket of a list until its first item shows whether these are bytes.
 #[derive(Default)]
 struct BytesFormatter {
     list: List,
@@ -80,7 +80,7 @@ struct BytesFormatter {
 
 #[derive(Default)]
 enum List {
-    /// Whatever is open is written as usual.
+    /// Open values are written as usual.
     #[default]
     Written,
     /// `[` is not written yet.
@@ -89,7 +89,7 @@ enum List {
 }
 
 impl BytesFormatter {
-    /// Something else than a byte comes.
+    /// Writes what was held back, as something else than a byte comes.
     fn written<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
         match std::mem::take(&mut self.list) {
             List::Written => Ok(()),

@@ -19,7 +19,7 @@ const LIST_BYTES: usize = size_of::<String>();
 
 struct Scale(usize);
 
-/// Of a type's own `Serialize`.
+/// An error of a type's own `Serialize`.
 #[derive(Debug)]
 struct Unweighed;
 
@@ -237,7 +237,7 @@ fields!(SerializeStruct, SerializeStructVariant);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin_host::contract::bindings::imports::http::Request;
+    use crate::plugin_host::capabilities::http::{Body, Request, Text};
     use crate::plugin_host::contract::bindings::imports::net::NetError;
     use crate::plugin_host::contract::bindings::imports::types::{Entry, Value};
 
@@ -251,11 +251,13 @@ mod tests {
     fn whatever_is_large_in_a_request_or_an_answer_has_its_weight() {
         let blank = || Request {
             method: String::new(),
-            url: String::new(),
+            url: Text::default(),
             headers: Vec::new(),
             body: None,
             timeout_ms: None,
             auth: None,
+            basic_auth: None,
+            signature: None,
             options: Vec::new(),
         };
         let option = |key: String, value: Value| vec![Entry { key, value }];
@@ -265,19 +267,19 @@ mod tests {
                 ..blank()
             },
             Request {
-                url: large(),
+                url: large().into(),
                 ..blank()
             },
             Request {
-                headers: vec![(large(), String::new())],
+                headers: vec![(large(), Text::default())],
                 ..blank()
             },
             Request {
-                headers: vec![(String::new(), large())],
+                headers: vec![(String::new(), large().into())],
                 ..blank()
             },
             Request {
-                body: Some(large().into_bytes()),
+                body: Some(Body::Bytes(large().into_bytes())),
                 ..blank()
             },
             Request {

@@ -2,18 +2,19 @@
 
 use super::redact::redacted;
 use crate::plugin_host::policy::redaction::Redactor;
+use crate::plugin_host::recording::format::FORMAT;
+use crate::plugin_host::recording::format::RecordedRun;
 use crate::plugin_host::recording::format::json::Json;
 use crate::plugin_host::recording::format::weight::weight;
-use crate::plugin_host::recording::format::{FORMAT, RecordedRun};
-use crate::plugin_host::recording::recorder::Tape;
+use crate::plugin_host::recording::recorder::CallLog;
 
-/// What a draft takes that is not weighed.
+/// Bytes of a draft that are not weighed.
 const DRAFT_BYTES: usize = 512;
 
 pub(in crate::plugin_host) struct Draft {
     pub(super) run: RecordedRun,
     arguments: Vec<Box<dyn Json>>,
-    tape: Tape,
+    call_log: CallLog,
     result: Box<dyn Json>,
     secrets: Redactor,
     weight: usize,
@@ -23,23 +24,23 @@ impl Draft {
     pub(in crate::plugin_host) fn new(
         run: RecordedRun,
         arguments: Vec<Box<dyn Json>>,
-        tape: Tape,
+        call_log: CallLog,
         result: Box<dyn Json>,
         secrets: Redactor,
     ) -> Self {
         let given: usize = arguments.iter().map(|argument| argument.weigh()).sum();
-        let weight = DRAFT_BYTES + weight(&run) + given + tape.weight() + result.weigh();
+        let weight = DRAFT_BYTES + weight(&run) + given + call_log.weight() + result.weigh();
         Self {
             run,
             arguments,
-            tape,
+            call_log,
             result,
             secrets,
             weight,
         }
     }
 
-    /// About what it takes in memory, bytes.
+    /// Returns roughly how many bytes it takes in memory.
     pub(super) fn weight(&self) -> usize {
         self.weight
     }
@@ -56,7 +57,7 @@ impl Draft {
             argument.write(&mut out)?;
         }
         out.extend_from_slice(b"],\n");
-        self.tape.write(&mut out)?;
+        self.call_log.write(&mut out)?;
         out.extend_from_slice(b",\n\"result\":");
         self.result.write(&mut out)?;
         out.extend_from_slice(b"}\n");

@@ -1,12 +1,13 @@
 //! The folder of recordings: `RUN_ID.json`, written aside and renamed. Not synced: after a power
-//! failure the last ones may be missing, which harms nobody.
+//! failure the last ones may be missing, which is harmless.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::RecordingEntry;
-use crate::plugin_host::recording::format::{FORMAT, RecordedRun};
+use crate::plugin_host::recording::format::FORMAT;
+use crate::plugin_host::recording::format::RecordedRun;
 
 /// Longest first line: names, and texts of bounded length.
 const HEAD_BYTES: u64 = 64 << 10;
@@ -30,8 +31,8 @@ impl Files {
         Ok(Self { folder })
     }
 
-    /// What is there, oldest first. Files that were left half written go, and so do those of
-    /// another format; what can't be removed stays and is left out.
+    /// Lists the recordings, oldest first. Half written files and those of another format are
+    /// removed; what can't be removed stays and is left out.
     pub(super) fn list(&self) -> io::Result<Vec<RecordingEntry>> {
         let mut entries = Vec::new();
         for file in fs::read_dir(&self.folder)? {
@@ -100,7 +101,7 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(target)
 }
 
-/// From the first line alone.
+/// Reads an entry from the first line alone.
 fn head(path: &Path) -> io::Result<RecordingEntry> {
     let file = fs::File::open(path)?;
     let size = file.metadata()?.len();

@@ -1,4 +1,4 @@
-//! What is on disk, in memory, and what has to go.
+//! Index of the recordings on disk, and the choice of what to remove.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -10,8 +10,7 @@ use crate::plugin_host::recording::format::{RecordedRun, Subject};
 /// push others out.
 pub(super) const FAILED: usize = 20;
 
-/// The runs that began an outage say why it began: so many of the last one stay, however long it
-/// takes.
+/// Recordings kept from the beginning of an outage, which show why it began, however long it takes.
 pub(super) const FIRST: usize = 3;
 
 /// Runs of one probe that went well, to compare with.
@@ -35,7 +34,7 @@ pub(super) struct Index {
 struct Runs {
     /// Oldest first.
     ids: VecDeque<i64>,
-    /// Of runs that failed: the first ones of the last outage.
+    /// Runs that failed: the first ones of the last outage.
     first: Vec<i64>,
 }
 
@@ -81,7 +80,7 @@ impl Series {
     }
 }
 
-/// It ended well, and found nothing wrong.
+/// Returns true for a run that ended well and found nothing wrong.
 fn is_good(run: &RecordedRun) -> bool {
     run.outcome == RunOutcome::Ok && run.status.is_none_or(|status| status.is_available())
 }

@@ -9,7 +9,6 @@ use crate::plugin_host::policy::redaction::Redactor;
 /// The file with `***` in the place of secrets. Names of fields stay, and each field its line: the
 /// first is read on its own.
 pub(super) fn redacted(file: Vec<u8>, secrets: &Redactor) -> serde_json::Result<Vec<u8>> {
-    let file = Vec::from(secrets.stable_body(file.into()));
     if !secrets.finds_any(&file) {
         return Ok(file);
     }
@@ -54,22 +53,11 @@ mod tests {
 
     #[test]
     fn nothing_but_the_secrets_goes() {
-        let file = "{\"format\":1,\"run\":{\"a\":\"x\"},\n\"outcome1\":[\"key=s3cr\\\"et!k3y\",\"outcome1\",{\"b\":\"s3cr\\\"et!k3y\"}]}\n";
+        let file = "{\"format\":2,\"run\":{\"a\":\"x\"},\n\"outcome1\":[\"key=s3cr\\\"et!k3y\",\"outcome1\",{\"b\":\"s3cr\\\"et!k3y\"}]}\n";
         assert_eq!(
             of(&["s3cr\"et!k3y", "outcome1"], file),
-            "{\"format\":1,\"run\":{\"a\":\"x\"},\n\"outcome1\":[\"key=***\",\"***\",{\"b\":\"***\"}]}\n"
+            "{\"format\":2,\"run\":{\"a\":\"x\"},\n\"outcome1\":[\"key=***\",\"***\",{\"b\":\"***\"}]}\n"
         );
         assert_eq!(of(&["another one"], file), file);
-        let redactor = Redactor::default();
-        redactor.forget("-0123456789abcdef");
-        let recorded = redacted(
-            b"{\"a\":\"{{secret-0123456789abcdef:/url}}\"}".to_vec(),
-            &redactor,
-        )
-        .unwrap();
-        assert_eq!(
-            recorded, b"{\"a\":\"{{secret:/url}}\"}",
-            "the same in each run"
-        );
     }
 }

@@ -5,14 +5,15 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::{Budget, PluginKind};
 use crate::plugin_host::recording::format::{CallCost, Recording, RunBudget, RunCost, Subject};
-use crate::plugin_host::recording::recorder::{Recorder, Step};
+use crate::plugin_host::recording::recorder::{HostCall, Recorder};
 
 /// A run of probe `http` of a service, whose answer is so long.
 fn draft(run_id: i64, service: &str, status: Status, bytes: usize) -> Draft {
-    let recorder = Recorder::tape();
-    let Ok(Step::Perform(call)) = recorder.begin::<_, Value>("http.send", &json!({"url": "u"}), 0)
+    let recorder = Recorder::record();
+    let Ok(HostCall::Execute(call)) =
+        recorder.begin::<_, Value>("http.send", &json!({"url": "u"}), 0)
     else {
-        panic!("a tape performs")
+        panic!("a call log performs")
     };
     recorder.finish(call, &"x".repeat(bytes), CallCost::default());
     let run = RecordedRun {
@@ -37,11 +38,11 @@ fn draft(run_id: i64, service: &str, status: Status, bytes: usize) -> Draft {
         cost: RunCost::default(),
         truncated: None,
     };
-    let tape = recorder.take_tape().unwrap();
+    let call_log = recorder.take_log().unwrap();
     Draft::new(
         run,
         vec![Box::new(json!({"a": 1}))],
-        tape,
+        call_log,
         Box::new(()),
         Default::default(),
     )
@@ -137,7 +138,7 @@ async fn what_failed_is_a_file_and_what_went_well_becomes_one_when_something_fai
     // A start knows what there is from the files alone.
     std::fs::write(
         folder.path().join("9.json"),
-        "{\"format\":1,\"run\":{\"runId\":",
+        "{\"format\":2,\"run\":{\"runId\":",
     )
     .unwrap();
     std::fs::write(folder.path().join("notes.txt"), "not ours").unwrap();
@@ -258,7 +259,7 @@ fn large_draft(run_id: i64) -> Draft {
     Draft::new(
         small.run,
         vec![text()],
-        Recorder::tape().take_tape().unwrap(),
+        Recorder::record().take_log().unwrap(),
         text(),
         Default::default(),
     )

@@ -1,30 +1,26 @@
-//! What can be said of a component without running it: its form, its kind, what it imports, the
-//! name it gives itself.
+//! Checks of a component without running it: its form, its kind, its imports, its name.
 
 use semver::Version;
 use wasmtime::component::Component;
 
-use super::{COMPONENT_BYTES, PACKAGE, Refusal, refuse};
-use crate::domain::{PluginInfo, PluginKind};
+use crate::domain::{PluginInfo, PluginKind, Want};
 use crate::plugin_host::capabilities;
 use crate::plugin_host::contract::bindings::CONTRACT;
+use crate::plugin_host::contract::bindings::PACKAGE;
+use crate::plugin_host::policy::install_error::{InstallError, InstallStep};
+use crate::plugin_host::versions::loader::COMPONENT_BYTES;
 
-pub(super) fn check_format(bytes: &[u8]) -> Result<(), Refusal> {
+pub(super) fn check_format(bytes: &[u8]) -> Result<(), InstallError> {
     if bytes.len() > COMPONENT_BYTES {
-        return Err(refuse(
-            "format",
-            format!("is larger than {} MiB", COMPONENT_BYTES >> 20),
-        ));
+        return Err(
+            InstallStep::Format.error(format!("is larger than {} MiB", COMPONENT_BYTES >> 20))
+        );
     }
     match bytes.get(..8) {
         Some(b"\0asm\x0d\0\x01\0") => Ok(()),
-        Some(b"\0asm\x01\0\0\0") => Err(refuse(
-            "format",
-            "is a core WebAssembly module, not a component; turn it into one with `wasm-tools component new`",
+        Some(b"\0asm\x01\0\0\0") => Err(InstallStep::Format.error("is a core WebAssembly module, not a component; turn it into one with `wasm-tools component new`",
         )),
-        _ => Err(refuse(
-            "format",
-            "is not WebAssembly: the first eight bytes are not those of a component",
+        _ => Err(InstallStep::Format.error("is not WebAssembly: the first eight bytes are not those of a component",
         )),
     }
 }
@@ -32,7 +28,7 @@ pub(super) fn check_format(bytes: &[u8]) -> Result<(), Refusal> {
 /// The kind is what it exports; the imports have to be those of that kind.
 pub(super) fn kind_and_imports(
     component: &Component,
-) -> Result<(PluginKind, Vec<String>), Refusal> {
+) -> Result<(PluginKind, Vec<String>), InstallError> {
     let types = component.component_type();
     let engine = component.engine();
     let interface = |name: &str| {
@@ -46,9 +42,7 @@ pub(super) fn kind_and_imports(
         .map(|(name, _)| name.to_owned());
     if let Some(name) = names.find(|name| foreign(name)) {
         let version = name.split('@').nth(1).unwrap_or("no version");
-        return Err(refuse(
-            "world",
-            format!(
+        return Err(InstallStep::World.error(format!(
                 "is built for {version} of the contract `{}` (`{name}`); this program has {CONTRACT}: build it again with \
                  the `wit/` of this program",
                 PACKAGE.trim_end_matches('/')
@@ -72,9 +66,7 @@ pub(super) fn kind_and_imports(
         .map(|(_, kind)| kind)
         .collect();
     let [kind] = found[..] else {
-        return Err(refuse(
-            "world",
-            format!(
+        return Err(InstallStep::World.error(format!(
                 "has to export exactly one of `{PACKAGE}probes`, `rules`, `notifiers` or `webhooks`; it exports {}",
                 if exported.is_empty() {
                     "none of our interfaces".to_owned()
@@ -85,10 +77,7 @@ pub(super) fn kind_and_imports(
         ));
     };
     if !has("description") {
-        return Err(refuse(
-            "world",
-            format!("does not export `{PACKAGE}description`"),
-        ));
+        return Err(InstallStep::World.error(format!("does not export `{PACKAGE}description`")));
     }
     let imports: Vec<String> = types
         .imports(engine)
@@ -104,23 +93,18 @@ pub(super) fn kind_and_imports(
         .map(String::as_str)
         .collect();
     if !unknown.is_empty() {
-        return Err(refuse(
-            "imports",
-            format!(
-                "imports `{}`, which a {} is not offered; offered are {} and WASI 0.2 ({})",
-                unknown.join("`, `"),
-                kind.as_str(),
-                allowed.join(", "),
-                capabilities::wasi::PACKAGES.join(", ")
-            ),
-        ));
+        return Err(InstallStep::Imports.error(format!(
+            "imports `{}`, which a {} is not offered; offered are {} and WASI 0.2 ({})",
+            unknown.join("`, `"),
+            kind.as_str(),
+            allowed.join(", "),
+            capabilities::wasi::PACKAGES.join(", ")
+        )));
     }
     if !allowed.contains(&"http")
         && let Some(http) = imports.iter().find(|name| name.starts_with("wasi:http/"))
     {
-        return Err(refuse(
-            "imports",
-            format!(
+        return Err(InstallStep::Imports.error(format!(
                 "imports `{http}`, and a {} has no network; leave it out when building, e.g. `disableFeatures: [\"http\", \
                  \"fetch-event\"]` for componentize-js",
                 kind.as_str()
@@ -159,7 +143,7 @@ fn is_wasi(import: &str) -> bool {
 pub const RESERVED_NAMES: [&str; 2] = ["check", "pull"];
 
 /// Names become file names, routes and words in SQL.
-pub(super) fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
+pub(super) fn check_name(info: &PluginInfo) -> Result<(), InstallError> {
     let name = info.name.as_str();
     let is_word = name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -167,33 +151,41 @@ pub(super) fn check_name(info: &PluginInfo) -> Result<(), Refusal> {
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c));
     if !is_word {
-        return Err(refuse(
-            "name",
-            format!(
-                "`{}` is not a plugin name; use lower case letters, digits, `-` and `_`, at most 64",
-                cut(name)
-            ),
-        ));
+        return Err(InstallStep::Name.error(format!(
+            "`{}` is not a plugin name; use lower case letters, digits, `-` and `_`, at most 64",
+            cut(name)
+        )));
     }
     if RESERVED_NAMES.contains(&name) {
-        return Err(refuse(
-            "name",
-            format!(
-                "`{}` can't be the name of a plugin, it is part of the API",
-                name
-            ),
-        ));
+        return Err(InstallStep::Name.error(format!(
+            "`{}` can't be the name of a plugin, it is part of the API",
+            name
+        )));
     }
     if info.version.len() > 64 || Version::parse(&info.version).is_err() {
-        return Err(refuse(
-            "describe",
-            format!(
-                "`{}` is not a semantic version; write three numbers, e.g. `1.0.0`",
-                cut(&info.version)
-            ),
-        ));
+        return Err(InstallStep::Describe.error(format!(
+            "`{}` is not a semantic version; write three numbers, e.g. `1.0.0`",
+            cut(&info.version)
+        )));
     }
     Ok(())
+}
+
+/// A plugin that can't work without a feature fails here instead of in its runs.
+pub(super) fn check_features(info: &PluginInfo) -> Result<(), InstallError> {
+    let missing = info.wants.iter().find_map(|want| match want {
+        Want::Feature(name) if !capabilities::host::supports(name) => Some(name),
+        _ => None,
+    });
+    let Some(name) = missing else {
+        return Ok(());
+    };
+    let known: Vec<String> = capabilities::host::features().collect();
+    Err(InstallStep::Describe.error(format!(
+        "needs the feature `{}`, which this program does not have; it has `{}`",
+        cut(name),
+        known.join("`, `")
+    )))
 }
 
 fn cut(text: &str) -> String {
@@ -227,6 +219,7 @@ mod tests {
             summary: String::new(),
             settings_schema: serde_json::Value::Null,
             wants: Vec::new(),
+            evaluated_over_time: false,
         };
         for version in ["1.0.0", "0.3.1-rc.1+build.7"] {
             assert_eq!(check_name(&info(version)), Ok(()), "{version}");
@@ -242,8 +235,30 @@ mod tests {
             &format!("1.0.0-{}", "a".repeat(80)),
         ] {
             let refusal = check_name(&info(version)).unwrap_err();
-            assert_eq!(refusal.step, "describe", "{version}");
+            assert_eq!(refusal.step, InstallStep::Describe, "{version}");
         }
+    }
+
+    #[test]
+    fn a_plugin_that_needs_an_unknown_feature_is_refused() {
+        let info = |feature: &str| PluginInfo {
+            name: "shop".to_owned(),
+            version: "1.0.0".to_owned(),
+            summary: String::new(),
+            settings_schema: serde_json::Value::Null,
+            wants: vec![Want::Feature(feature.to_owned())],
+            evaluated_over_time: false,
+        };
+        for known in capabilities::host::features() {
+            assert_eq!(check_features(&info(&known)), Ok(()), "{known}");
+        }
+        let refusal = check_features(&info("http.request:telepathy")).unwrap_err();
+        assert_eq!(refusal.step, InstallStep::Describe);
+        assert!(
+            refusal.reason.contains("`http.request:telepathy`")
+                && refusal.reason.contains("`http.request:insecure`"),
+            "{refusal}"
+        );
     }
 
     #[test]

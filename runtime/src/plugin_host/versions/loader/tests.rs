@@ -37,13 +37,16 @@ fn component(contract: &str, kind: &str) -> bytes::Bytes {
     encoder.encode().unwrap().into()
 }
 
-async fn refusal(loader: &Loader, runner: &Runner, component: bytes::Bytes) -> Refusal {
+async fn refusal(loader: &Loader, runner: &Runner, component: bytes::Bytes) -> InstallError {
     let provenance = Provenance {
         source: Source::Stored,
         since_ms: 0,
         by: "test".to_owned(),
     };
-    match loader.load(runner, component, provenance).await {
+    match loader
+        .load(runner, ComponentBytes::new(component), provenance)
+        .await
+    {
         Ok(_) => panic!("every function of it traps"),
         Err(refusal) => refusal,
     }
@@ -58,13 +61,13 @@ async fn a_component_of_another_contract_never_becomes_a_version_whatever_its_ki
     for (kind, from, to) in [
         (
             "probe",
-            "    base-url: string,\n",
-            "    base-url: string,\n    region: string,\n",
+            "    credentials: list<string>,\n",
+            "    credentials: list<string>,\n    region: string,\n",
         ),
         (
             "probe",
             "settings(string),\n    internal(string),",
-            "settings(string),\n    internal(string),\n    other(string),",
+            "settings(string),\n    internal(string),\n    busy,",
         ),
         (
             "rule",
@@ -73,7 +76,7 @@ async fn a_component_of_another_contract_never_becomes_a_version_whatever_its_ki
         ),
         (
             "rule",
-            "look-back: func(settings: string) -> u64",
+            "look-back: func(settings: string) -> history-need",
             "look-back: func(settings: string) -> u32",
         ),
         (
@@ -89,14 +92,14 @@ async fn a_component_of_another_contract_never_becomes_a_version_whatever_its_ki
     ] {
         // As it is it fits: what stops it is that all its functions trap.
         let fits = refusal(&loader, &runner, component(&contract, kind)).await;
-        assert_eq!(fits.step, "describe", "{kind}: {fits}");
+        assert_eq!(fits.step, InstallStep::Describe, "{kind}: {fits}");
         assert!(
             contract.contains(from),
             "{kind}: `{from}` is not in the contract"
         );
         let other = component(&contract.replacen(from, to, 1), kind);
         let misfit = refusal(&loader, &runner, other).await;
-        assert_eq!(misfit.step, "world", "{kind}: {misfit}");
+        assert_eq!(misfit.step, InstallStep::World, "{kind}: {misfit}");
         assert!(
             misfit
                 .reason
@@ -107,7 +110,7 @@ async fn a_component_of_another_contract_never_becomes_a_version_whatever_its_ki
     for kind in ["probe", "rule", "notifier", "webhook"] {
         let next = contract.replace("plugin@0.2.0", "plugin@0.3.0");
         let misfit = refusal(&loader, &runner, component(&next, kind)).await;
-        assert_eq!(misfit.step, "world", "{kind}: {misfit}");
+        assert_eq!(misfit.step, InstallStep::World, "{kind}: {misfit}");
         assert!(
             misfit.reason.contains("is built for 0.3.0 of the contract"),
             "{kind}: {misfit}"

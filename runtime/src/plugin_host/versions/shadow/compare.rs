@@ -1,4 +1,4 @@
-//! Do both say the same? And if not, what is different: for people. Pure functions.
+//! Compares the answers of both versions, for people. Pure functions.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ pub(super) struct Compared {
     pub(super) difference: Option<String>,
 }
 
-/// A probe's verdict is its status and the kind of its failure. Everything else, such as the text
-/// of the failure, the HTTP status and which metrics there are, is told but decides nothing;
-/// measured values differ from call to call and are not.
+/// Compares observations. A probe's verdict is its status and the kind of its failure. Everything
+/// else, such as the text of the failure, the HTTP status and which metrics there are, is shown but
+/// decides nothing; measured values differ from call to call and are not shown.
 pub(super) fn observations(
     active: &Observation,
     candidate: &Observation,
@@ -87,7 +87,7 @@ fn metrics(active: &Observation, candidate: &Observation) -> Option<String> {
     (!changed.is_empty()).then(|| format!("metrics {}", changed.join(" ")))
 }
 
-/// A rule's verdict is its word. Both saw the same history, so other values are told.
+/// Compares verdicts by their word. Both versions saw the same history, so other values are shown.
 pub(super) fn verdicts(
     active: &Result<Verdict, String>,
     candidate: &Result<Verdict, String>,
@@ -127,7 +127,8 @@ pub(super) fn word(verdict: &Result<Verdict, String>) -> &'static str {
     }
 }
 
-/// That the service kept it waiting until the end is no fault of the candidate.
+/// Returns whether the candidate broke. A service that kept it waiting until the end is no fault of
+/// the candidate.
 pub(super) fn is_broken(outcome: RunOutcome, observation: &Observation) -> bool {
     let by_plugin = observation
         .failure
@@ -143,7 +144,7 @@ fn finding(verdict: &Result<Verdict, String>) -> Option<&Finding> {
     }
 }
 
-/// As long as an error may be.
+/// Joins differences into a text as long as an error may be.
 fn text(differences: Vec<String>) -> Option<String> {
     (!differences.is_empty())
         .then(|| Failure::new(ErrorKind::Plugin, differences.join("; ")).message)

@@ -28,7 +28,8 @@ fn fires(service: usize) -> Transition {
         fired_ms: Some(1),
         resolved_ms: None,
         updated_ms: 1,
-        marks: Default::default(),
+        flags: Default::default(),
+        labels: Default::default(),
     };
     let (actor, reason) = ("engine".to_owned(), String::new());
     let event = EventDraft {

@@ -31,7 +31,7 @@ impl Record for PluginRun {
                 Cell::text(&row.digest)
             }),
             column("function", Text, "the function that was called", |row| {
-                Cell::text(row.function)
+                Cell::text(&row.function)
             }),
             nullable("service", Text, "slug of the service", |row| {
                 Cell::optional(row.service.as_deref(), Cell::text)

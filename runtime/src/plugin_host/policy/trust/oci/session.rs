@@ -1,5 +1,5 @@
-//! Requests to one registry: who we are, tokens, redirects. Each hop passes the policy; a login
-//! goes to the registry and to the host that the operator named for it, and to nobody else.
+//! Requests to one registry: logins, tokens, redirects. Each hop passes the policy; a login goes
+//! only to the registry and to the host that the operator named for it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,10 +19,11 @@ const MAX_HOPS: usize = 5;
 /// An answer with a token.
 const TOKEN_BYTES: usize = 64 << 10;
 
-/// Who is asked, over what.
+/// A registry, and the network to reach it.
 pub(in crate::plugin_host) struct Registry<'a> {
     pub(in crate::plugin_host) net: &'a Net,
-    /// None: one that the operator did not name, reached at a public address without a login.
+    /// `None` for a registry that the operator did not name: reached at a public address without a
+    /// login.
     pub(in crate::plugin_host) access: Option<&'a RegistryAccess>,
     pub(in crate::plugin_host) deadline: Instant,
 }
@@ -60,7 +61,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Something of the repository, at most so large.
+    /// Gets a part of the repository, of at most this size.
     pub(super) async fn get(
         &mut self,
         path: &str,
@@ -164,7 +165,7 @@ impl<'a> Session<'a> {
         answer.map_err(|failure| format!("asking `{shown}`: {failure}"))
     }
 
-    /// What the registry wants to see, from then on.
+    /// Answers the registry's challenge, for this and later requests.
     async fn authorize(&mut self, answer: &HttpResponse) -> Result<(), String> {
         let wanted = answer
             .headers

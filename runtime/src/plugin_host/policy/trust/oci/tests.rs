@@ -95,15 +95,18 @@ impl Fake {
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": {"mediaType": "application/vnd.wasm.config.v0+json", "digest": "sha256:00", "size": 2},
             "layers": [
-                {"mediaType": COMPONENT, "digest": format!("sha256:{}", digest(component)), "size": component.len()},
+                {"mediaType": COMPONENT, "digest": format!("sha256:{}", sha256_hex(component)), "size": component.len()},
             ],
         });
         change(&mut manifest);
         let bytes = manifest.to_string().into_bytes();
         self.put("manifests/1", &bytes);
-        self.put(&format!("manifests/sha256:{}", digest(&bytes)), &bytes);
-        self.put(&format!("blobs/sha256:{}", digest(component)), component);
-        digest(&bytes)
+        self.put(&format!("manifests/sha256:{}", sha256_hex(&bytes)), &bytes);
+        self.put(
+            &format!("blobs/sha256:{}", sha256_hex(component)),
+            component,
+        );
+        sha256_hex(&bytes)
     }
 
     fn seen(&self) -> Vec<Seen> {
@@ -172,11 +175,11 @@ async fn a_signature_comes_with_the_component() {
     let address = fake.start().await;
     let text = "untrusted comment: x\n";
     fake.push(b"component", |manifest| {
-        let layer = json!({"mediaType": SIGNATURE, "digest": format!("sha256:{}", digest(text.as_bytes())), "size": text.len()});
+        let layer = json!({"mediaType": SIGNATURE, "digest": format!("sha256:{}", sha256_hex(text.as_bytes())), "size": text.len()});
         manifest["layers"].as_array_mut().unwrap().push(layer);
     });
     fake.put(
-        &format!("blobs/sha256:{}", digest(text.as_bytes())),
+        &format!("blobs/sha256:{}", sha256_hex(text.as_bytes())),
         text.as_bytes(),
     );
     let (_, signature) = pull(&format!("oci://{address}/acme/probe:1"), Some(&plain()))
@@ -235,7 +238,7 @@ async fn what_is_not_what_was_asked_for_is_refused() {
     }
     let manifest = fake.push(b"component", |_| ());
     fake.put(
-        &format!("blobs/sha256:{}", digest(b"component")),
+        &format!("blobs/sha256:{}", sha256_hex(b"component")),
         b"c0mponent",
     );
     let fault = pull(&format!("oci://{address}/acme/probe:1"), Some(&plain()))

@@ -1,0 +1,121 @@
+//! Conversion of a draft to the request of the contract, whose secrets are handles.
+
+use super::draft::{Body, Content, Draft, Part, Signature};
+use super::text::{Chunk, Text};
+use crate::net::NetError;
+use crate::settings::Secret;
+use crate::wit::http as wit;
+use crate::wit::secrets;
+
+pub(super) fn send(draft: &Draft) -> Result<wit::Response, NetError> {
+    let handles = Handles::open(draft)?;
+    wit::send(&handles.request(draft)).map_err(NetError::from)
+}
+
+/// Open for the length of one call, by JSON Pointer.
+struct Handles(Vec<(String, secrets::Secret)>);
+
+impl Handles {
+    fn open(draft: &Draft) -> Result<Self, NetError> {
+        let mut open = Vec::new();
+        for secret in draft.secrets() {
+            if open.iter().any(|(pointer, _)| pointer == secret.pointer()) {
+                continue;
+            }
+            let handle = secret.open().ok_or_else(|| {
+                NetError::Protocol(format!(
+                    "the settings have no secret at `{}`",
+                    secret.pointer()
+                ))
+            })?;
+            open.push((secret.pointer().to_owned(), handle));
+        }
+        Ok(Self(open))
+    }
+
+    fn of(&self, secret: &Secret) -> &secrets::Secret {
+        let found = self
+            .0
+            .iter()
+            .find(|(pointer, _)| pointer == secret.pointer());
+        &found.expect("all secrets of the draft were opened").1
+    }
+
+    fn request(&self, draft: &Draft) -> wit::Request<'_> {
+        wit::Request {
+            method: draft.method.clone(),
+            url: self.text(&draft.url),
+            headers: self.texts(&draft.headers),
+            body: draft.body.as_ref().map(|body| self.body(body)),
+            timeout_ms: draft.timeout_ms,
+            auth: draft.auth.clone(),
+            basic_auth: draft.basic_auth.as_ref().map(|basic| wit::BasicAuth {
+                username: self.text(&basic.username),
+                password: self.text(&basic.password),
+                attributes: basic.attributes.clone(),
+            }),
+            signature: draft
+                .signature
+                .as_ref()
+                .map(|signature| self.signature(signature)),
+            options: draft.options.clone(),
+        }
+    }
+
+    fn text(&self, text: &Text) -> Vec<wit::Chunk<'_>> {
+        let chunk = |chunk: &Chunk| match chunk {
+            Chunk::Text(text) => wit::Chunk::Text(text.clone()),
+            Chunk::Secret(secret) => wit::Chunk::Secret(self.of(secret)),
+        };
+        text.0.iter().map(chunk).collect()
+    }
+
+    fn texts(&self, texts: &[(String, Text)]) -> Vec<(String, Vec<wit::Chunk<'_>>)> {
+        let pair = |(name, value): &(String, Text)| (name.clone(), self.text(value));
+        texts.iter().map(pair).collect()
+    }
+
+    fn body(&self, body: &Body) -> wit::Body<'_> {
+        match body {
+            Body::Bytes(bytes) => wit::Body::Bytes(bytes.clone()),
+            Body::Json { json } => wit::Body::Json(self.text(json)),
+            Body::Form { form } => wit::Body::Form(self.texts(form)),
+            Body::Multipart { multipart } => {
+                wit::Body::Multipart(multipart.iter().map(|part| self.part(part)).collect())
+            }
+        }
+    }
+
+    fn part(&self, part: &Part) -> wit::Part<'_> {
+        wit::Part {
+            name: part.name.clone(),
+            file_name: part.file_name.clone(),
+            content_type: part.content_type.clone(),
+            content: match &part.content {
+                Content::Bytes(bytes) => wit::Content::Bytes(bytes.clone()),
+                Content::Text(text) => wit::Content::Text(self.text(text)),
+            },
+            attributes: part.attributes.clone(),
+        }
+    }
+
+    fn signature(&self, signature: &Signature) -> wit::Signature<'_> {
+        match signature {
+            Signature::StandardWebhooks { standard_webhooks } => {
+                wit::Signature::StandardWebhooks(wit::StandardWebhooks {
+                    id: standard_webhooks.id.clone(),
+                    secret: self.of(&standard_webhooks.secret),
+                    attributes: standard_webhooks.attributes.clone(),
+                })
+            }
+            Signature::Hmac { hmac } => wit::Signature::Hmac(wit::Hmac {
+                header: hmac.header.clone(),
+                algorithm: hmac.algorithm.clone(),
+                encoding: hmac.encoding.clone(),
+                prefix: hmac.prefix.clone(),
+                secret: self.of(&hmac.secret),
+                attributes: hmac.attributes.clone(),
+            }),
+        }
+    }
+}

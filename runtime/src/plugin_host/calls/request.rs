@@ -1,0 +1,23 @@
+//! The calls that other parts of the program make to plugins.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::domain::{History, Service, UnixMillis, Webhook, WebhookRequest};
+
+/// One evaluation of a rule.
+pub struct RuleCall<'a> {
+    pub plugin: &'a str,
+    pub service: &'a str,
+    pub settings: &'a Value,
+    pub now_ms: UnixMillis,
+    pub history: Arc<dyn History>,
+}
+
+/// One delivery for a webhook.
+pub struct WebhookCall<'a> {
+    pub service: &'a Service,
+    pub webhook: &'a Webhook,
+    pub request: WebhookRequest,
+}

@@ -1,0 +1,184 @@
+//! Probes that speak protocols of their own over a stream, against real servers.
+
+use extrack_tests::{
+    Api, Authority, Mailbox, RedisServer, TargetServer, TestRuntime, WebSocketServer,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A service of the type that implies the probe.
+fn service(slug: &str, base_url: &str, probe: &str, settings: &str) -> String {
+    format!(
+        "  - {{name: \"{slug}\", type: {probe}, baseUrl: \"{base_url}\", monitoring: {{interval: 86400, \
+         timeout: 10000, settings: {{{settings}}}}}}}\n"
+    )
+}
+
+/// A program that trusts the authority.
+async fn started(authority: &Authority, services: &[String]) -> (TestRuntime, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, authority.certificate()).unwrap();
+    let runtime = TestRuntime::builder()
+        .services(format!("services:\n{}", services.concat()))
+        .env("SSL_CERT_FILE", roots.to_str().unwrap())
+        .start()
+        .await;
+    (runtime, folder)
+}
+
+/// Checks that it ends so, with a text in the error; returns the observation.
+async fn ends(api: &Api, slug: &str, status: &str, error_kind: &str, error: &str) -> Value {
+    let found = api.check(slug).await;
+    assert_eq!(found["status"], status, "{slug}: {found}");
+    let kind = found["errorKind"].as_str().unwrap_or_default();
+    assert_eq!(kind, error_kind, "{slug}: {found}");
+    let text = found["error"].as_str().unwrap_or_default();
+    assert!(
+        text.contains(error) && text.is_empty() == error.is_empty(),
+        "{slug}: `{error}` in {found}"
+    );
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_server_is_judged_by_its_greeting_and_its_certificate() {
+    let (authority, stranger) = (Authority::new("Trusted"), Authority::new("Stranger"));
+    let good = Mailbox::start_tls(&authority.sign(&["localhost"], -10, 90)).await;
+    let unknown = Mailbox::start_tls(&stranger.sign(&["localhost"], -10, 90)).await;
+    let plain = Mailbox::start().await;
+    let smtp = |slug: &str, port: u16, settings: &str| {
+        service(slug, &format!("localhost:{port}"), "smtp", settings)
+    };
+    let services = [
+        smtp("good", good.port(), "auth: [PLAIN]"),
+        smtp("soon", good.port(), "warnDays: 365"),
+        smtp("no-oauth", good.port(), "auth: [XOAUTH2]"),
+        smtp("other-name", good.port(), "serverName: mx.example"),
+        smtp("unknown", unknown.port(), ""),
+        smtp("unknown-taken", unknown.port(), "insecure: true"),
+        smtp("without", plain.port(), ""),
+        smtp("plain", plain.port(), "tls: none"),
+    ];
+    let (runtime, _roots) = started(&authority, &services).await;
+    let api = runtime.api();
+    let found = ends(&api, "good", "healthy", "", "").await;
+    assert!(found["phases"]["tlsUs"].is_u64(), "{found}");
+    assert!(found["phases"]["connectUs"].is_u64(), "{found}");
+    assert_eq!(found["metrics"]["protocol"], "TLSv1.3", "{found}");
+    assert_eq!(found["metrics"]["auth"], "LOGIN PLAIN", "{found}");
+    let days = found["metrics"]["certificate_days_left"].as_i64().unwrap();
+    assert!((89..=90).contains(&days), "{found}");
+    for (slug, status, kind, error) in [
+        ("soon", "degraded", "assertion", "wanted at least 365"),
+        ("no-oauth", "unhealthy", "assertion", "wanted `XOAUTH2`"),
+        ("other-name", "error", "tls", "not for `mx.example`"),
+        ("unknown", "error", "tls", "nknown"),
+        ("unknown-taken", "healthy", "", ""),
+        (
+            "without",
+            "unhealthy",
+            "assertion",
+            "does not offer STARTTLS",
+        ),
+        ("plain", "healthy", "", ""),
+    ] {
+        ends(&api, slug, status, kind, error).await;
+    }
+    assert!(good.mails().is_empty(), "no mail is sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_server_answers_a_ping() {
+    let authority = Authority::new("Trusted");
+    let identity = authority.sign(&["localhost"], -10, 90);
+    let open = RedisServer::start(&identity, None).await;
+    let locked = RedisServer::start(&identity, Some("open sesame")).await;
+    let redis =
+        |slug: &str, address: String, settings: &str| service(slug, &address, "redis", settings);
+    let services = [
+        redis("open", format!("localhost:{}", open.port()), ""),
+        redis(
+            "secure",
+            format!("rediss://localhost:{}", open.tls_port()),
+            "",
+        ),
+        redis(
+            "by-address",
+            format!("127.0.0.1:{}", open.tls_port()),
+            "tls: true",
+        ),
+        redis("locked", format!("redis://localhost:{}", locked.port()), ""),
+    ];
+    let (runtime, _roots) = started(&authority, &services).await;
+    let api = runtime.api();
+    let found = ends(&api, "open", "healthy", "", "").await;
+    assert!(found["phases"]["tlsUs"].is_null(), "{found}");
+    let found = ends(&api, "secure", "healthy", "", "").await;
+    assert!(found["phases"]["tlsUs"].is_u64(), "{found}");
+    assert!(
+        found["metrics"]["certificate_days_left"].is_i64(),
+        "{found}"
+    );
+    for (slug, status, kind, error) in [
+        ("by-address", "error", "tls", "not for `127.0.0.1`"),
+        ("locked", "unhealthy", "assertion", "NOAUTH"),
+    ] {
+        let found = api.check(slug).await;
+        assert_eq!(found["status"], status, "{slug}: {found}");
+        assert_eq!(found["errorKind"], kind, "{slug}: {found}");
+        let text = found["error"].as_str().unwrap();
+        assert!(text.contains(error), "{slug}: {found}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_is_opened_and_answered() {
+    let authority = Authority::new("Trusted");
+    let server = WebSocketServer::start().await;
+    let proxied = format!(
+        "location /live {{ proxy_pass http://{}; proxy_http_version 1.1; \
+         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }}",
+        server.address()
+    );
+    let identity = authority.sign(&["localhost"], -10, 90);
+    let secure = TargetServer::start_tls_with(&identity, &proxied).await;
+    let plain = format!("ws://{}", server.address());
+    let web = TargetServer::start().await;
+    let websocket =
+        |slug: &str, url: &str, settings: &str| service(slug, url, "websocket", settings);
+    let services = [
+        websocket("ping", &plain, ""),
+        websocket("greeting", &plain, "path: /live, expect: hello"),
+        websocket("echo", &plain, "send: 'round trip', expect: trip"),
+        websocket(
+            "secure",
+            &format!("wss://localhost:{}", secure.port()),
+            "path: /live",
+        ),
+        websocket("closes", &plain, "path: /closes, expect: never"),
+        websocket("forbidden", &plain, "path: /forbidden"),
+        websocket("protocol", &plain, "protocols: [mqtt]"),
+        websocket("web", &web.url(), "path: /health"),
+    ];
+    let (runtime, _roots) = started(&authority, &services).await;
+    let api = runtime.api();
+    let found = ends(&api, "ping", "healthy", "", "").await;
+    assert_eq!(found["httpStatus"], 101, "{found}");
+    ends(&api, "greeting", "healthy", "", "").await;
+    ends(&api, "echo", "healthy", "", "").await;
+    let found = ends(&api, "secure", "healthy", "", "").await;
+    assert!(found["phases"]["tlsUs"].is_u64(), "{found}");
+    assert!(
+        found["metrics"]["certificate_days_left"].is_i64(),
+        "{found}"
+    );
+    for (slug, error) in [
+        ("closes", "server closed the WebSocket"),
+        ("forbidden", "answer is `HTTP/1.1 403 Forbidden`"),
+        ("protocol", "header `sec-websocket-protocol` is empty"),
+        ("web", "answer is `HTTP/1.1 200 OK`"),
+    ] {
+        ends(&api, slug, "unhealthy", "assertion", error).await;
+    }
+}
