@@ -5,8 +5,9 @@ pub mod alert_group;
 pub mod alert_options;
 mod alert_step;
 pub mod catalog;
-mod channel_options;
+mod channel;
 pub mod check_job;
+mod clear_secret;
 mod clock_jumps;
 mod configuration;
 mod digest;
@@ -32,6 +33,8 @@ pub mod route;
 pub mod rule;
 pub mod run_group;
 pub mod run_id;
+mod service;
+mod severity;
 pub mod shadow;
 pub mod size;
 pub mod slug;
@@ -39,22 +42,17 @@ mod trusted_proxies;
 
 pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationReason, NotificationState,
-    NotificationStatus, Severity,
+    NotificationStatus,
 };
 pub use alert_group::{
-    AlertGroup, GroupDraft, GroupFlush, GroupMember, LabelPairs, MuteChange, NotificationDraft,
-    NotifyState, Timing,
+    AlertGroup, GroupDraft, GroupFlush, GroupMember, NotificationDraft, NotifyState, Timing,
 };
 pub use alert_options::{
     Acknowledgement, AlertFlags, AlertOptions, Failures, FlappingThresholds, NoData, RuleMemory,
 };
-pub use alert_step::{AlertStep, start_of};
-pub use catalog::{
-    AlertRule, Catalog, Channel, ChannelId, ClientAuth, Credential, CredentialKind,
-    MIN_HIDDEN_BYTES, MONITOR_SUBJECT, OAuth2, Origin, Probe, Retry, Service, ServiceFacts,
-    Watchdog, Webhook, plugin_subject,
-};
-pub use channel_options::{ChannelOptions, Fallback, MessageRate};
+pub use alert_step::{AlertStep, MuteChange, start_of};
+pub use catalog::{AlertRule, Catalog, MONITOR_SUBJECT, Watchdog, plugin_subject};
+pub use channel::{Channel, ChannelId, ChannelOptions, Fallback, MessageRate};
 pub use check_job::{CheckDone, CheckJob, ProbeKey};
 pub use clock_jumps::ClockJumps;
 pub use configuration::{AcceptRefusal, Configuration, ConfigurationStatus};
@@ -66,7 +64,7 @@ pub use event::{
     Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest,
 };
 pub use fault::{Fault, FaultPlace};
-pub use labels::Labels;
+pub use labels::{LabelPairs, Labels};
 pub use marks::{Mark, Marked, mark_faults, visit_marked};
 pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
@@ -100,6 +98,11 @@ pub use run_group::{
     COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us,
 };
 pub use run_id::{RunIds, run_ids_within};
+pub use service::{
+    ClientAuth, Credential, CredentialKind, MIN_HIDDEN_BYTES, OAuth2, Origin, Probe, Retry,
+    Service, ServiceFacts, Webhook,
+};
+pub use severity::Severity;
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
 pub use trusted_proxies::TrustedProxies;

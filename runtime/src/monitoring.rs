@@ -19,7 +19,7 @@ mod webhooks;
 pub use offline::{OfflineTarget, OfflineWatch};
 pub use plugin_watch::PluginWatch;
 pub use runner::{CheckError, Monitoring};
-pub use schedule::{Due, ProbeKey, Schedule};
+pub use schedule::{Due, Schedule};
 pub use scheduler::Scheduler;
 pub use shared::MonitoringSettings;
 pub use status_cache::{ProbeStatus, RECENT, RecentRun, ServiceStatus, StatusCache, StatusChange};

@@ -7,12 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alert, AlertId, AlertState, AlertStep, ChannelId, NotificationReason, NotificationStatus,
+    Alert, AlertId, AlertStep, ChannelId, LabelPairs, NotificationReason, NotificationStatus,
     UnixMillis,
 };
-
-/// Names with their values, in the order in which they are shown.
-pub type LabelPairs = Vec<(String, String)>;
 
 /// Durations that a group collects for: before its first message, before the next one when
 /// something changed, and before a repeat when nothing did.
@@ -327,29 +324,6 @@ impl GroupFlush {
             if !is_decided && !self.leave.contains(&alert) {
                 self.notify_states.push((alert, state));
             }
-        }
-    }
-}
-
-/// Change of what mutes an alert.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MuteChange {
-    pub alert: AlertId,
-    /// The state that it must still be in.
-    pub from: AlertState,
-    /// Cause of the mute; none: the alert is not muted any more.
-    pub suppressed_by: Option<String>,
-    pub actor: String,
-    pub reason: String,
-    pub ts_ms: UnixMillis,
-}
-
-impl MuteChange {
-    pub fn to(&self) -> AlertState {
-        if self.suppressed_by.is_some() {
-            AlertState::Suppressed
-        } else {
-            AlertState::Firing
         }
     }
 }

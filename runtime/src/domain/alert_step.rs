@@ -1,6 +1,7 @@
-//! [`AlertStep`]: one transition of an alert, as its groups and its escalation see it.
+//! [`AlertStep`]: one transition of an alert, as its groups and its escalation see it, and
+//! [`MuteChange`], which makes one.
 
-use super::{Alert, AlertState, MuteChange, UnixMillis};
+use super::{Alert, AlertId, AlertState, UnixMillis};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlertStep {
@@ -41,6 +42,29 @@ pub fn start_of(
             Some(found)
         }
         Some(_) => None,
+    }
+}
+
+/// Change of what mutes an alert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MuteChange {
+    pub alert: AlertId,
+    /// The state that it must still be in.
+    pub from: AlertState,
+    /// Cause of the mute; none: the alert is not muted any more.
+    pub suppressed_by: Option<String>,
+    pub actor: String,
+    pub reason: String,
+    pub ts_ms: UnixMillis,
+}
+
+impl MuteChange {
+    pub fn to(&self) -> AlertState {
+        if self.suppressed_by.is_some() {
+            AlertState::Suppressed
+        } else {
+            AlertState::Firing
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LabelPairs, Service, Severity};
+use super::{Service, Severity};
+
+/// Names with their values, in the order in which they are shown.
+pub type LabelPairs = Vec<(String, String)>;
 
 /// Names with their values. `tag` may have several, and a name that is missing equals the empty
 /// text.

@@ -9,14 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::UnixMillis;
-
-/// Service slug and probe name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ProbeKey {
-    pub service: String,
-    pub probe: String,
-}
+use crate::domain::{ProbeKey, UnixMillis};
 
 /// One moment at which a probe has to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,11 +203,13 @@ fn until_first(key: &ProbeKey, interval: Duration, wall_ms: UnixMillis) -> Durat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::LOCAL;
 
     fn key(probe: usize) -> ProbeKey {
         ProbeKey {
             service: format!("s{probe}"),
             probe: "http".into(),
+            location: LOCAL.into(),
         }
     }
 

@@ -14,9 +14,9 @@ use super::in_flight::PERIOD;
 use super::missed::{Gap, Reason};
 use super::pulse::Pulse;
 use super::runner::Monitoring;
-use super::schedule::{Due, ProbeKey, Schedule};
+use super::schedule::{Due, Schedule};
 use super::shared::Shared;
-use crate::domain::{Catalog, Observation, Probe, Service, UnixMillis};
+use crate::domain::{Catalog, LOCAL, Observation, Probe, ProbeKey, Service, UnixMillis};
 
 /// The loop over the schedule.
 pub struct Scheduler {
@@ -340,6 +340,7 @@ fn probes(catalog: &Catalog) -> impl Iterator<Item = (ProbeKey, Duration)> + '_ 
                 ProbeKey {
                     service: service.slug.clone(),
                     probe: probe.name.clone(),
+                    location: LOCAL.to_owned(),
                 },
                 probe.interval,
             )

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Message, start_of};
+use crate::domain::{AlertState, Message, start_of};
 
 const MINUTE: i64 = 60_000;
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::domain::{Catalog, ErrorKind, LOCAL, Observation};
-use crate::monitoring::ProbeKey;
+use crate::domain::{Catalog, ErrorKind, LOCAL, Observation, ProbeKey};
 
 #[derive(Debug, Default)]
 pub(in crate::monitoring) struct NetworkFailures {
@@ -35,6 +34,7 @@ impl NetworkFailures {
         let key = ProbeKey {
             service: observation.service.clone(),
             probe: observation.probe.clone(),
+            location: observation.location.clone(),
         };
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = observation.failure.as_ref().map(|failure| failure.kind);
