@@ -8,6 +8,7 @@ mod alerts;
 mod audit;
 mod ballast;
 mod channels;
+mod error;
 mod escalations;
 mod keyring;
 mod maintenance;
@@ -21,6 +22,7 @@ mod plugin_policies;
 mod plugins;
 mod resend;
 mod retention;
+mod row;
 mod row_faults;
 mod rule_memory;
 mod services;
@@ -30,17 +32,17 @@ mod silences;
 mod testing;
 mod tokens;
 mod transition;
+mod transition_draft;
 mod transition_group;
+mod transition_queue;
 mod upkeep;
 mod wal;
 mod write;
 mod write_error;
 mod write_health;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 pub use accepted_configuration::AcceptedConfiguration;
@@ -48,7 +50,8 @@ pub use alerts::AlertFilter;
 pub use audit::{AuditEntry, AuditFilter};
 pub use ballast::BallastState;
 pub use channels::ChannelsFollowed;
-pub use escalations::{Escalation, EscalationDraft, StepTaken};
+pub use error::ControlError;
+pub use escalations::{Escalation, StepTaken};
 pub use keyring::{KeyError, Keyring};
 pub use maintenance::{MaintenanceDraft, StoredMaintenance, WindowText};
 pub use notifications::{
@@ -58,98 +61,21 @@ pub use opening::ControlSettings;
 pub use overdue::{Overdue, OverdueKind};
 pub use plugin_policies::StoredPolicy;
 pub use retention::{Retained, RetentionPlace, RetentionStep};
-pub use rule_memory::MemoryChange;
+pub use row::MAX_PAGE;
 pub use services::StoredService;
 pub use silences::{SilenceDraft, StoredSilence};
 pub use tokens::{Session, Token, TokenDraft, TokenHash, TokenOrigin};
-pub use transition::{AlertDraft, EventDraft, Transition};
+pub use transition_draft::{AlertDraft, EscalationDraft, EventDraft, MemoryChange, Transition};
 pub use write_health::{ControlHealth, WriteFault};
 
-use super::lock::{DataLock, LockError};
+use super::lock::DataLock;
+use error::Result;
 use keyring::Place;
 use marker::Marker;
+use row::{exists, page, word};
 use row_faults::RowFaults;
-use transition_group::TransitionGroup;
+use transition_queue::TransitionQueue;
 use write_health::WriteHealth;
-
-/// Longest list, whatever was asked for: the API's longest page, and one row more.
-pub const MAX_PAGE: u32 = 1_001;
-
-#[derive(Debug, thiserror::Error)]
-pub enum ControlError {
-    #[error("{what} `{name}` does not exist")]
-    NotFound { what: &'static str, name: String },
-    #[error("{what} `{name}` exists already")]
-    Exists { what: &'static str, name: String },
-    #[error(
-        "{what} `{name}` was changed meanwhile: it is at {found}, not at {expected}; read it again, then repeat"
-    )]
-    Conflict {
-        what: &'static str,
-        name: String,
-        expected: String,
-        found: String,
-    },
-    #[error(
-        "there are {limit} {what} already, no more are taken; remove some that are not needed, then repeat"
-    )]
-    Full { what: &'static str, limit: i64 },
-    #[error(
-        "the caller that was to commit it with others was cut off; whether it was done is not known"
-    )]
-    Interrupted,
-    /// Error of a transaction that several callers shared.
-    #[error(transparent)]
-    Shared(Arc<ControlError>),
-    #[error("{column} of {what} `{name}` reads `{found}`, which this version does not know")]
-    Unreadable {
-        what: &'static str,
-        name: String,
-        column: &'static str,
-        found: String,
-    },
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    #[error("could not bring the control store up to date")]
-    Migrate(#[source] sqlx::migrate::MigrateError),
-    #[error(
-        "the disk of the control store is full, so it can't be opened or brought up to date, not even in the room of its ballast; \
-         free some space on that disk, then start again"
-    )]
-    NoRoomToOpen(#[source] Box<ControlError>),
-    #[error("could not {doing} the control store")]
-    Database {
-        doing: &'static str,
-        source: sqlx::Error,
-    },
-    #[error(
-        "the disk of the control store is full; what is left is kept for alerts, so nothing else is stored: free some space, then repeat"
-    )]
-    NoRoom,
-    #[error(
-        "the control store `{}` has lost content: {reason}. Services made over the API, open alerts, silences and messages may be gone. \
-         To restore it, put `control.sqlite` and `control.id` of a backup in its place, without a `control.sqlite-wal`. \
-         To go on with what is there now: `extrack store accept --data {}`",
-        path.display(),
-        path.parent().unwrap_or(path).display()
-    )]
-    Lost { path: PathBuf, reason: String },
-    #[error("could not read or write `control.id` or the write-ahead log beside the control store")]
-    Files(#[source] std::io::Error),
-}
-
-impl From<sqlx::Error> for ControlError {
-    fn from(source: sqlx::Error) -> Self {
-        ControlError::Database {
-            doing: "read or write",
-            source,
-        }
-    }
-}
-
-type Result<T, E = ControlError> = std::result::Result<T, E>;
 
 /// Cheap to clone; the files are released with the last clone.
 #[derive(Clone)]
@@ -157,7 +83,7 @@ pub struct ControlStore {
     writer: SqlitePool,
     reader: SqlitePool,
     keyring: Arc<Keyring>,
-    transitions: Arc<TransitionGroup>,
+    transitions: Arc<TransitionQueue>,
     row_faults: RowFaults,
     health: Arc<WriteHealth>,
     marker: Arc<Marker>,
@@ -174,6 +100,23 @@ impl ControlStore {
             fault: self.health.fault(),
             ballast: self.health.ballast.state(),
         }
+    }
+
+    /// Rows of one kind, all that there are or all that are due, without those that can't be read.
+    pub(super) fn readable<T>(
+        &self,
+        kind: &'static str,
+        rows: &[SqliteRow],
+        read: impl Fn(&SqliteRow) -> Result<T>,
+    ) -> Vec<T> {
+        let (read, faults) = row_faults::split(rows, read);
+        self.row_faults.replace(kind, faults);
+        read
+    }
+
+    /// Returns one line for each kind with unreadable rows, without private data.
+    pub fn warnings(&self) -> Vec<String> {
+        self.row_faults.warnings()
     }
 
     /// A value sealed once, at the first start, opens only under the same key.
@@ -205,42 +148,6 @@ impl ControlStore {
                 tx.commit().await
             }
         }
-    }
-}
-
-/// Limit of a query: at least one, at most [`MAX_PAGE`].
-fn page(limit: u32) -> i64 {
-    i64::from(limit.clamp(1, MAX_PAGE))
-}
-
-/// Reads a column that holds a word of the domain.
-fn word<T>(
-    row: &SqliteRow,
-    column: &'static str,
-    what: &'static str,
-    name: impl ToString,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T> {
-    let text: String = row.try_get(column)?;
-    parse(&text).ok_or_else(|| ControlError::Unreadable {
-        what,
-        name: name.to_string(),
-        column,
-        found: text,
-    })
-}
-
-/// `Exists` where a unique constraint spoke.
-fn exists(source: sqlx::Error, what: &'static str, name: impl ToString) -> ControlError {
-    match source.as_database_error() {
-        Some(error) if error.is_unique_violation() => ControlError::Exists {
-            what,
-            name: name.to_string(),
-        },
-        _ => ControlError::Database {
-            doing: "write",
-            source,
-        },
     }
 }
 

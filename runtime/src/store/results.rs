@@ -6,6 +6,7 @@
 mod committer;
 mod damage;
 mod database;
+mod error;
 mod events;
 mod gate;
 mod health;
@@ -26,23 +27,24 @@ mod tables;
 mod value;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
 pub use database::ALERTING_READERS;
+pub use error::{QueryError, ResultError};
 pub use events::EventFilter;
 pub use health::{StoredSpan, VersionKey};
 pub use progress::{ResultHealth, Stalled, WriterStats};
-pub use query::{QueryError, QueryLimits, SqlAnswer, SqlColumn};
+pub use query::{QueryLimits, SqlAnswer, SqlColumn};
 pub use run_groups::GroupSpan;
 pub use spool::SpoolSettings;
 pub use tables::ServiceRow;
 pub use writer::Writer;
 
-use super::lock::{DataLock, LockError};
+use super::lock::DataLock;
 use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun};
 use database::{Database, Opened};
 use gate::Gate;
@@ -58,44 +60,6 @@ const RUN_IDS: &str = "run-ids";
 const QUERIES: usize = 2;
 /// Queries that notice no interrupt and go on without a slot. Each keeps one of the readers.
 const ABANDONED: usize = 2;
-
-#[derive(Debug, thiserror::Error)]
-pub enum ResultError {
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    #[error("could not {doing} the results store")]
-    Database {
-        doing: &'static str,
-        source: duckdb::Error,
-    },
-    #[error(
-        "the results store is at schema step {found}, and this version knows {known}; start a newer version"
-    )]
-    Newer { found: usize, known: usize },
-    #[error("could not back up `{}` before changing its schema", path.display())]
-    Backup {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("not committed yet: {0}")]
-    NotCommitted(String),
-    #[error("the results store is closed")]
-    Closed,
-    #[error("the results store can't be opened at the moment")]
-    Unavailable,
-    #[error("a reader of the results store ended early")]
-    Reader,
-    #[error("{column} of observation {run_id} reads `{found}`, which this version does not know")]
-    Unreadable {
-        run_id: i64,
-        column: &'static str,
-        found: String,
-    },
-    #[error("column `{name}` of the results store has no value of its type; is the file damaged?")]
-    Column { name: &'static str },
-    #[error("could not start the results writer")]
-    Thread(#[source] std::io::Error),
-}
 
 #[derive(Debug, Clone)]
 pub struct ResultSettings {
@@ -165,53 +129,27 @@ impl ResultStore {
             last,
             mut notices,
         } = Database::open(path, &settings.memory_limit, lock)?;
-        let spool = settings.spool.clone().and_then(|settings| match Spool::open(settings) {
-            Ok(spool) => Some(spool),
-            Err(error) => {
-                tracing::error!(%error, "results can't be spooled; while the database fails they stay in memory");
-                notices.push(format!("results can't be spooled: {error}"));
-                None
-            }
-        });
+        let spool = settings
+            .spool
+            .clone()
+            .and_then(|settings| open_spool(settings, &mut notices));
         let mut run_ids = match (&spool, &settings.spool) {
             (Some(_), Some(settings)) => RunIds::open(settings.folder.join(RUN_IDS)),
             _ => RunIds::none(),
         };
-        if run_ids.committed() > last.observation {
-            if notices.is_empty() {
-                let text = format!(
-                    "results up to run {} were committed before, and the store ends at run {}: rows are missing",
-                    run_ids.committed(),
-                    last.observation
-                );
-                tracing::error!(
-                    "{text}; was `{FILE}` or its write-ahead log cut, removed or replaced?"
-                );
-                notices.push(text);
-            }
-            run_ids.forget_committed(last.observation);
-        }
+        notices.extend(missing_rows(
+            &mut run_ids,
+            last.observation,
+            !notices.is_empty(),
+        ));
         let spooled = spool
             .as_ref()
             .map_or((0, 0), |spool| (spool.last_run_id(), spool.last_event_id()));
-        if let Some(spool) = spool.as_ref().filter(|spool| !spool.is_empty()) {
-            tracing::info!(
-                rows = spool.rows(),
-                bytes = spool.bytes(),
-                "results of before are in the spool, and committed now"
-            );
-        }
         let first_run_id = run_ids.first(last.run.max(spooled.0));
         let first_event_id = last.event.max(spooled.1) + 1;
         let queue = Arc::new(Queue::new(settings.queue_rows, settings.flush_rows));
         let (progress, database) = (Arc::new(Progress::default()), Arc::new(database));
-        progress.update(|report| {
-            report.notices = notices;
-            // Before the writer runs: what is spooled is not there for readers.
-            report.spooled_rows = spool.as_ref().map_or(0, Spool::rows);
-            report.spooled_bytes = spool.as_ref().map_or(0, Spool::bytes);
-            report.has_inherited = spool.as_ref().is_some_and(Spool::has_inherited);
-        });
+        report_start(&progress, notices, spool.as_ref());
         let (sender, closing) = oneshot::channel();
         let store = Self {
             queue: Arc::clone(&queue),
@@ -320,10 +258,10 @@ impl ResultStore {
             .take();
         let sent = sender.is_some_and(|sender| sender.send(done).is_ok());
         self.queue.close();
-        match sent {
-            true => answer.await.map_err(|_| ResultError::Closed)?,
-            false => Err(ResultError::Closed),
+        if !sent {
+            return Err(ResultError::Closed);
         }
+        answer.await.map_err(|_| ResultError::Closed)?
     }
 
     pub fn stats(&self) -> WriterStats {
@@ -358,15 +296,52 @@ impl ResultStore {
     }
 }
 
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+/// Opens the spool. Without it rows that can't be committed stay in memory, which is noted.
+fn open_spool(settings: SpoolSettings, notices: &mut Vec<String>) -> Option<Spool> {
+    match Spool::open(settings) {
+        Ok(spool) => {
+            if !spool.is_empty() {
+                tracing::info!(
+                    rows = spool.rows(),
+                    bytes = spool.bytes(),
+                    "results of before are in the spool, and committed now"
+                );
+            }
+            Some(spool)
+        }
+        Err(error) => {
+            tracing::error!(%error, "results can't be spooled; while the database fails they stay in memory");
+            notices.push(format!("results can't be spooled: {error}"));
+            None
+        }
     }
-    text
+}
+
+/// Reports what the start found, before the writer runs: what is spooled is not there for readers.
+fn report_start(progress: &Progress, notices: Vec<String>, spool: Option<&Spool>) {
+    progress.update(|report| {
+        report.notices = notices;
+        report.spooled_rows = spool.map_or(0, Spool::rows);
+        report.spooled_bytes = spool.map_or(0, Spool::bytes);
+        report.has_inherited = spool.is_some_and(Spool::has_inherited);
+    });
+}
+
+/// Notices that the database ends before what was committed; none where the reason is known.
+fn missing_rows(run_ids: &mut RunIds, last: i64, is_explained: bool) -> Option<String> {
+    let committed = run_ids.committed();
+    if committed <= last {
+        return None;
+    }
+    run_ids.forget_committed(last);
+    if is_explained {
+        return None;
+    }
+    let text = format!(
+        "results up to run {committed} were committed before, and the store ends at run {last}: rows are missing"
+    );
+    tracing::error!("{text}; was `{FILE}` or its write-ahead log cut, removed or replaced?");
+    Some(text)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use sqlx::{Row, SqliteConnection};
 
 use super::alerts::alert_from;
 use super::row_faults::skip_unreadable;
-use super::transition::{EventDraft, append_event};
-use super::{ControlStore, Result, alert_groups, notifications, page};
+use super::transition::append_event;
+use super::{ControlStore, EscalationDraft, EventDraft, Result, alert_groups, notifications, page};
 use crate::domain::{
     Alert, AlertGroup, AlertId, AlertState, AlertStep, ChannelId, EscalationProgress,
     NotificationDraft, NotificationReason, NotificationStatus, UnixMillis,
@@ -15,14 +15,6 @@ use crate::domain::{
 
 /// Value of `wait_ms` where no step is left.
 const ENDED: i64 = -1;
-
-/// An escalation that begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EscalationDraft {
-    /// Name of its policy.
-    pub policy: String,
-    pub progress: EscalationProgress,
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Escalation {

@@ -3,8 +3,8 @@
 use sqlx::SqliteConnection;
 
 use super::alerts::alert_from;
-use super::transition::{EventDraft, append_event};
-use super::{ControlStore, Result, alert_groups, escalations};
+use super::transition::append_event;
+use super::{ControlStore, EventDraft, Result, alert_groups, escalations};
 use crate::domain::{Alert, AlertEvent, AlertId, AlertState, MuteChange, UnixMillis};
 
 impl ControlStore {

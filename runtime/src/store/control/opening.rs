@@ -65,61 +65,59 @@ impl ControlStore {
         #[cfg(test)]
         let hooks = Arc::<super::testing::TestHooks>::default();
         let pool = || {
-            let pool = SqlitePoolOptions::new()
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .idle_timeout(None)
-                .max_lifetime(None);
+            let pool = pool_options();
             #[cfg(test)]
             let pool = hooks.watch(pool);
             pool
         };
-        let (writer, reader) = match connect(&file, &health, &pool).await {
-            Err(error) if error.is_damaged() && settings.accepts_loss => {
-                set_aside(&file).map_err(ControlError::Files)?;
-                connect(&file, &health, &pool).await?
+        let connected = connect_or_set_aside(&file, &health, &pool, settings.accepts_loss).await;
+        let (writer, reader) = connected.map_err(|error| {
+            if settings.accepts_loss || !error.is_damaged() {
+                return error;
             }
-            Err(error) if error.is_damaged() => {
-                return Err(lost(format!("it is damaged: {}", error.causes())));
-            }
-            connected => connected?,
-        };
+            lost(format!("it is damaged: {}", error.causes()))
+        })?;
         let (identity, commits): (String, i64) =
             sqlx::query_as("SELECT identity, commits FROM store_identity WHERE id = 1")
                 .fetch_one(&reader)
                 .await?;
         if !settings.accepts_loss {
-            let missing = mark.and_then(|mark| missing(&mark, &identity, commits));
-            let reason = match missing {
+            let reason = match mark.and_then(|mark| missing(&mark, &identity, commits)) {
                 Some(reason) => Some(reason),
                 None => lost_beside(&reader, &settings.filled_later).await?,
             };
             reason.map_or(Ok(()), |reason| Err(lost(reason)))?;
         }
         health.note_start(commits);
-        let (keyring, marker) = (Arc::new(keyring), Arc::new(marker));
         let store = Self {
             writer,
             reader,
-            keyring,
+            keyring: Arc::new(keyring),
             transitions: Arc::default(),
             row_faults: RowFaults::default(),
             health,
-            marker,
+            marker: Arc::new(marker),
             identity: identity.into(),
             _lock: lock,
             #[cfg(test)]
             hooks,
         };
-        store.check_key().await?;
-        if let Err(error) = store.mark() {
-            if settings.accepts_loss {
+        store.begin(settings.accepts_loss).await?;
+        Ok(store)
+    }
+
+    /// Checks the key, and writes down that the store is in use from now on.
+    async fn begin(&self, accepts_loss: bool) -> Result<()> {
+        self.check_key().await?;
+        if let Err(error) = self.mark() {
+            if accepts_loss {
                 return Err(ControlError::Files(error));
             }
             tracing::warn!(%error, "the marker of the control store can't be written, it is tried again");
         }
         // So that schema and identity do not live in the log alone.
-        store.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await;
-        Ok(store)
+        self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        Ok(())
     }
 
     /// Waits for what is under way, then closes the file.
@@ -153,6 +151,13 @@ impl ControlStore {
             tracing::warn!(%error, "the control store's log can't be brought into its file, it is tried again");
         }
     }
+}
+
+fn pool_options() -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
 /// The file itself, where the path is a link: SQLite puts its log beside that, too.
@@ -246,6 +251,22 @@ fn set_aside(file: &Path) -> std::io::Result<()> {
     }
     tracing::warn!(file = %file.display(), stamp, "the damaged control store was set aside, an empty one takes its place");
     Ok(())
+}
+
+/// Connects; where a loss is accepted, a damaged file is set aside and made anew.
+async fn connect_or_set_aside(
+    file: &Path,
+    health: &WriteHealth,
+    pool: &(dyn Fn() -> SqlitePoolOptions + Send + Sync),
+    accepts_loss: bool,
+) -> Result<(SqlitePool, SqlitePool)> {
+    match connect(file, health, pool).await {
+        Err(error) if error.is_damaged() && accepts_loss => {
+            set_aside(file).map_err(ControlError::Files)?;
+            connect(file, health, pool).await
+        }
+        connected => connected,
+    }
 }
 
 /// A full disk may have no room for the few pages that opening needs.

@@ -3,8 +3,8 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::transition::{EventDraft, append_event};
-use super::{ControlError, ControlStore, Result, page, word};
+use super::transition::append_event;
+use super::{ControlError, ControlStore, EventDraft, Result, page, word};
 use crate::domain::{AlertEvent, AlertId, AlertState, ChannelId, UnixMillis};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

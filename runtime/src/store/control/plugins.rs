@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
@@ -73,91 +73,76 @@ impl ControlStore {
     /// All of it or nothing; on the disk when it returns.
     pub async fn plugin_change(&self, change: &PluginChange) -> Result<()> {
         let mut tx = self.begin_roomy_write().await?;
-        let PluginChange {
-            name,
-            by,
-            ts_ms,
-            from,
-            step,
-        } = change;
-        let mut detail = json!({ "from": from });
-        match step {
-            PluginStep::Activate {
-                why,
-                version,
-                is_bundled,
-                bundled_before,
-                ends_shadow,
-            } => {
-                if let Some(before) = bundled_before {
-                    put(&mut tx, before).await?;
-                    activate_before(&mut tx, before).await?;
-                }
-                put(&mut tx, version).await?;
-                activate(&mut tx, change, Some(&version.digest), *is_bundled).await?;
-                withdraw(&mut tx, name, &version.digest, None).await?;
-                if let (ActivationReason::Withdraw { reason, .. }, Some(from)) = (why, from) {
-                    let withdrawn = Withdrawn {
-                        ts_ms: *ts_ms,
-                        reason: reason.clone(),
-                    };
-                    withdraw(&mut tx, name, from, Some(&withdrawn)).await?;
-                    detail["reason"] = reason.as_str().into();
-                }
-                if *ends_shadow {
-                    end_shadow(&mut tx, name).await?;
-                    detail["shadowEnded"] = true.into();
-                }
-                detail["to"] = version.digest.as_str().into();
-                detail["version"] = version.version.as_str().into();
-                detail["bundled"] = (*is_bundled).into();
-            }
-            PluginStep::Deactivate => {
-                activate(&mut tx, change, None, false).await?;
-                end_shadow(&mut tx, name).await?;
-            }
-            PluginStep::Shadow { candidate } => {
-                put(&mut tx, candidate).await?;
-                end_shadow(&mut tx, name).await?;
-                sqlx::query(
-                    "INSERT INTO plugin_shadows (name, digest, started_ms, started_by) VALUES ($1, $2, $3, $4)",
-                )
-                .bind(name)
-                .bind(&candidate.digest)
-                .bind(ts_ms)
-                .bind(by)
-                .execute(&mut *tx)
-                .await?;
-                detail["candidate"] = candidate.digest.as_str().into();
-                detail["version"] = candidate.version.as_str().into();
-            }
-            PluginStep::Discard { digest } => {
-                end_shadow(&mut tx, name).await?;
-                detail["candidate"] = digest.as_str().into();
-            }
-            PluginStep::Forget { digests } => {
-                for digest in digests {
-                    sqlx::query("UPDATE plugin_versions SET removed_ms = $3 WHERE name = $1 AND digest = $2")
-                        .bind(name)
-                        .bind(digest)
-                        .bind(ts_ms)
-                        .execute(&mut *tx)
-                        .await?;
-                }
-                detail["digests"] = digests.clone().into();
-            }
-        }
+        let mut detail = json!({ "from": change.from });
+        apply(&mut tx, change, &mut detail).await?;
         audit::append(
             &mut *tx,
-            *ts_ms,
-            by,
-            &format!("plugin.{}", step.as_str()),
-            name,
+            change.ts_ms,
+            &change.by,
+            &format!("plugin.{}", change.step.as_str()),
+            &change.name,
             &detail,
         )
         .await?;
         tx.commit().await
     }
+}
+
+/// Takes a step, and adds to the detail for the audit log.
+async fn apply(tx: &mut SqliteConnection, change: &PluginChange, detail: &mut Value) -> Result<()> {
+    let name = &change.name;
+    match &change.step {
+        PluginStep::Activate {
+            why,
+            version,
+            is_bundled,
+            bundled_before,
+            ends_shadow,
+        } => {
+            if let Some(before) = bundled_before {
+                put(tx, before).await?;
+                activate_before(tx, before).await?;
+            }
+            put(tx, version).await?;
+            activate(tx, change, Some(&version.digest), *is_bundled).await?;
+            withdraw(tx, name, &version.digest, None).await?;
+            if let (ActivationReason::Withdraw { reason, .. }, Some(from)) = (why, &change.from) {
+                let withdrawn = Withdrawn {
+                    ts_ms: change.ts_ms,
+                    reason: reason.clone(),
+                };
+                withdraw(tx, name, from, Some(&withdrawn)).await?;
+                detail["reason"] = reason.as_str().into();
+            }
+            if *ends_shadow {
+                end_shadow(tx, name).await?;
+                detail["shadowEnded"] = true.into();
+            }
+            detail["to"] = version.digest.as_str().into();
+            detail["version"] = version.version.as_str().into();
+            detail["bundled"] = (*is_bundled).into();
+        }
+        PluginStep::Deactivate => {
+            activate(tx, change, None, false).await?;
+            end_shadow(tx, name).await?;
+        }
+        PluginStep::Shadow { candidate } => {
+            put(tx, candidate).await?;
+            end_shadow(tx, name).await?;
+            begin_shadow(tx, change, &candidate.digest).await?;
+            detail["candidate"] = candidate.digest.as_str().into();
+            detail["version"] = candidate.version.as_str().into();
+        }
+        PluginStep::Discard { digest } => {
+            end_shadow(tx, name).await?;
+            detail["candidate"] = digest.as_str().into();
+        }
+        PluginStep::Forget { digests } => {
+            forget(tx, change, digests).await?;
+            detail["digests"] = digests.clone().into();
+        }
+    }
+    Ok(())
 }
 
 /// Installing the same component again changes nothing, unless its file was deleted meanwhile.
@@ -232,6 +217,40 @@ async fn withdraw(
         .bind(withdrawn.map(|withdrawn| withdrawn.reason.as_str()))
         .execute(&mut *tx)
         .await?;
+    Ok(())
+}
+
+async fn begin_shadow(
+    tx: &mut SqliteConnection,
+    change: &PluginChange,
+    digest: &str,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO plugin_shadows (name, digest, started_ms, started_by) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(&change.name)
+    .bind(digest)
+    .bind(change.ts_ms)
+    .bind(&change.by)
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
+/// Marks versions whose files are deleted.
+async fn forget(
+    tx: &mut SqliteConnection,
+    change: &PluginChange,
+    digests: &[String],
+) -> Result<()> {
+    for digest in digests {
+        sqlx::query("UPDATE plugin_versions SET removed_ms = $3 WHERE name = $1 AND digest = $2")
+            .bind(&change.name)
+            .bind(digest)
+            .bind(change.ts_ms)
+            .execute(&mut *tx)
+            .await?;
+    }
     Ok(())
 }
 

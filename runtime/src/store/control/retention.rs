@@ -46,50 +46,12 @@ impl ControlStore {
         after: RetentionPlace,
         rows: u32,
     ) -> Result<RetentionStep> {
-        let query = match what {
-            Retained::SignsOfLife => {
-                "SELECT created_ms AS ts_ms, id, state <> 'waiting' AS is_free FROM notifications
-                 WHERE reason = 'watchdog' AND (created_ms, id) > ($1, $2) AND created_ms < $3 AND $5 IS NOT NULL
-                 ORDER BY created_ms, id LIMIT $4"
-            }
-            Retained::Notifications => {
-                "SELECT n.created_ms AS ts_ms, n.id, NOT EXISTS (
-                     SELECT 1 FROM notification_alerts l CROSS JOIN alerts a ON a.id = l.alert_id
-                     WHERE l.notification_id = n.id AND a.state <> 'resolved') AS is_free
-                 FROM notifications n
-                 WHERE n.state <> 'waiting' AND (n.created_ms, n.id) > ($1, $2) AND n.created_ms < $3
-                     AND $5 IS NOT NULL
-                 ORDER BY n.created_ms, n.id LIMIT $4"
-            }
-            Retained::Alerts { .. } => {
-                "SELECT a.resolved_ms AS ts_ms, a.id,
-                     NOT EXISTS (SELECT 1 FROM notification_alerts WHERE alert_id = a.id)
-                     AND NOT EXISTS (SELECT 1 FROM alert_group_members WHERE alert_id = a.id)
-                     AND NOT EXISTS (SELECT 1 FROM alert_events WHERE alert_id = a.id AND id > $5) AS is_free
-                 FROM alerts a
-                 WHERE a.state = 'resolved' AND (a.resolved_ms, a.id) > ($1, $2) AND a.resolved_ms < $3
-                 ORDER BY a.resolved_ms, a.id LIMIT $4"
-            }
-            Retained::Audit => {
-                "SELECT ts_ms, id, TRUE AS is_free FROM audit_log
-                 WHERE (ts_ms, id) > ($1, $2) AND ts_ms < $3 AND $5 IS NOT NULL ORDER BY ts_ms, id LIMIT $4"
-            }
-            Retained::Silences => {
-                "SELECT ends_ms AS ts_ms, id, TRUE AS is_free FROM silences
-                 WHERE (ends_ms, id) > ($1, $2) AND ends_ms < $3 AND $5 IS NOT NULL ORDER BY ends_ms, id LIMIT $4"
-            }
-            Retained::Windows => {
-                "SELECT ends_ms AS ts_ms, rowid AS id, TRUE AS is_free FROM maintenance_windows
-                 WHERE ends_ms IS NOT NULL AND (ends_ms, rowid) > ($1, $2) AND ends_ms < $3 AND $5 IS NOT NULL
-                 ORDER BY ends_ms, rowid LIMIT $4"
-            }
-        };
         let copied = match what {
             Retained::Alerts { copied_event } => copied_event,
             _ => 0,
         };
         let mut tx = self.begin_write().await?;
-        let found = sqlx::query(query)
+        let found = sqlx::query(due_rows(what))
             .bind(after.0)
             .bind(after.1)
             .bind(before_ms)
@@ -115,6 +77,49 @@ impl ControlStore {
             removed: free.len() as u64,
             next: last.filter(|_| !is_all),
         })
+    }
+}
+
+/// Query for rows of one kind from before a moment ($3), behind a place ($1, $2), and whether each
+/// may be removed.
+const fn due_rows(what: Retained) -> &'static str {
+    match what {
+        Retained::SignsOfLife => {
+            "SELECT created_ms AS ts_ms, id, state <> 'waiting' AS is_free FROM notifications
+             WHERE reason = 'watchdog' AND (created_ms, id) > ($1, $2) AND created_ms < $3 AND $5 IS NOT NULL
+             ORDER BY created_ms, id LIMIT $4"
+        }
+        Retained::Notifications => {
+            "SELECT n.created_ms AS ts_ms, n.id, NOT EXISTS (
+                 SELECT 1 FROM notification_alerts l CROSS JOIN alerts a ON a.id = l.alert_id
+                 WHERE l.notification_id = n.id AND a.state <> 'resolved') AS is_free
+             FROM notifications n
+             WHERE n.state <> 'waiting' AND (n.created_ms, n.id) > ($1, $2) AND n.created_ms < $3
+                 AND $5 IS NOT NULL
+             ORDER BY n.created_ms, n.id LIMIT $4"
+        }
+        Retained::Alerts { .. } => {
+            "SELECT a.resolved_ms AS ts_ms, a.id,
+                 NOT EXISTS (SELECT 1 FROM notification_alerts WHERE alert_id = a.id)
+                 AND NOT EXISTS (SELECT 1 FROM alert_group_members WHERE alert_id = a.id)
+                 AND NOT EXISTS (SELECT 1 FROM alert_events WHERE alert_id = a.id AND id > $5) AS is_free
+             FROM alerts a
+             WHERE a.state = 'resolved' AND (a.resolved_ms, a.id) > ($1, $2) AND a.resolved_ms < $3
+             ORDER BY a.resolved_ms, a.id LIMIT $4"
+        }
+        Retained::Audit => {
+            "SELECT ts_ms, id, TRUE AS is_free FROM audit_log
+             WHERE (ts_ms, id) > ($1, $2) AND ts_ms < $3 AND $5 IS NOT NULL ORDER BY ts_ms, id LIMIT $4"
+        }
+        Retained::Silences => {
+            "SELECT ends_ms AS ts_ms, id, TRUE AS is_free FROM silences
+             WHERE (ends_ms, id) > ($1, $2) AND ends_ms < $3 AND $5 IS NOT NULL ORDER BY ends_ms, id LIMIT $4"
+        }
+        Retained::Windows => {
+            "SELECT ends_ms AS ts_ms, rowid AS id, TRUE AS is_free FROM maintenance_windows
+             WHERE ends_ms IS NOT NULL AND (ends_ms, rowid) > ($1, $2) AND ends_ms < $3 AND $5 IS NOT NULL
+             ORDER BY ends_ms, rowid LIMIT $4"
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::sqlite::SqliteRow;
 
-use super::{ControlError, ControlStore, Result};
+use super::error::{ControlError, Result};
 
 /// Faults kept of each kind.
 const MOST_KEPT: usize = 100;
@@ -17,7 +17,7 @@ pub(super) struct RowFaults(Arc<Mutex<BTreeMap<&'static str, BTreeMap<String, St
 
 impl RowFaults {
     /// Replaces the faults of one kind with those that a complete reading has found.
-    fn replace(&self, kind: &'static str, found: BTreeMap<String, String>) {
+    pub(super) fn replace(&self, kind: &'static str, found: BTreeMap<String, String>) {
         metrics::gauge!("extrack_unreadable_rows", "what" => kind).set(found.len() as f64);
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = kinds.insert(kind, found).unwrap_or_default();
@@ -34,28 +34,10 @@ impl RowFaults {
             );
         }
     }
-}
-
-impl ControlStore {
-    /// Rows of one kind, all that there are or all that are due, without those that can't be read.
-    pub(super) fn readable<T>(
-        &self,
-        kind: &'static str,
-        rows: &[SqliteRow],
-        read: impl Fn(&SqliteRow) -> Result<T>,
-    ) -> Vec<T> {
-        let (read, faults) = split(rows, read);
-        self.row_faults.replace(kind, faults);
-        read
-    }
 
     /// Returns one line for each kind with unreadable rows, without private data.
-    pub fn warnings(&self) -> Vec<String> {
-        let kinds = self
-            .row_faults
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let faulty = kinds.iter().filter(|(_, faults)| !faults.is_empty());
         let text = |(kind, faults): (&&str, &BTreeMap<_, _>)| {
             format!(
@@ -75,7 +57,8 @@ pub(super) fn skip_unreadable<T>(
     split(rows, read).0
 }
 
-fn split<T>(
+/// Some rows of a kind that can be read, and the faults of the others by their names.
+pub(super) fn split<T>(
     rows: &[SqliteRow],
     read: impl Fn(&SqliteRow) -> Result<T>,
 ) -> (Vec<T>, BTreeMap<String, String>) {

@@ -3,31 +3,8 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::{ControlStore, Result};
+use super::{ControlStore, MemoryChange, Result};
 use crate::domain::RuleMemory;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemoryChange {
-    /// Memory after a judgement. Whether a person holds the rule stays, unless this judgement
-    /// released it.
-    Judged {
-        memory: RuleMemory,
-        is_released: bool,
-    },
-    /// A person resolved its alert.
-    Held,
-    /// The rule is gone: one that comes back under the same key begins anew.
-    Forgotten,
-}
-
-impl MemoryChange {
-    pub fn of(before: &RuleMemory, memory: RuleMemory) -> Self {
-        MemoryChange::Judged {
-            memory,
-            is_released: before.is_held && !memory.is_held,
-        }
-    }
-}
 
 impl ControlStore {
     /// Keys of rules with their services, of one service or of all.

@@ -4,80 +4,9 @@
 use sqlx::SqliteConnection;
 
 use super::alerts::alert_from;
-use super::escalations::{self, EscalationDraft};
-use super::rule_memory::{self, MemoryChange};
-use super::{ControlError, Result, alert_groups, exists};
-use crate::domain::{
-    Alert, AlertEvent, AlertFlags, AlertId, AlertState, AlertStep, GroupDraft, Labels, Severity,
-    UnixMillis, start_of,
-};
-
-/// The alert as it shall be. Without an id it is a new one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AlertDraft {
-    pub id: Option<AlertId>,
-    pub name: String,
-    pub rule: String,
-    pub service: String,
-    pub severity: Severity,
-    pub state: AlertState,
-    pub summary: String,
-    pub value: Option<f64>,
-    pub wanted: Option<f64>,
-    pub started_ms: UnixMillis,
-    pub fired_ms: Option<UnixMillis>,
-    pub resolved_ms: Option<UnixMillis>,
-    pub updated_ms: UnixMillis,
-    pub flags: AlertFlags,
-    pub labels: Labels,
-}
-
-impl AlertDraft {
-    pub fn into_alert(self, id: AlertId) -> Alert {
-        Alert {
-            id,
-            name: self.name,
-            rule: self.rule,
-            service: self.service,
-            severity: self.severity,
-            state: self.state,
-            summary: self.summary,
-            value: self.value,
-            wanted: self.wanted,
-            started_ms: self.started_ms,
-            fired_ms: self.fired_ms,
-            resolved_ms: self.resolved_ms,
-            updated_ms: self.updated_ms,
-            suppressed_by: None,
-            flags: self.flags,
-            labels: self.labels,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct EventDraft {
-    pub ts_ms: UnixMillis,
-    /// The state that the alert must still be in; none for a new alert.
-    pub from: Option<AlertState>,
-    pub to: AlertState,
-    pub actor: String,
-    pub reason: String,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Transition {
-    pub alert: AlertDraft,
-    pub event: EventDraft,
-    /// Groups that the alert joins: those whose channels are to be notified that it fires.
-    pub groups: Vec<GroupDraft>,
-    /// Channels that were notified that it fires are notified once more.
-    pub is_news: bool,
-    /// Change of the rule's memory.
-    pub memory: Option<MemoryChange>,
-    /// Escalation that begins with an alert that fires.
-    pub escalation: Option<EscalationDraft>,
-}
+use super::transition_draft::{AlertDraft, EventDraft, Transition};
+use super::{ControlError, Result, alert_groups, escalations, exists, rule_memory};
+use crate::domain::{Alert, AlertEvent, AlertId, AlertState, AlertStep, Labels, start_of};
 
 /// Does one transition in a transaction that is under way. `Conflict` when the alert is no longer
 /// in the state that the event starts from, `Exists` when the rule has an open alert already.

@@ -7,59 +7,18 @@
 //! their share of it. The queue is as long as there are callers: the alert engine's lanes, and
 //! requests, of which each has a bound of its own.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use sqlx::error::ErrorKind;
 use tokio::sync::oneshot;
 
-use super::transition::{Transition, apply};
-use super::{ControlError, ControlStore, Result};
-use crate::domain::{Alert, AlertEvent};
+use super::transition::apply;
+use super::transition_queue::{Done, Job};
+use super::{ControlError, ControlStore, Result, Transition};
 
 /// Transitions in one transaction: as many as the alert engine has lanes, and some milliseconds for
 /// the writer.
 const MOST_TOGETHER: usize = 64;
-
-type Done = (Alert, AlertEvent);
-
-struct Job {
-    transition: Transition,
-    answer: oneshot::Sender<Result<Done>>,
-}
-
-#[derive(Default)]
-pub(super) struct TransitionGroup {
-    queue: Mutex<VecDeque<Job>>,
-    /// Held by the caller that leads.
-    lead: tokio::sync::Mutex<()>,
-}
-
-impl TransitionGroup {
-    fn push(&self, job: Job) {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(job);
-    }
-
-    /// The first in the queue, without those whose callers have gone: they don't want it committed
-    /// any more.
-    fn take(&self, most: usize) -> Vec<Job> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.retain(|job| !job.answer.is_closed());
-        let count = queue.len().min(most);
-        queue.drain(..count).collect()
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
-    }
-}
 
 impl ControlStore {
     /// Commits a transition; it is on the disk when this returns. `Conflict` when the alert is no

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::ControlError;
+use super::error::ControlError;
 
 /// Primary result codes of SQLite, the lowest byte of what it answers.
 mod code {

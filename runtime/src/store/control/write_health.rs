@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::ControlError;
 use super::ballast::{Ballast, BallastState};
+use super::error::ControlError;
 use crate::domain::{UnixMillis, now_ms};
 
 /// Why nothing can be committed at the moment.

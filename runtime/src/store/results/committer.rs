@@ -80,7 +80,7 @@ async fn serve(mut inbox: mpsc::Receiver<Job>, database: &Database) {
             None => checkpoint(connection.as_ref()),
         };
         drop(work);
-        let _ = answer.send(outcome.map_err(|error| super::chain(&error)));
+        let _ = answer.send(outcome.map_err(|error| super::error::chain(&error)));
     }
 }
 

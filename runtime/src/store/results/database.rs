@@ -163,7 +163,7 @@ fn open_or_set_aside(
             Err(error) => error,
         };
         let cause = damage::cause_of(&error);
-        let text = super::chain(&error);
+        let text = super::error::chain(&error);
         let (Some(suspect), Cause::Damage) = (suspect, cause) else {
             if cause == Cause::Refusal {
                 return Err(error);

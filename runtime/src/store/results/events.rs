@@ -2,7 +2,8 @@
 
 use duckdb::{Connection, ToSql};
 
-use super::read::{MAX_ROWS, reading};
+use super::error::reading;
+use super::read::MAX_ROWS;
 use super::tables::select;
 use super::{ResultError, ResultStore};
 use crate::domain::Event;

@@ -14,7 +14,7 @@ use duckdb::{Config, Connection};
 use serde_json::Value;
 
 use super::ResultError;
-use super::query::QueryError;
+use super::error::QueryError;
 use statements::StatementCounter;
 
 /// What users may name after `FROM`, and nothing else.

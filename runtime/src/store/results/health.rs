@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use duckdb::params;
 
-use super::read::reading;
+use super::error::reading;
 use super::{ResultError, ResultStore};
 use crate::domain::{DURATION_BUCKETS, RunOutcome, StoredRun, StoredRuns, UnixMillis};
 

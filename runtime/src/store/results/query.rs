@@ -15,7 +15,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout, timeout_at};
 use super::database::{Reader, ReaderKind};
 use super::gate::{Admitted, Gate};
 use super::value::{cell, type_name};
-use super::{ResultError, ResultStore};
+use super::{QueryError, ResultError, ResultStore};
 
 /// What one answer holds at most, whatever the rows: cells are counted as the JSON they become.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -49,24 +49,6 @@ pub struct SqlAnswer {
     pub rows: Vec<Vec<Value>>,
     /// There were more rows than the limit.
     pub truncated: bool,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum QueryError {
-    /// Understood, and not allowed.
-    #[error("{0}")]
-    Refused(String),
-    /// DuckDB's own text.
-    #[error("{0}")]
-    Invalid(String),
-    #[error("the query took longer than {} ms; narrow it, for example by `ts`", .0.as_millis())]
-    Timeout(Duration),
-    #[error("all query slots are taken; try again in a moment")]
-    Busy,
-    #[error("the query needs more memory than it may use; narrow it, for example by `ts`")]
-    Memory,
-    #[error(transparent)]
-    Store(#[from] ResultError),
 }
 
 impl ResultStore {

@@ -3,6 +3,7 @@
 use duckdb::{Connection, params};
 
 use super::database::ReaderKind;
+use super::error::reading;
 use super::interrupt::interruptible;
 use super::tables::select;
 use super::{ResultError, ResultStore, rate_limits};
@@ -137,12 +138,5 @@ impl ResultStore {
     ) -> Result<T, ResultError> {
         let reader = self.database.reader(kind).await?;
         interruptible(reader, work).await
-    }
-}
-
-pub(super) fn reading(source: duckdb::Error) -> ResultError {
-    ResultError::Database {
-        doing: "read",
-        source,
     }
 }

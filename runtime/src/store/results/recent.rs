@@ -5,7 +5,8 @@ use duckdb::params;
 use tokio::sync::mpsc;
 
 use super::database::ReaderKind;
-use super::read::{MAX_ROWS, reading};
+use super::error::reading;
+use super::read::MAX_ROWS;
 use super::tables::{select, select_batches};
 use super::{ResultError, ResultStore};
 use crate::domain::{Observation, UnixMillis, WEBHOOK};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use duckdb::params;
 
 use super::database::ReaderKind;
-use super::read::{MAX_ROWS, reading};
+use super::error::reading;
+use super::read::MAX_ROWS;
 use super::{ResultError, ResultStore};
 use crate::domain::{LATENCY_BINS, RunGroup, Status, UnixMillis, fine_from_ms};
 

@@ -2,7 +2,7 @@
 
 use duckdb::{Row, params};
 
-use super::read::reading;
+use super::error::reading;
 use super::tables::select;
 use super::{ResultError, ResultStore};
 use crate::domain::{Quantiles, ShadowSummary, SideCost, UnixMillis};

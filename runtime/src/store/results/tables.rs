@@ -18,8 +18,7 @@ use duckdb::arrow::array::RecordBatch;
 use duckdb::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use duckdb::{Connection, Params};
 
-use super::ResultError;
-use super::read::reading;
+use super::error::{ResultError, reading};
 
 pub use services::ServiceRow;
 

@@ -75,42 +75,57 @@ fn json(array: &dyn Array, row: usize, depth: usize) -> Result<Value, String> {
     if array.is_null(row) {
         return Ok(Value::Null);
     }
-    macro_rules! plain {
-        ($type:ty) => {
-            Value::from(array.as_primitive::<$type>().value(row))
+    match array.data_type() {
+        DataType::List(_) => list(array.as_list::<i32>().value(row).as_ref(), depth),
+        DataType::LargeList(_) => list(array.as_list::<i64>().value(row).as_ref(), depth),
+        DataType::FixedSizeList(..) => list(array.as_fixed_size_list().value(row).as_ref(), depth),
+        DataType::Struct(_) => structure(array.as_struct(), row, depth),
+        DataType::Map(..) => map(&array.as_map().value(row), depth),
+        DataType::Dictionary(..) => dictionary(array, row, depth),
+        DataType::Union(..) => {
+            let union = array
+                .as_any()
+                .downcast_ref::<arrow::UnionArray>()
+                .ok_or("an unreadable union")?;
+            json(union.value(row).as_ref(), 0, depth + 1)
+        }
+        other => number(array, row)
+            .or_else(|| plain(array, row))
+            .or_else(|| moment(array, row))
+            .ok_or_else(|| format!("a value of type `{other}` can't be shown; cast it to VARCHAR")),
+    }
+}
+
+/// Returns a number; none: the value is of another type.
+fn number(array: &dyn Array, row: usize) -> Option<Value> {
+    macro_rules! primitive {
+        ($type:ident) => {
+            array.as_primitive::<types::$type>().value(row)
         };
     }
-    Ok(match array.data_type() {
+    Some(match array.data_type() {
+        DataType::Int8 => primitive!(Int8Type).into(),
+        DataType::Int16 => primitive!(Int16Type).into(),
+        DataType::Int32 => primitive!(Int32Type).into(),
+        DataType::Int64 => primitive!(Int64Type).into(),
+        DataType::UInt8 => primitive!(UInt8Type).into(),
+        DataType::UInt16 => primitive!(UInt16Type).into(),
+        DataType::UInt32 => primitive!(UInt32Type).into(),
+        DataType::UInt64 => primitive!(UInt64Type).into(),
+        DataType::Float32 => short_float(primitive!(Float32Type)),
+        DataType::Float64 => primitive!(Float64Type).into(),
+        DataType::Decimal32(_, scale) => decimal(primitive!(Decimal32Type).into(), *scale),
+        DataType::Decimal64(_, scale) => decimal(primitive!(Decimal64Type).into(), *scale),
+        DataType::Decimal128(_, scale) => decimal(primitive!(Decimal128Type), *scale),
+        _ => return None,
+    })
+}
+
+/// Returns a truth value, a text or bytes; none: the value is of another type.
+fn plain(array: &dyn Array, row: usize) -> Option<Value> {
+    Some(match array.data_type() {
         DataType::Null => Value::Null,
         DataType::Boolean => Value::Bool(array.as_boolean().value(row)),
-        DataType::Int8 => plain!(types::Int8Type),
-        DataType::Int16 => plain!(types::Int16Type),
-        DataType::Int32 => plain!(types::Int32Type),
-        DataType::Int64 => plain!(types::Int64Type),
-        DataType::UInt8 => plain!(types::UInt8Type),
-        DataType::UInt16 => plain!(types::UInt16Type),
-        DataType::UInt32 => plain!(types::UInt32Type),
-        DataType::UInt64 => plain!(types::UInt64Type),
-        DataType::Float32 => short_float(array.as_primitive::<types::Float32Type>().value(row)),
-        DataType::Float64 => plain!(types::Float64Type),
-        DataType::Decimal32(_, scale) => decimal(
-            array
-                .as_primitive::<types::Decimal32Type>()
-                .value(row)
-                .into(),
-            *scale,
-        ),
-        DataType::Decimal64(_, scale) => decimal(
-            array
-                .as_primitive::<types::Decimal64Type>()
-                .value(row)
-                .into(),
-            *scale,
-        ),
-        DataType::Decimal128(_, scale) => decimal(
-            array.as_primitive::<types::Decimal128Type>().value(row),
-            *scale,
-        ),
         DataType::Utf8 => Value::from(array.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => Value::from(array.as_string::<i64>().value(row)),
         DataType::Utf8View => Value::from(array.as_string_view().value(row)),
@@ -120,43 +135,30 @@ fn json(array: &dyn Array, row: usize, depth: usize) -> Result<Value, String> {
         DataType::FixedSizeBinary(_) => {
             Value::String(hex::encode(array.as_fixed_size_binary().value(row)))
         }
-        DataType::Date32 => date(array.as_primitive::<types::Date32Type>().value(row)),
-        DataType::Time64(TimeUnit::Microsecond) => time(
-            i128::from(
-                array
-                    .as_primitive::<types::Time64MicrosecondType>()
-                    .value(row),
-            ) * 1_000,
-        ),
-        DataType::Time64(TimeUnit::Nanosecond) => time(i128::from(
-            array
-                .as_primitive::<types::Time64NanosecondType>()
-                .value(row),
-        )),
+        _ => return None,
+    })
+}
+
+/// Returns a date, a time of day, a timestamp or an interval; none: the value is of another type.
+fn moment(array: &dyn Array, row: usize) -> Option<Value> {
+    macro_rules! primitive {
+        ($type:ident) => {
+            array.as_primitive::<types::$type>().value(row)
+        };
+    }
+    Some(match array.data_type() {
+        DataType::Date32 => date(primitive!(Date32Type)),
+        DataType::Time64(TimeUnit::Microsecond) => {
+            time(i128::from(primitive!(Time64MicrosecondType)) * 1_000)
+        }
+        DataType::Time64(TimeUnit::Nanosecond) => {
+            time(i128::from(primitive!(Time64NanosecondType)))
+        }
         DataType::Timestamp(unit, _) => timestamp(array, row, *unit),
-        DataType::Interval(IntervalUnit::MonthDayNano) => interval(
-            array
-                .as_primitive::<types::IntervalMonthDayNanoType>()
-                .value(row),
-        ),
-        DataType::List(_) => list(array.as_list::<i32>().value(row).as_ref(), depth)?,
-        DataType::LargeList(_) => list(array.as_list::<i64>().value(row).as_ref(), depth)?,
-        DataType::FixedSizeList(..) => list(array.as_fixed_size_list().value(row).as_ref(), depth)?,
-        DataType::Struct(_) => structure(array.as_struct(), row, depth)?,
-        DataType::Map(..) => map(&array.as_map().value(row), depth)?,
-        DataType::Dictionary(..) => dictionary(array, row, depth)?,
-        DataType::Union(..) => {
-            let union = array
-                .as_any()
-                .downcast_ref::<arrow::UnionArray>()
-                .ok_or("an unreadable union")?;
-            json(union.value(row).as_ref(), 0, depth + 1)?
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            interval(primitive!(IntervalMonthDayNanoType))
         }
-        other => {
-            return Err(format!(
-                "a value of type `{other}` can't be shown; cast it to VARCHAR"
-            ));
-        }
+        _ => return None,
     })
 }
 

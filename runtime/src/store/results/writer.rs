@@ -3,6 +3,10 @@
 //! there, and memory stays flat; from then on rows pass through the spool, in order, until it is
 //! empty. Without a spool that takes them they stay in the queue, which is bounded.
 
+mod closing;
+mod outcome;
+mod report;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,7 +16,7 @@ use tokio::sync::oneshot;
 use super::committer::{Committer, Outcome};
 use super::database::Database;
 use super::part::{Part, Work};
-use super::progress::{Progress, Stalled};
+use super::progress::Progress;
 use super::queue::{Batch, Done, Queue};
 use super::run_ids::RunIds;
 use super::spool::Spool;
@@ -20,19 +24,6 @@ use super::{ResultError, ResultSettings};
 use crate::domain::{UnixMillis, now_ms};
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_LAST: Duration = Duration::from_secs(5);
-/// A commit that takes longer counts as failed for those who wait; a checkpoint on a slow disk
-/// takes a second or two.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
-/// Rows, once the program stops, that can neither be committed nor spooled are given up after so
-/// long.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
-/// The last checkpoint; without it the next start replays the write-ahead log.
-const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(20);
-/// Parts of best-effort rows kept for another try.
-const MOST_LEFTOVER: usize = 4;
-/// Between two lines in the log about rows that are lost.
-const LOSS_LOGGED_EVERY: Duration = Duration::from_secs(60);
 /// The state is looked at so often although nothing arrived.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -157,7 +148,7 @@ impl Flow {
         if let Ok(close) = closing.try_recv() {
             let reported = outcome
                 .as_ref()
-                .map_err(|error| ResultError::NotCommitted(super::chain(error)))
+                .map_err(|error| ResultError::NotCommitted(super::error::chain(error)))
                 .copied();
             let _ = close.send(reported);
         }
@@ -195,179 +186,6 @@ impl Flow {
         };
         if outcome.is_some() {
             self.collect_outcome(outcome);
-        }
-    }
-
-    fn collect_outcome(&mut self, outcome: Option<Outcome>) {
-        let Some(under_way) = &mut self.under_way else {
-            return;
-        };
-        let outcome = match outcome {
-            Some(outcome) => outcome,
-            None => match under_way.outcome.try_recv() {
-                Ok(outcome) => outcome,
-                Err(oneshot::error::TryRecvError::Empty) => return,
-                Err(oneshot::error::TryRecvError::Closed) => Err(GONE.to_owned()),
-            },
-        };
-        let Some(under_way) = self.under_way.take() else {
-            return;
-        };
-        match outcome {
-            Ok(()) => self.committed(under_way),
-            Err(reason) => self.failed(under_way, &reason),
-        }
-    }
-
-    fn committed(&mut self, under_way: UnderWay) {
-        let UnderWay {
-            work,
-            origin,
-            done,
-            copied,
-            ..
-        } = under_way;
-        self.retry_at = None;
-        self.wait = RETRY_FIRST;
-        if let (Origin::Spool { frames, unreadable }, Some(spool)) = (origin, &mut self.spool) {
-            spool.remove(frames);
-            self.queue.count_lost(unreadable);
-        }
-        let last = work.parts.iter().map(Part::last_run_id).max().unwrap_or(0);
-        self.run_ids.note_committed(last);
-        let stalled = self.progress.update(|report| {
-            report.last_commit_ms = Some(now_ms());
-            report.committed_rows += work.rows() as u64;
-            report.commits += 1;
-            report.stalled.take()
-        });
-        if stalled.is_some() {
-            let spooled = self.spool.as_ref().map_or(0, Spool::rows);
-            tracing::info!(
-                rows = work.rows(),
-                spooled,
-                "results are being committed again"
-            );
-        }
-        self.report();
-        answer(done, || Ok(()));
-        answer(copied, || Ok(()));
-    }
-
-    fn failed(&mut self, under_way: UnderWay, reason: &str) {
-        let UnderWay {
-            work,
-            origin,
-            oldest_ms,
-            done,
-            copied,
-            ..
-        } = under_way;
-        self.stalled(reason, work.rows());
-        self.retry_at = Some(Instant::now() + self.wait);
-        self.wait = (self.wait * 2).min(RETRY_LAST);
-        answer(copied, || Err(ResultError::NotCommitted(reason.to_owned())));
-        let Work {
-            mut parts,
-            services,
-            ..
-        } = Arc::unwrap_or_clone(work);
-        self.queue.put_services_back(services);
-        for part in &mut parts {
-            let best_effort = Part {
-                plugin_runs: std::mem::take(&mut part.plugin_runs),
-                shadow_runs: std::mem::take(&mut part.shadow_runs),
-                is_doubtful: true,
-                ..Part::default()
-            };
-            if self.leftover.len() >= MOST_LEFTOVER {
-                self.queue.count_dropped(best_effort.rows());
-            } else if !best_effort.is_empty() {
-                self.leftover.push(best_effort);
-            }
-        }
-        // The rows of the queue are in the first part.
-        if origin == Origin::Queue && !parts.is_empty() {
-            let part = Part {
-                is_doubtful: true,
-                ..parts.swap_remove(0)
-            };
-            let is_durable = self.hold(Batch {
-                part,
-                oldest_ms,
-                ..Batch::default()
-            });
-            if !is_durable {
-                // Before the others learn of it: what arrives after that waits for the next try.
-                self.queue.refuse_waiting(reason);
-            }
-            answer(done, || match is_durable {
-                true => Ok(()),
-                false => Err(ResultError::NotCommitted(reason.to_owned())),
-            });
-        }
-    }
-
-    /// Those who wait for a commit that hangs get an answer, and its rows are made durable another
-    /// way.
-    fn give_up_on_a_stall(&mut self) {
-        let Some(under_way) = &mut self.under_way else {
-            return;
-        };
-        let demand = self.queue.demand();
-        let is_late = under_way.since.elapsed() > COMMIT_PATIENCE;
-        let makes_room = demand.is_half_full && under_way.origin == Origin::Queue;
-        if !is_late && !makes_room {
-            return;
-        }
-        let (origin, rows) = (under_way.origin, under_way.work.rows());
-        if is_late {
-            let reason = format!("a commit takes longer than {} s", COMMIT_PATIENCE.as_secs());
-            answer(std::mem::take(&mut under_way.copied), || {
-                Err(ResultError::NotCommitted(reason.clone()))
-            });
-            self.stalled(&reason, rows);
-            self.queue.refuse_copies(&reason);
-        }
-        if origin == Origin::Queue && self.spool.is_some() {
-            let Some(mut under_way) = self.under_way.take() else {
-                return;
-            };
-            let oldest_ms = under_way.oldest_ms.unwrap_or_else(now_ms);
-            let spooled = match under_way.work.parts.first() {
-                Some(part) if part.kept_rows() > 0 => self.spool(part, oldest_ms),
-                _ => Ok(()),
-            };
-            if spooled.is_ok() {
-                under_way.origin = Origin::Overtaken;
-            }
-            let is_answered = spooled.is_ok() || is_late;
-            let done = if is_answered {
-                std::mem::take(&mut under_way.done)
-            } else {
-                Vec::new()
-            };
-            self.under_way = Some(under_way);
-            // Before the answers: who has one sees where the rows are.
-            self.report();
-            if let Err(reason) = &spooled
-                && is_late
-            {
-                self.queue.refuse_waiting(reason);
-            }
-            answer(done, || spooled.clone().map_err(ResultError::NotCommitted));
-        } else if is_late {
-            let done = self
-                .under_way
-                .as_mut()
-                .map(|under_way| std::mem::take(&mut under_way.done));
-            let reason = "the database does not answer".to_owned();
-            answer(done.unwrap_or_default(), || {
-                Err(ResultError::NotCommitted(reason.clone()))
-            });
-            if self.spool.is_none() {
-                self.queue.refuse_waiting(&reason);
-            }
         }
     }
 
@@ -582,163 +400,6 @@ impl Flow {
                     tracing::error!(%error, "results can't be spooled; they wait in memory");
                 }
                 Err(format!("{stalled}; and not spooled: {error}"))
-            }
-        }
-    }
-
-    fn stalled(&self, reason: &str, rows: usize) {
-        let is_new = self.progress.update(|report| {
-            let is_new = report.stalled.is_none();
-            let since_ms = report
-                .stalled
-                .as_ref()
-                .map_or_else(now_ms, |stalled| stalled.since_ms);
-            report.stalled = Some(Stalled {
-                since_ms,
-                reason: reason.to_owned(),
-            });
-            is_new
-        });
-        if is_new {
-            tracing::error!(
-                rows,
-                error = reason,
-                "could not commit results; they are kept, and committed when it works again"
-            );
-        }
-    }
-
-    fn report(&mut self) {
-        let held = self.held.as_ref().map_or(0, |held| held.part.kept_rows());
-        let under_way = match &self.under_way {
-            Some(UnderWay {
-                origin: Origin::Queue,
-                work,
-                ..
-            }) => work.parts.iter().map(Part::kept_rows).sum(),
-            _ => 0,
-        };
-        let spool = self.spool.as_ref();
-        let oldest_ms = [
-            self.held.as_ref().and_then(|held| held.oldest_ms),
-            self.under_way
-                .as_ref()
-                .and_then(|under_way| under_way.oldest_ms),
-            spool.and_then(Spool::oldest_ms),
-        ];
-        self.progress.update(|report| {
-            report.held_rows = (held + under_way) as u64;
-            report.held_oldest_ms = oldest_ms.into_iter().flatten().min();
-            report.spooled_rows = spool.map_or(0, Spool::rows);
-            report.spooled_bytes = spool.map_or(0, Spool::bytes);
-            report.has_inherited = spool.is_some_and(Spool::has_inherited);
-        });
-        self.log_losses();
-    }
-
-    fn log_losses(&mut self) {
-        let losses = self.queue.losses();
-        if losses == self.losses
-            || self
-                .losses_logged
-                .is_some_and(|at| at.elapsed() < LOSS_LOGGED_EVERY)
-        {
-            return;
-        }
-        let (lost, dropped) = (losses.0 - self.losses.0, losses.1 - self.losses.1);
-        if lost > 0 {
-            tracing::error!(
-                lost,
-                dropped,
-                "results are lost: there is no room for them in memory or on a disk"
-            );
-        } else {
-            tracing::warn!(
-                dropped,
-                "accounts of plugin runs are dropped while results are not committed"
-            );
-        }
-        self.losses = losses;
-        self.losses_logged = Some(Instant::now());
-    }
-
-    /// The last rows, to the database or the spool; what is in the spool by now waits for the next
-    /// start.
-    async fn finish(&mut self) -> Result<(), ResultError> {
-        let deadline = Instant::now() + CLOSE_PATIENCE;
-        loop {
-            self.collect_outcome(None);
-            self.give_up_on_a_stall();
-            self.move_rows_at_the_end();
-            self.report();
-            let waits =
-                matches!(&self.under_way, Some(under_way) if under_way.origin != Origin::Overtaken);
-            let is_failing = self.progress.update(|report| report.stalled.is_some());
-            let rest = if is_failing {
-                self.queue.kept_rows()
-            } else {
-                self.queue.demand().rows
-            };
-            let is_done = !waits && self.held.is_none() && rest == 0;
-            if is_done || Instant::now() >= deadline {
-                break;
-            }
-            self.wait().await;
-        }
-        self.queue.refuse_copies("the results store is closed");
-        let given_up =
-            self.progress.update(|report| report.held_rows) + self.queue.kept_rows() as u64;
-        self.log_losses();
-        self.run_ids
-            .close(self.queue.last_run_id().max(self.run_ids.committed()));
-        if given_up > 0 {
-            let reason = self
-                .progress
-                .update(|report| report.stalled.clone().map(|stalled| stalled.reason));
-            tracing::error!(rows = given_up, "stopping without these results");
-            return Err(ResultError::NotCommitted(
-                reason.unwrap_or_else(|| "the disk is too slow".to_owned()),
-            ));
-        }
-        if self.under_way.is_none() && self.progress.update(|report| report.stalled.is_none()) {
-            let checkpoint =
-                tokio::time::timeout(CHECKPOINT_PATIENCE, self.committer.checkpoint()).await;
-            if let Ok(Ok(Err(error))) = checkpoint {
-                tracing::warn!(
-                    error,
-                    "the results store could not be checkpointed; the next start replays its log"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Straight to the database where that works, else to the spool; the spool itself is left
-    /// alone.
-    fn move_rows_at_the_end(&mut self) {
-        if self.under_way.is_some() {
-            return;
-        }
-        let is_failing = self.progress.update(|report| report.stalled.is_some());
-        if !is_failing && self.held.is_none() {
-            let batch = self.queue.take(self.flush_rows);
-            if !batch.is_empty() || !self.leftover.is_empty() {
-                self.commit(batch);
-            }
-            return;
-        }
-        let batch = match self.held.take() {
-            Some(held) => held,
-            None => self.queue.take_kept(self.flush_rows),
-        };
-        if !batch.part.is_empty()
-            && !self.hold(batch)
-            && self.retry_at.is_none_or(|at| Instant::now() >= at)
-        {
-            // The disk of the spool is full as well: the database may be better by now.
-            self.wait = RETRY_FIRST;
-            if let Some(held) = self.held.take() {
-                self.commit(held);
             }
         }
     }

@@ -3,12 +3,15 @@
 //! before anything runs. Estimated from the parsed statement, as if every column of ours were
 //! short; what grows on the way there is followed, through subqueries and common table expressions.
 
+mod columns;
+mod lambda;
 mod size;
 
 use serde_json::Value;
 
 use super::refused;
-use crate::store::results::query::QueryError;
+use crate::store::results::error::QueryError;
+use columns::{Names, Relation, Row, merge, rename};
 use size::{Effect, Size, effect};
 
 /// Bytes that the functions of a statement make for one row. DuckDB computes 2,048 rows at once, on
@@ -30,81 +33,6 @@ pub(super) fn check(query: &Value) -> Checked<()> {
     let mut estimate = Estimate::default();
     estimate.query(query, &Names::NONE, &Row::NONE)?;
     estimate.end()
-}
-
-#[derive(Clone, Default)]
-struct Relation {
-    /// Their names where they are known.
-    columns: Vec<(Option<String>, Size)>,
-    references: f64,
-}
-
-/// The expressions of `WITH` in sight, innermost first.
-#[derive(Clone, Copy)]
-struct Names<'a> {
-    outer: Option<&'a Names<'a>>,
-    name: &'a str,
-    relation: Option<&'a Relation>,
-}
-
-/// The columns that an expression may name.
-struct Row<'a> {
-    outer: Option<&'a Row<'a>>,
-    columns: Vec<(Option<String>, Size)>,
-}
-
-impl Names<'_> {
-    const NONE: Names<'static> = Names {
-        outer: None,
-        name: "",
-        relation: None,
-    };
-
-    fn find(&self, wanted: &str) -> Option<&Relation> {
-        match self.relation {
-            Some(relation) if self.name.eq_ignore_ascii_case(wanted) => Some(relation),
-            _ => self.outer?.find(wanted),
-        }
-    }
-}
-
-impl Row<'_> {
-    const NONE: Row<'static> = Row {
-        outer: None,
-        columns: Vec::new(),
-    };
-
-    /// Any part of a name may be the column's: `table.column.field`.
-    fn named(&self, parts: &[&str]) -> Option<Size> {
-        let is_meant = |name: &str| parts.iter().any(|part| part.eq_ignore_ascii_case(name));
-        let sizes = self
-            .columns
-            .iter()
-            .filter(|(name, _)| name.as_deref().is_some_and(is_meant));
-        let found = sizes.map(|(_, size)| *size).reduce(Size::max);
-        found.or_else(|| self.outer?.named(parts))
-    }
-
-    /// Of a name that is not among those that are known: it belongs to a table of ours, or to
-    /// something without a name.
-    fn unnamed(&self) -> Option<Size> {
-        let sizes = self
-            .columns
-            .iter()
-            .filter(|(name, _)| name.is_none())
-            .map(|(_, size)| *size);
-        sizes
-            .chain(self.outer.and_then(Row::unnamed))
-            .reduce(Size::max)
-    }
-
-    fn largest(&self) -> Size {
-        let here = self
-            .columns
-            .iter()
-            .fold(Size::INPUT, |most, (_, size)| most.max(*size));
-        self.outer.map_or(here, |outer| outer.largest().max(here))
-    }
 }
 
 #[derive(Default)]
@@ -345,29 +273,10 @@ impl Estimate {
                     references: 1.0,
                 }
             }
-            Some("JOIN") => {
-                let mut columns = self.from(&table["left"], names, outer)?;
-                // A lateral part sees what stands before it.
-                let before = Row {
-                    outer: Some(outer),
-                    columns,
-                };
-                let right = self.from(&table["right"], names, &before)?;
-                columns = before.columns;
-                columns.extend(right);
-                for (_, size) in &mut columns {
-                    size.is_repeated = true;
-                }
-                let row = Row {
-                    outer: Some(outer),
-                    columns,
-                };
-                self.all(&table["condition"], names, &row)?;
-                Relation {
-                    columns: row.columns,
-                    references: 1.0,
-                }
-            }
+            Some("JOIN") => Relation {
+                columns: self.join(table, names, outer)?,
+                references: 1.0,
+            },
             _ => {
                 let columns = match table.get("source") {
                     Some(source) => self.from(source, names, outer)?,
@@ -386,6 +295,32 @@ impl Estimate {
         };
         rename(&mut relation, &table["column_name_alias"]);
         Ok(relation.columns)
+    }
+
+    fn join(
+        &mut self,
+        table: &Value,
+        names: &Names<'_>,
+        outer: &Row<'_>,
+    ) -> Checked<Vec<(Option<String>, Size)>> {
+        let columns = self.from(&table["left"], names, outer)?;
+        // A lateral part sees what stands before it.
+        let before = Row {
+            outer: Some(outer),
+            columns,
+        };
+        let right = self.from(&table["right"], names, &before)?;
+        let mut columns = before.columns;
+        columns.extend(right);
+        for (_, size) in &mut columns {
+            size.is_repeated = true;
+        }
+        let row = Row {
+            outer: Some(outer),
+            columns,
+        };
+        self.all(&table["condition"], names, &row)?;
+        Ok(row.columns)
     }
 
     /// Whatever expressions there are inside; the largest of them.
@@ -533,78 +468,6 @@ impl Estimate {
             Effect::TooMuch(why) => Err(refused(format!("`{name}` {why}"))),
         }
     }
-
-    /// `lambda` sees one element; what it makes it makes for each of them.
-    fn lambda(
-        &mut self,
-        name: &str,
-        list: &Value,
-        lambda: &Value,
-        start: Option<&Value>,
-        names: &Names<'_>,
-        row: &Row<'_>,
-    ) -> Checked<Size> {
-        let list = self.expression(list, names, row)?;
-        let start = start
-            .map(|start| self.expression(start, names, row))
-            .transpose()?
-            .unwrap_or_default();
-        let reduces = name.ends_with("reduce");
-        let parameters = parameters(&lambda["lhs"]);
-        let elements = list.bytes / 8.0 + 1.0;
-        let body = |estimate: &mut Self, accumulated: f64| {
-            let element = list.element().max(start);
-            let columns = parameters.iter().enumerate().map(|(index, name)| {
-                let is_accumulator = reduces && index == 0;
-                let size = if is_accumulator {
-                    Size {
-                        bytes: accumulated,
-                        ..element
-                    }
-                } else {
-                    element
-                };
-                (Some((*name).to_owned()), size)
-            });
-            let row = Row {
-                outer: Some(row),
-                columns: columns.collect(),
-            };
-            let before = estimate.times;
-            estimate.times = (1.0 + before) * elements - 1.0;
-            let size = estimate.expression(&lambda["expr"], names, &row);
-            estimate.times = before;
-            size
-        };
-        if reduces {
-            let seed = list.bytes + start.bytes + 64.0;
-            let once = body(self, seed)?;
-            let twice = body(
-                &mut Estimate {
-                    made: Size::default(),
-                    ..*self
-                },
-                2.0 * seed,
-            )?;
-            if twice.bytes - once.bytes > 1.5 * seed {
-                return Err(refused(format!(
-                    "`{name}` would multiply its value with each element; it may only add to it"
-                )));
-            }
-            return self.make(name, list.plus(start).plus(once));
-        }
-        let one = body(self, 0.0)?;
-        if name.ends_with("filter") {
-            return Ok(list);
-        }
-        let of_collected = list.collected * (one.bytes / Size::INPUT.bytes).max(1.0);
-        let size = Size {
-            bytes: one.bytes * elements,
-            collected: of_collected + one.collected * elements,
-            ..list
-        };
-        self.make(name, size)
-    }
 }
 
 /// Numbers do not grow.
@@ -619,22 +482,6 @@ fn seeded(size: Size, seed: f64) -> Size {
     }
 }
 
-fn parameters(lhs: &Value) -> Vec<&str> {
-    match lhs["class"].as_str() {
-        Some("COLUMN_REF") => lhs["column_names"]
-            .as_array()
-            .and_then(|parts| parts.last()?.as_str())
-            .into_iter()
-            .collect(),
-        _ => lhs["children"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .flat_map(parameters)
-            .collect(),
-    }
-}
-
 fn has_star(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(has_star),
@@ -643,53 +490,5 @@ fn has_star(value: &Value) -> bool {
                 || object.values().any(has_star)
         }
         _ => false,
-    }
-}
-
-/// Columns by other names, as far as they go.
-fn rename(relation: &mut Relation, names: &Value) {
-    let names = names
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
-    let names: Vec<&str> = names.collect();
-    if names.is_empty() {
-        return;
-    }
-    // Where one of them stands for more than one column, places say nothing.
-    if relation.columns.len() != names.len()
-        && relation.columns.iter().any(|(name, _)| name.is_none())
-    {
-        let largest = relation
-            .columns
-            .iter()
-            .fold(Size::INPUT, |most, (_, size)| most.max(*size));
-        relation
-            .columns
-            .extend(names.iter().map(|name| (Some((*name).to_owned()), largest)));
-        return;
-    }
-    for ((name, _), new) in relation.columns.iter_mut().zip(names) {
-        *name = Some(new.to_owned());
-    }
-}
-
-fn merge(relation: &mut Relation, other: Relation) {
-    let is_even = relation.columns.len() == other.columns.len();
-    let largest = other
-        .columns
-        .iter()
-        .fold(Size::default(), |most, (_, size)| most.max(*size));
-    if relation.columns.is_empty() {
-        *relation = other;
-        return;
-    }
-    for (index, (_, size)) in relation.columns.iter_mut().enumerate() {
-        *size = size.max(if is_even {
-            other.columns[index].1
-        } else {
-            largest
-        });
     }
 }

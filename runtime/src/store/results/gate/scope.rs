@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::functions::{is_scalar_allowed, is_table_allowed};
 use super::{VIEWS, refused};
-use crate::store::results::query::QueryError;
+use crate::store::results::error::QueryError;
 
 type Checked = Result<(), QueryError>;
 

@@ -80,13 +80,14 @@ impl Size {
 
     /// One element of it: what was collected are values as columns have them.
     pub(super) fn element(self) -> Size {
-        match self.collected > 0.0 && !self.is_deep {
-            true => Size {
+        if self.collected > 0.0 && !self.is_deep {
+            Size {
                 bytes: self.bytes.max(Size::INPUT.bytes),
                 collected: 0.0,
                 ..self
-            },
-            false => self,
+            }
+        } else {
+            self
         }
     }
 }
@@ -164,36 +165,36 @@ fn is_in(names: &str, name: &str) -> bool {
     names.split_whitespace().any(|known| known == name)
 }
 
-/// `constant` is the value of an argument that is written out.
-pub(super) fn effect<'a>(
-    name: &str,
-    sizes: &[Size],
-    constant: &dyn Fn(usize) -> Option<&'a Value>,
-) -> Effect {
+/// Value of an argument that is written out, by its index.
+type Constant<'a, 'b> = &'b dyn Fn(usize) -> Option<&'a Value>;
+
+pub(super) fn effect(name: &str, sizes: &[Size], constant: Constant<'_, '_>) -> Effect {
     let all = sizes
         .iter()
         .fold(Size::default(), |all, size| all.plus(*size));
-    let size = |index: usize| sizes.get(index).copied().unwrap_or_default();
+    bounded(name, sizes, constant)
+        .or_else(|| of_text(name, all, sizes, constant))
+        .unwrap_or_else(|| of_list(name, all))
+}
+
+/// Effect of functions that take up to so many values, or answer with up to so many.
+fn bounded(name: &str, sizes: &[Size], constant: Constant<'_, '_>) -> Option<Effect> {
     let number = |index: usize| constant(index).and_then(Value::as_f64);
-    let multiplied = |by: Size, factor: f64| match by.collected > 0.0 {
-        true => Effect::TooMuch(
-            "would multiply one value by what an aggregate collected; take `left(…, 1000)` of that first",
-        ),
-        false => Effect::Makes(size(0).scaled(factor.max(1.0)).plus(by)),
-    };
-    match name {
+    Some(match name {
         // With one argument more they answer with the first few.
         "max" | "min" if sizes.len() > 1 => Effect::Collects,
         "arg_max" | "arg_min" | "argmax" | "argmin" | "max_by" | "min_by" if sizes.len() > 2 => {
             Effect::Collects
         }
         "approx_top_k" => Effect::Collects,
-        "reservoir_quantile" => match sizes.len() < 3
-            || number(2).is_some_and(|samples| samples <= 1e6)
-        {
-            true => Effect::Small,
-            false => Effect::TooMuch("takes at most 1,000,000 samples here, written as a number"),
-        },
+        "reservoir_quantile" => {
+            let is_small = sizes.len() < 3 || number(2).is_some_and(|samples| samples <= 1e6);
+            if is_small {
+                Effect::Small
+            } else {
+                Effect::TooMuch("takes at most 1,000,000 samples here, written as a number")
+            }
+        }
         "equi_width_bins" => match number(2) {
             Some(bins) if bins <= 1_000.0 => Effect::Makes(Size {
                 bytes: 16.0 * bins,
@@ -201,6 +202,16 @@ pub(super) fn effect<'a>(
             }),
             _ => Effect::TooMuch("takes at most 1,000 bins here, written as a number"),
         },
+        _ => return None,
+    })
+}
+
+/// Effect of functions of texts, and of lists that become texts.
+fn of_text(name: &str, all: Size, sizes: &[Size], constant: Constant<'_, '_>) -> Option<Effect> {
+    let size = |index: usize| sizes.get(index).copied().unwrap_or_default();
+    let number = |index: usize| constant(index).and_then(Value::as_f64);
+    let multiplied = |by: Size, factor: f64| multiplied(size(0), by, factor);
+    Some(match name {
         "left" | "right" | "left_grapheme" | "right_grapheme" => cut(all, size(0), number(1)),
         "substring" | "substr" | "substring_grapheme" => cut(all, size(0), number(2)),
         "replace" => {
@@ -235,19 +246,42 @@ pub(super) fn effect<'a>(
             bytes: 16.0 + 16.0 * all.bytes,
             ..all
         }),
-        _ if is_in(SPLITS, name) => Effect::Makes(all.scaled(17.0)),
-        _ if is_in(SMALL, name) => Effect::Small,
-        _ if is_in(PASSES, name) => Effect::Passes,
-        _ if is_in(ELEMENTS, name) => Effect::Element,
-        _ if is_in(COLLECTS, name) => Effect::Collects,
-        _ => {
-            let factor = ENCODES
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map_or(1.0, |(_, factor)| *factor);
-            Effect::Makes(all.scaled(factor).plus(Size::SMALL))
-        }
+        _ => return None,
+    })
+}
+
+/// Effect of all others, by the lists of names.
+fn of_list(name: &str, all: Size) -> Effect {
+    if is_in(SPLITS, name) {
+        return Effect::Makes(all.scaled(17.0));
     }
+    if is_in(SMALL, name) {
+        return Effect::Small;
+    }
+    if is_in(PASSES, name) {
+        return Effect::Passes;
+    }
+    if is_in(ELEMENTS, name) {
+        return Effect::Element;
+    }
+    if is_in(COLLECTS, name) {
+        return Effect::Collects;
+    }
+    let factor = ENCODES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map_or(1.0, |(_, factor)| *factor);
+    Effect::Makes(all.scaled(factor).plus(Size::SMALL))
+}
+
+/// A text of which parts become another argument.
+fn multiplied(text: Size, by: Size, factor: f64) -> Effect {
+    if by.collected > 0.0 {
+        return Effect::TooMuch(
+            "would multiply one value by what an aggregate collected; take `left(…, 1000)` of that first",
+        );
+    }
+    Effect::Makes(text.scaled(factor.max(1.0)).plus(by))
 }
 
 /// At most so many characters of it.

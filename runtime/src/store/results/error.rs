@@ -1,0 +1,80 @@
+//! Why something of the results store could not be done.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::lock::LockError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ResultError {
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("could not {doing} the results store")]
+    Database {
+        doing: &'static str,
+        source: duckdb::Error,
+    },
+    #[error(
+        "the results store is at schema step {found}, and this version knows {known}; start a newer version"
+    )]
+    Newer { found: usize, known: usize },
+    #[error("could not back up `{}` before changing its schema", path.display())]
+    Backup {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("not committed yet: {0}")]
+    NotCommitted(String),
+    #[error("the results store is closed")]
+    Closed,
+    #[error("the results store can't be opened at the moment")]
+    Unavailable,
+    #[error("a reader of the results store ended early")]
+    Reader,
+    #[error("{column} of observation {run_id} reads `{found}`, which this version does not know")]
+    Unreadable {
+        run_id: i64,
+        column: &'static str,
+        found: String,
+    },
+    #[error("column `{name}` of the results store has no value of its type; is the file damaged?")]
+    Column { name: &'static str },
+    #[error("could not start the results writer")]
+    Thread(#[source] std::io::Error),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// Understood, and not allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// DuckDB's own text.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the query took longer than {} ms; narrow it, for example by `ts`", .0.as_millis())]
+    Timeout(Duration),
+    #[error("all query slots are taken; try again in a moment")]
+    Busy,
+    #[error("the query needs more memory than it may use; narrow it, for example by `ts`")]
+    Memory,
+    #[error(transparent)]
+    Store(#[from] ResultError),
+}
+
+pub(super) fn reading(source: duckdb::Error) -> ResultError {
+    ResultError::Database {
+        doing: "read",
+        source,
+    }
+}
+
+/// An error with its causes, on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
