@@ -16,7 +16,6 @@ mod tasks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -154,7 +153,7 @@ async fn build_core(
         state,
     } = start;
     config::log_warnings(&loaded.warnings);
-    let registry = Registry::open(loaded.files, Arc::new(host.clone()), control.clone()).await?;
+    let registry = Registry::open(loaded.files, host.clone(), control.clone()).await?;
     if state.status == ConfigurationStatus::InUse {
         // Its error is logged, and it is tried again.
         let _ = basis.keep(&control, "start").await;

@@ -38,19 +38,27 @@ pub use settings_use::SettingsUse;
 
 use crate::domain::fault::FaultReport;
 use crate::domain::{AlertRule, Catalog, ChannelId, Fault, Origin, slug};
+use crate::plugin_host::PluginHost;
 use crate::spec::{AlertSpec, Schema, ServiceSpec, prune_and_parse};
 use crate::store::control::StoredService;
 use crate::store::{ControlError, ControlStore};
 use compile::{CompiledService, Compiler, settings_key};
 
 /// Handle of the catalog; clones share it.
-#[derive(Clone)]
-pub struct Registry {
-    inner: Arc<RegistryInner>,
+pub struct Registry<P = PluginHost> {
+    inner: Arc<RegistryInner<P>>,
 }
 
-struct RegistryInner {
-    plugins: Arc<dyn PluginDirectory>,
+impl<P> Clone for Registry<P> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+struct RegistryInner<P> {
+    plugins: P,
     store: ControlStore,
     schema: Schema,
     /// Held over a whole change, so that what was checked is what is published. Readers never wait
@@ -76,13 +84,13 @@ struct ApiService {
 }
 
 /// A reload that was checked. Dropped, it changes nothing.
-pub struct PreparedReload<'a> {
-    registry: &'a Registry,
+pub struct PreparedReload<'a, P = PluginHost> {
+    registry: &'a Registry<P>,
     _changing: MutexGuard<'a, ()>,
     state: State,
 }
 
-impl PreparedReload<'_> {
+impl<P: PluginDirectory> PreparedReload<'_, P> {
     /// Puts it in place of what was.
     pub fn publish(self) -> Arc<Catalog> {
         self.registry.publish(self.state);
@@ -90,11 +98,11 @@ impl PreparedReload<'_> {
     }
 }
 
-impl Registry {
+impl<P: PluginDirectory> Registry<P> {
     /// Reads what the API has made and publishes the first catalog.
     pub async fn open(
         files: CheckedFiles,
-        plugins: Arc<dyn PluginDirectory>,
+        plugins: P,
         store: ControlStore,
     ) -> Result<Self, ControlError> {
         let stored = store.service_list().await?;
@@ -113,7 +121,7 @@ impl Registry {
         let registry = Self {
             inner: Arc::new(inner),
         };
-        let plugins = registry.inner.plugins.as_ref();
+        let plugins = &registry.inner.plugins;
         registry.publish(
             registry
                 .state_of(registry.state().files.clone(), stored, plugins)
@@ -137,8 +145,8 @@ impl Registry {
     pub async fn prepare(
         &self,
         files: CheckedFiles,
-        plugins: &dyn PluginDirectory,
-    ) -> PreparedReload<'_> {
+        plugins: &impl PluginDirectory,
+    ) -> PreparedReload<'_, P> {
         let changing = self.inner.changing.lock().await;
         let stored = self
             .state()
@@ -178,17 +186,22 @@ impl Registry {
             .map(|service| service.stored.clone())
             .collect();
         self.publish(
-            self.state_of(state.files.clone(), stored, self.inner.plugins.as_ref())
+            self.state_of(state.files.clone(), stored, &self.inner.plugins)
                 .await,
         );
     }
 
-    /// Returns the rules that an entry of `alerts.yaml` would be, for each service that it selects,
-    /// with these plugins or else those that are there; nothing is changed.
-    pub async fn rule_try(
+    /// Returns the rules that an entry of `alerts.yaml` would be, for each service that it selects;
+    /// nothing is changed.
+    pub async fn rule_try(&self, spec: Value) -> Result<Vec<AlertRule>, Vec<Fault>> {
+        self.rule_try_with(spec, &self.inner.plugins).await
+    }
+
+    /// Returns the rules that [`Self::rule_try`] would return with other plugins.
+    pub async fn rule_try_with(
         &self,
         spec: Value,
-        plugins: Option<&dyn PluginDirectory>,
+        plugins: &impl PluginDirectory,
     ) -> Result<Vec<AlertRule>, Vec<Fault>> {
         let state = self.state();
         let mut report = FaultReport::default();
@@ -198,8 +211,7 @@ impl Registry {
         let Some(spec) = spec.filter(|_| report.faults.is_empty()) else {
             return Err(report.faults);
         };
-        let mut compiler =
-            self.compiler_with(&state.files, plugins.unwrap_or(self.inner.plugins.as_ref()));
+        let mut compiler = self.compiler_with(&state.files, plugins);
         let shared = compiler.shared_rule(&spec, "").await;
         let Some(mut shared) = shared.filter(|_| compiler.report.faults.is_empty()) else {
             return Err(compiler.report.faults);
@@ -229,7 +241,7 @@ impl Registry {
     /// Returns a service as its owner wrote it, secrets masked.
     pub fn record(&self, slug: &str) -> Option<ServiceRecord> {
         let state = self.state();
-        let plugins = self.inner.plugins.as_ref();
+        let plugins = &self.inner.plugins;
         match state.files.services.get(slug) {
             Some(compiled) => Some(ServiceRecord::of_file(compiled, plugins)),
             None => state
@@ -254,7 +266,7 @@ impl Registry {
     /// Returns all services by slug, with those that can't run.
     pub fn records(&self) -> Vec<ServiceRecord> {
         let state = self.state();
-        let plugins = self.inner.plugins.as_ref();
+        let plugins = &self.inner.plugins;
         let mut records: BTreeMap<&str, ServiceRecord> = state
             .api
             .values()
@@ -296,7 +308,7 @@ impl Registry {
         &self,
         files: Arc<CheckedFiles>,
         stored: Vec<StoredService>,
-        plugins: &dyn PluginDirectory,
+        plugins: &impl PluginDirectory,
     ) -> State {
         let mut compiler = self.compiler_with(&files, plugins);
         let mut api = BTreeMap::new();
@@ -337,15 +349,15 @@ impl Registry {
         State { files, api }
     }
 
-    fn compiler(&self, files: &CheckedFiles) -> Compiler<'_> {
-        self.compiler_with(files, self.inner.plugins.as_ref())
+    fn compiler(&self, files: &CheckedFiles) -> Compiler<'_, P> {
+        self.compiler_with(files, &self.inner.plugins)
     }
 
-    fn compiler_with<'a>(
+    fn compiler_with<'a, Q: PluginDirectory>(
         &self,
         files: &CheckedFiles,
-        plugins: &'a dyn PluginDirectory,
-    ) -> Compiler<'a> {
+        plugins: &'a Q,
+    ) -> Compiler<'a, Q> {
         let mut compiler = Compiler::new(files.defaults, plugins, Origin::Api);
         compiler.has_default_channels =
             !files.default_channels.is_empty() || files.routing.route.is_some();
@@ -358,7 +370,7 @@ impl Registry {
     /// Compiles a spec, and returns the warnings with it.
     async fn compile(
         &self,
-        compiler: &mut Compiler<'_>,
+        compiler: &mut Compiler<'_, impl PluginDirectory>,
         spec: Value,
     ) -> Result<(CompiledService, Vec<Fault>), Vec<Fault>> {
         compiler.report = FaultReport::default();

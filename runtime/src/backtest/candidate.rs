@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
@@ -45,35 +43,28 @@ impl PluginDirectory for WithCandidate<'_> {
         self.host.evaluator()
     }
 
-    fn check_settings<'a>(
-        &'a self,
+    async fn check_settings(
+        &self,
         kind: PluginKind,
-        name: &'a str,
-        settings: &'a Value,
-        service: Option<&'a ServiceFacts>,
-    ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
-        if !self.is_candidate(kind, name) {
-            return PluginDirectory::check_settings(self.host, kind, name, settings, service);
+        name: &str,
+        settings: &Value,
+        service: Option<&ServiceFacts>,
+    ) -> Result<(), Vec<Fault>> {
+        if self.is_candidate(kind, name) {
+            self.host
+                .check_settings_of_version(self.version, settings)
+                .await
+        } else {
+            PluginDirectory::check_settings(self.host, kind, name, settings, service).await
         }
-        async move {
-            let checked = self.host.check_settings_of_version(self.version, settings);
-            checked.await
-        }
-        .boxed()
     }
 
-    fn look_back<'a>(
-        &'a self,
-        rule: &'a str,
-        settings: &'a Value,
-    ) -> BoxFuture<'a, Result<Duration, String>> {
-        if !self.is_candidate(PluginKind::Rule, rule) {
-            return PluginDirectory::look_back(self.host, rule, settings);
-        }
-        async move {
+    async fn look_back(&self, rule: &str, settings: &Value) -> Result<Duration, String> {
+        if self.is_candidate(PluginKind::Rule, rule) {
             let look_back = self.host.look_back_of_version(self.version, settings).await;
             look_back.map_err(|error| error.to_string())
+        } else {
+            PluginDirectory::look_back(self.host, rule, settings).await
         }
-        .boxed()
     }
 }

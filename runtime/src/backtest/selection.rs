@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::candidate::WithCandidate;
 use super::{BacktestError, BacktestRequest, Backtester, RuleChoice};
 use crate::domain::{AlertRule, Catalog};
 use crate::plugin_host::RuleVersion;
-use crate::registry::PluginDirectory;
 
 impl Backtester {
     /// Returns the rules of the services that were asked for, at least one.
@@ -19,17 +20,31 @@ impl Backtester {
         let rules = match &request.rule {
             RuleChoice::Named(name) => named(catalog, name)?,
             RuleChoice::Spec(spec) => {
-                let with = candidate.map(|version| WithCandidate {
-                    host: &self.host,
-                    version,
-                });
-                let plugins = with.as_ref().map(|with| with as &dyn PluginDirectory);
-                let tried = self.registry.rule_try(spec.clone(), plugins).await;
-                let rules = tried.map_err(BacktestError::Invalid)?;
+                let rules = self.rules_of_spec(spec.clone(), candidate).await?;
                 rules.into_iter().map(Arc::new).collect()
             }
         };
         select(rules, request.services.as_deref())
+    }
+
+    /// Returns the rules that an entry of `alerts.yaml` would be, with the candidate among the
+    /// plugins.
+    async fn rules_of_spec(
+        &self,
+        spec: Value,
+        candidate: Option<&RuleVersion>,
+    ) -> Result<Vec<AlertRule>, BacktestError> {
+        let tried = match candidate {
+            Some(version) => {
+                let plugins = WithCandidate {
+                    host: &self.host,
+                    version,
+                };
+                self.registry.rule_try_with(spec, &plugins).await
+            }
+            None => self.registry.rule_try(spec).await,
+        };
+        tried.map_err(BacktestError::Invalid)
     }
 
     /// Loads the component of the request, which need not be installed and is not by this.

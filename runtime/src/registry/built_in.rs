@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::compile::{Compiler, RuleDraft, SharedRule};
+use super::plugins::PluginDirectory;
 use crate::domain::fault::child;
 use crate::domain::{AlertOptions, Catalog, Channel, Severity};
 use crate::spec::AlertSpec;
@@ -72,7 +73,7 @@ impl BuiltInAlert {
     /// as built in.
     pub(super) async fn compile(
         kind: &Kind,
-        compiler: &mut Compiler<'_>,
+        compiler: &mut Compiler<'_, impl PluginDirectory>,
         spec: &AlertSpec,
         at: &str,
     ) -> Option<Self> {

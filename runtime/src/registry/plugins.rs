@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
@@ -23,20 +21,20 @@ pub trait PluginDirectory: Send + Sync {
 
     /// Runs the plugin's own check, for the service that the settings belong to; none for those of a
     /// channel or a rule. Pointers of the faults go into the settings.
-    fn check_settings<'a>(
-        &'a self,
+    fn check_settings(
+        &self,
         kind: PluginKind,
-        name: &'a str,
-        settings: &'a Value,
-        service: Option<&'a ServiceFacts>,
-    ) -> BoxFuture<'a, Result<(), Vec<Fault>>>;
+        name: &str,
+        settings: &Value,
+        service: Option<&ServiceFacts>,
+    ) -> impl Future<Output = Result<(), Vec<Fault>>> + Send;
 
     /// Returns how much history a rule needs with these settings.
-    fn look_back<'a>(
-        &'a self,
-        rule: &'a str,
-        settings: &'a Value,
-    ) -> BoxFuture<'a, Result<Duration, String>>;
+    fn look_back(
+        &self,
+        rule: &str,
+        settings: &Value,
+    ) -> impl Future<Output = Result<Duration, String>> + Send;
 }
 
 impl PluginDirectory for PluginHost {
@@ -52,26 +50,19 @@ impl PluginDirectory for PluginHost {
         PluginHost::evaluator(self)
     }
 
-    fn check_settings<'a>(
-        &'a self,
+    async fn check_settings(
+        &self,
         kind: PluginKind,
-        name: &'a str,
-        settings: &'a Value,
-        service: Option<&'a ServiceFacts>,
-    ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
-        PluginHost::check_settings(self, kind, name, settings, service).boxed()
+        name: &str,
+        settings: &Value,
+        service: Option<&ServiceFacts>,
+    ) -> Result<(), Vec<Fault>> {
+        PluginHost::check_settings(self, kind, name, settings, service).await
     }
 
-    fn look_back<'a>(
-        &'a self,
-        rule: &'a str,
-        settings: &'a Value,
-    ) -> BoxFuture<'a, Result<Duration, String>> {
-        async move {
-            PluginHost::look_back(self, rule, settings)
-                .await
-                .map_err(|error| error.to_string())
-        }
-        .boxed()
+    async fn look_back(&self, rule: &str, settings: &Value) -> Result<Duration, String> {
+        PluginHost::look_back(self, rule, settings)
+            .await
+            .map_err(|error| error.to_string())
     }
 }

@@ -6,8 +6,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{CheckedFiles, PluginDirectory, Registry};
@@ -125,13 +123,13 @@ impl PluginDirectory for FakePlugins {
     }
 
     /// Refuses what a schema can't: a condition with an `=`, a window that is no duration.
-    fn check_settings<'a>(
-        &'a self,
+    async fn check_settings(
+        &self,
         _: PluginKind,
-        _: &'a str,
-        settings: &'a Value,
-        _: Option<&'a ServiceFacts>,
-    ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
+        _: &str,
+        settings: &Value,
+        _: Option<&ServiceFacts>,
+    ) -> Result<(), Vec<Fault>> {
         let mut faults = Vec::new();
         if settings
             .get("condition")
@@ -147,26 +145,19 @@ impl PluginDirectory for FakePlugins {
         {
             faults.push(Fault::new("/window", error.to_string()));
         }
-        async move {
-            if faults.is_empty() {
-                Ok(())
-            } else {
-                Err(faults)
-            }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
         }
-        .boxed()
     }
 
-    fn look_back<'a>(
-        &'a self,
-        _: &'a str,
-        settings: &'a Value,
-    ) -> BoxFuture<'a, Result<Duration, String>> {
+    async fn look_back(&self, _: &str, settings: &Value) -> Result<Duration, String> {
         let window = settings
             .get("window")
             .and_then(Value::as_str)
             .and_then(|text| parse_duration(text).ok());
-        async move { Ok(window.unwrap_or_default()) }.boxed()
+        Ok(window.unwrap_or_default())
     }
 }
 
@@ -192,7 +183,7 @@ impl TestStore {
 
 /// A registry with a store of its own.
 pub(crate) struct TestRegistry {
-    pub(crate) registry: Registry,
+    pub(crate) registry: Registry<FakePlugins>,
     pub(crate) store: TestStore,
 }
 
@@ -200,8 +191,7 @@ impl TestRegistry {
     /// Opens a registry with these files and the plugins of [`FakePlugins::bundled`].
     pub(crate) async fn open(files: CheckedFiles) -> Self {
         let store = TestStore::open().await;
-        let plugins = Arc::new(FakePlugins::bundled());
-        let registry = Registry::open(files, plugins, store.control.clone())
+        let registry = Registry::open(files, FakePlugins::bundled(), store.control.clone())
             .await
             .unwrap();
         Self { registry, store }
@@ -209,9 +199,9 @@ impl TestRegistry {
 }
 
 impl Deref for TestRegistry {
-    type Target = Registry;
+    type Target = Registry<FakePlugins>;
 
-    fn deref(&self) -> &Registry {
+    fn deref(&self) -> &Registry<FakePlugins> {
         &self.registry
     }
 }

@@ -97,7 +97,7 @@ async fn what_the_api_makes_is_stored_published_and_masked() {
 
     let reopened = Registry::open(
         CheckedFiles::default(),
-        Arc::new(FakePlugins::bundled()),
+        FakePlugins::bundled(),
         store.clone(),
     )
     .await
@@ -176,7 +176,7 @@ async fn a_service_that_can_no_longer_run_is_shown_with_the_reason() {
     let mut plugins = FakePlugins::bundled();
     plugins.remove(PluginKind::Probe, "tls");
     let store = before.store.control.clone();
-    let registry = Registry::open(CheckedFiles::default(), Arc::new(plugins), store)
+    let registry = Registry::open(CheckedFiles::default(), plugins, store)
         .await
         .unwrap();
     let catalog = registry.catalog();

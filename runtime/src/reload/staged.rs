@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
@@ -49,38 +47,28 @@ impl PluginDirectory for StagedDirectory {
         self.host.evaluator()
     }
 
-    fn check_settings<'a>(
-        &'a self,
+    async fn check_settings(
+        &self,
         kind: PluginKind,
-        name: &'a str,
-        settings: &'a Value,
-        service: Option<&'a ServiceFacts>,
-    ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
-        async move {
-            match self.staged.get(name) {
-                Some(staged) => {
-                    self.host
-                        .check_settings_staged(staged, settings, service)
-                        .await
-                }
-                None => PluginHost::check_settings(&self.host, kind, name, settings, service).await,
+        name: &str,
+        settings: &Value,
+        service: Option<&ServiceFacts>,
+    ) -> Result<(), Vec<Fault>> {
+        match self.staged.get(name) {
+            Some(staged) => {
+                self.host
+                    .check_settings_staged(staged, settings, service)
+                    .await
             }
+            None => PluginHost::check_settings(&self.host, kind, name, settings, service).await,
         }
-        .boxed()
     }
 
-    fn look_back<'a>(
-        &'a self,
-        rule: &'a str,
-        settings: &'a Value,
-    ) -> BoxFuture<'a, Result<Duration, String>> {
-        async move {
-            let answer = match self.staged.get(rule) {
-                Some(staged) => self.host.look_back_staged(staged, settings).await,
-                None => PluginHost::look_back(&self.host, rule, settings).await,
-            };
-            answer.map_err(|error| error.to_string())
-        }
-        .boxed()
+    async fn look_back(&self, rule: &str, settings: &Value) -> Result<Duration, String> {
+        let answer = match self.staged.get(rule) {
+            Some(staged) => self.host.look_back_staged(staged, settings).await,
+            None => PluginHost::look_back(&self.host, rule, settings).await,
+        };
+        answer.map_err(|error| error.to_string())
     }
 }

@@ -10,6 +10,7 @@ use super::channel::ChannelPlace;
 use super::scope::Scope;
 use crate::domain::fault::{child, list, suggest};
 use crate::domain::{AlertOptions, Channel, ChannelId, PluginKind, Service, Severity};
+use crate::registry::PluginDirectory;
 use crate::spec::{
     AlertSpec, DurationSpec, LifecycleSpec, NotificationSpec, PluginSettings, ServiceAlertSpec,
     TemplateUseSpec,
@@ -92,7 +93,7 @@ pub(super) struct RuleParts<'s> {
     pub(super) settings: &'s PluginSettings,
 }
 
-impl Compiler<'_> {
+impl<P: PluginDirectory> Compiler<'_, P> {
     pub(crate) async fn shared_rule(&mut self, spec: &AlertSpec, at: &str) -> Option<SharedRule> {
         if spec.template.template.is_none() {
             self.template_check(&spec.template, at);

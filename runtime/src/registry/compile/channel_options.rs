@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Compiler;
 use crate::domain::fault::{child, suggest};
 use crate::domain::{ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts};
+use crate::registry::PluginDirectory;
 use crate::spec::{DurationSpec, MessageTemplateSpec, NotificationSpec};
 
 /// Limit of message templates: a team can't keep more apart.
@@ -25,7 +26,7 @@ const INCIDENTS: &str = "pagerduty";
 
 pub(crate) type MessageTemplates = BTreeMap<String, Arc<MessageTemplate>>;
 
-impl Compiler<'_> {
+impl<P: PluginDirectory> Compiler<'_, P> {
     /// Compiles message templates. Those with faults are known nevertheless, so that no other fault
     /// follows.
     pub(crate) async fn message_templates(

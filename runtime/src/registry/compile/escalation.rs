@@ -12,6 +12,7 @@ use crate::domain::fault::{child, suggest};
 use crate::domain::{
     Channel, ChannelId, EscalationPolicy, EscalationStep, StepHours, StepRepeat, Watchdog,
 };
+use crate::registry::PluginDirectory;
 use crate::spec::{
     EscalationSpec, EscalationStepSpec, NotificationSpec, NotifySpec, PluginSettings,
     StepHoursSpec, WatchdogSpec,
@@ -46,7 +47,7 @@ pub(crate) struct Escalations {
     pub(crate) channels: Vec<Arc<Channel>>,
 }
 
-impl Compiler<'_> {
+impl<P: PluginDirectory> Compiler<'_, P> {
     pub(crate) async fn escalations(
         &mut self,
         specs: &[(String, EscalationSpec)],

@@ -11,6 +11,7 @@ use crate::domain::{
     Channel, ChannelId, GroupBy, Inhibition, Labels, Maintenance, Matcher, Recurrence, Route,
     UnixMillis,
 };
+use crate::registry::PluginDirectory;
 use crate::spec::{
     DurationSpec, InhibitSpec, MaintenanceSpec, NotificationSpec, RouteSpec, Texts, WindowSpec,
 };
@@ -48,7 +49,7 @@ pub struct RoutingEntries {
     pub maintenance: Vec<(usize, MaintenanceSpec)>,
 }
 
-impl Compiler<'_> {
+impl<P: PluginDirectory> Compiler<'_, P> {
     /// `defaults`: the channels at the top of `alerts.yaml`.
     pub(crate) async fn routing(
         &mut self,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Compiler;
 use crate::domain::fault::{Fault, FaultReport, child, list, segments, suggest};
+use crate::registry::PluginDirectory;
 use crate::spec::{AlertTemplateSpec, Schema, TemplateUseSpec, prune_and_parse};
 
 /// More is a mistake.
@@ -29,7 +30,7 @@ pub(super) struct TemplateOrigin {
     keys: BTreeSet<String>,
 }
 
-impl Compiler<'_> {
+impl<P: PluginDirectory> Compiler<'_, P> {
     /// Checks templates without their uses.
     pub(crate) fn templates_check(&mut self, templates: &Templates, at: &str) {
         if templates.len() > MAX_TEMPLATES {

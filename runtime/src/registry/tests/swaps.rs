@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-
 use super::*;
 use crate::domain::{PluginInfo, ServiceFacts};
 use crate::plugin_host::Evaluator;
@@ -22,7 +20,7 @@ impl Versions {
     }
 }
 
-impl PluginDirectory for Versions {
+impl PluginDirectory for Arc<Versions> {
     fn info(&self, kind: PluginKind, name: &str) -> Option<Arc<PluginInfo>> {
         self.active().info(kind, name)
     }
@@ -35,22 +33,20 @@ impl PluginDirectory for Versions {
         Evaluator::for_tests()
     }
 
-    fn check_settings<'a>(
-        &'a self,
+    async fn check_settings(
+        &self,
         kind: PluginKind,
-        name: &'a str,
-        settings: &'a Value,
-        service: Option<&'a ServiceFacts>,
-    ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
-        self.active().check_settings(kind, name, settings, service)
+        name: &str,
+        settings: &Value,
+        service: Option<&ServiceFacts>,
+    ) -> Result<(), Vec<Fault>> {
+        self.active()
+            .check_settings(kind, name, settings, service)
+            .await
     }
 
-    fn look_back<'a>(
-        &'a self,
-        rule: &'a str,
-        settings: &'a Value,
-    ) -> BoxFuture<'a, Result<Duration, String>> {
-        self.active().look_back(rule, settings)
+    async fn look_back(&self, rule: &str, settings: &Value) -> Result<Duration, String> {
+        self.active().look_back(rule, settings).await
     }
 }
 
