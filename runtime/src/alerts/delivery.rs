@@ -25,7 +25,7 @@ use crate::plugin_host::Evaluator;
 use crate::store::ControlStore;
 
 use super::clock::Clock;
-use super::ports::{DueNotification, Notifier, PortError};
+use super::ports::{DueNotification, Notifier, PortError, PortResult};
 use super::signals::AlertSignals;
 use attempt::Sender;
 use follow::ChannelFollower;
@@ -285,22 +285,10 @@ impl Delivery {
             let Some(limit) = self.limit(sender, &channel) else {
                 continue;
             };
-            if !self.limiter.knows(&channel) {
-                let since_ms = now_ms.saturating_sub(limit.per.as_millis() as i64);
-                match self
-                    .deps
-                    .store
-                    .notification_attempts_since(&channel, since_ms)
-                    .await
-                    .map_err(PortError::from)
-                {
-                    Ok(begun) => self.limiter.tell(&channel, begun),
-                    Err(error) => {
-                        tracing::error!(channel = channel.0, %error, "a channel's attempts can't be read, it waits");
-                        left.insert(channel, 0);
-                        continue;
-                    }
-                }
+            if let Err(error) = self.read_attempts(&channel, limit, now_ms).await {
+                tracing::error!(channel = channel.0, %error, "a channel's attempts can't be read, it waits");
+                left.insert(channel, 0);
+                continue;
             }
             let room = self.limiter.room(&channel, limit, now_ms);
             let starts = if count > room && limit.digest {
@@ -335,6 +323,22 @@ impl Delivery {
         due.into_iter()
             .filter(|notification| is_allowed(notification))
             .collect()
+    }
+
+    /// Reads a channel's attempts of before the start, once.
+    async fn read_attempts(
+        &mut self,
+        channel: &ChannelId,
+        limit: MessageRate,
+        now_ms: UnixMillis,
+    ) -> PortResult<()> {
+        if !self.limiter.knows(channel) {
+            let since_ms = now_ms.saturating_sub(limit.per.as_millis() as i64);
+            let store = &self.deps.store;
+            let begun = store.notification_attempts_since(channel, since_ms).await?;
+            self.limiter.tell(channel, begun);
+        }
+        Ok(())
     }
 
     /// Merges what waits on a channel into a digest, which is read with what is due next.

@@ -26,7 +26,8 @@ use super::evaluator::TickPeriod;
 use super::fault_log::FaultLog;
 use super::ports::{HistoryLoader, PortResult, RuleRunner};
 use super::signals::AlertSignals;
-use crate::store::ControlStore;
+use crate::plugin_host::PluginHost;
+use crate::store::{ControlStore, ResultStore};
 use loads::{Loaded, Loads};
 use service_evaluator::{Batch, ServiceEvaluator};
 
@@ -86,17 +87,17 @@ impl Default for EngineSettings {
 }
 
 #[derive(Clone)]
-pub struct EngineDeps {
-    pub rules: Arc<dyn RuleRunner>,
+pub struct EngineDeps<R = PluginHost, H = ResultStore> {
+    pub rules: R,
     pub store: ControlStore,
-    pub history: Arc<dyn HistoryLoader>,
+    pub history: H,
     pub clock: Arc<dyn Clock>,
     pub signals: AlertSignals,
     pub settings: EngineSettings,
 }
 
-pub struct AlertEngine {
-    core: Arc<Core>,
+pub struct AlertEngine<R = PluginHost, H = ResultStore> {
+    core: Arc<Core<R>>,
     slots: HashMap<String, EvaluatorSlot>,
     /// Services that have something to do and are not running, in the order in which they came to
     /// it.
@@ -106,7 +107,7 @@ pub struct AlertEngine {
     retries: BTreeSet<(Instant, String)>,
     batches: JoinSet<ServiceEvaluator>,
     running: HashMap<Id, String>,
-    loads: Loads,
+    loads: Loads<H>,
     /// Services with rules that lack a part of their history.
     partial: HashSet<String>,
 }
@@ -115,8 +116,12 @@ pub struct AlertEngine {
 type Kept = (Vec<Alert>, Vec<(String, String, RuleMemory)>);
 
 /// State that all services share.
-struct Core {
-    deps: EngineDeps,
+struct Core<R> {
+    rules: R,
+    store: ControlStore,
+    clock: Arc<dyn Clock>,
+    signals: AlertSignals,
+    settings: EngineSettings,
     /// Channels known to be in the store, by the version of the catalog.
     kept_channels: std::sync::Mutex<(u64, HashSet<ChannelId>)>,
     /// Transitions that could not be committed, and alerts that could not be read: one log line a
@@ -162,11 +167,24 @@ impl EvaluatorSlot {
     }
 }
 
-impl AlertEngine {
-    pub fn new(deps: EngineDeps) -> Self {
+impl<R: RuleRunner, H: HistoryLoader> AlertEngine<R, H> {
+    pub fn new(deps: EngineDeps<R, H>) -> Self {
+        let EngineDeps {
+            rules,
+            store,
+            history,
+            clock,
+            signals,
+            settings,
+        } = deps;
         Self {
+            loads: Loads::new(history, &settings),
             core: Arc::new(Core {
-                deps,
+                rules,
+                store,
+                clock,
+                signals,
+                settings,
                 kept_channels: std::sync::Mutex::default(),
                 commit_faults: FaultLog::default(),
                 read_faults: FaultLog::default(),
@@ -176,7 +194,6 @@ impl AlertEngine {
             retries: BTreeSet::new(),
             batches: JoinSet::new(),
             running: HashMap::new(),
-            loads: Loads::default(),
             partial: HashSet::new(),
         }
     }
@@ -207,11 +224,8 @@ impl AlertEngine {
         let mut tick_at = self.next_tick();
         loop {
             self.start_batches(&current);
-            self.loads.start(&self.core);
-            let (retry_at, load_at) = (
-                self.retries.first().map(|(at, _)| *at),
-                self.loads.next(&self.core),
-            );
+            self.loads.start();
+            let (retry_at, load_at) = (self.retries.first().map(|(at, _)| *at), self.loads.next());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -243,10 +257,10 @@ impl AlertEngine {
     }
 
     async fn read_open_alerts(&self) -> Kept {
-        let settings = &self.core.deps.settings;
+        let settings = &self.core.settings;
         let mut wait = settings.first_retry;
         loop {
-            let store = &self.core.deps.store;
+            let store = &self.core.store;
             let read = async {
                 PortResult::Ok((
                     store.alert_open_list().await?,
@@ -307,7 +321,7 @@ impl AlertEngine {
         let slot = self.slots.entry(slug.clone()).or_default();
         slot.broken = None;
         slot.queue.push_back(observation);
-        if slot.queue.len() > self.core.deps.settings.kept_behind {
+        if slot.queue.len() > self.core.settings.kept_behind {
             slot.queue.pop_front();
             metrics::counter!("extrack_alert_observations_dropped_total").increment(1);
         }
@@ -341,11 +355,11 @@ impl AlertEngine {
     /// Makes services ready that have a rule which asks for ticks, or one without data, whether
     /// anything was observed of them or not. A tick takes the place of one that was not taken yet.
     fn tick(&mut self, catalog: &Catalog) {
-        let now_ms = self.core.deps.clock.now_ms();
-        self.core.deps.signals.beat(now_ms);
+        let now_ms = self.core.clock.now_ms();
+        self.core.signals.beat(now_ms);
         let tick_ms = self.tick_period().at_or_before(now_ms);
         for (slug, rules) in &catalog.rules {
-            if rules.iter().any(|rule| self.core.deps.rules.ticks(rule)) {
+            if rules.iter().any(|rule| self.core.rules.ticks(rule)) {
                 self.slots.entry(slug.clone()).or_default().tick_ms = Some(tick_ms);
                 self.make_ready(slug);
             }
@@ -367,14 +381,14 @@ impl AlertEngine {
 
     /// Returns the moment of the next tick, by the clock each time anew: it may have been set.
     fn next_tick(&self) -> Instant {
-        let left = self.tick_period().until_next(self.core.deps.clock.now_ms());
+        let left = self.tick_period().until_next(self.core.clock.now_ms());
         // Clocks differ by a little, and a tick that came too early would belong to the moment
         // before.
         Instant::now() + left + Duration::from_millis(2)
     }
 
     fn tick_period(&self) -> TickPeriod {
-        self.core.deps.settings.tick.into()
+        self.core.settings.tick.into()
     }
 
     fn take_loaded(&mut self, (slug, loaded): (String, Loaded)) {
@@ -399,7 +413,7 @@ impl AlertEngine {
     }
 
     fn start_batches(&mut self, catalog: &Arc<Catalog>) {
-        while self.running.len() < self.core.deps.settings.services_at_once {
+        while self.running.len() < self.core.settings.services_at_once {
             let Some(slug) = self.ready.pop_front() else {
                 break;
             };
@@ -418,7 +432,7 @@ impl AlertEngine {
             let most = if is_held {
                 usize::MAX
             } else {
-                self.core.deps.settings.evaluated_behind
+                self.core.settings.evaluated_behind
             };
             let behind = slot.queue.len().saturating_sub(most);
             if behind > 0 {
@@ -481,7 +495,7 @@ impl AlertEngine {
             .into_iter()
             .rev()
             .for_each(|observation| slot.queue.push_front(observation));
-        let settings = &self.core.deps.settings;
+        let settings = &self.core.settings;
         let mut retry_at = evaluator
             .held_until()
             .filter(|until| Instant::now() < *until);
@@ -520,11 +534,11 @@ impl AlertEngine {
     /// Evaluates what has already arrived; what is not done in time comes up again with the next
     /// observation after a start.
     async fn finish(mut self, catalog: &Arc<Catalog>) {
-        let grace = self.core.deps.settings.grace;
+        let grace = self.core.settings.grace;
         let rest = async {
             loop {
                 self.start_batches(catalog);
-                self.loads.start(&self.core);
+                self.loads.start();
                 let retry_at = self.retries.first().map(|(at, _)| *at);
                 let is_held = self
                     .slots

@@ -4,14 +4,13 @@
 //! between the two stores loses and repeats nothing. Nothing waits for it: events stay in the
 //! control store while the results do not take them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::ports::{EventSink, PortResult};
 use super::signals::AlertSignals;
-use crate::store::ControlStore;
+use crate::store::{ControlStore, ResultStore};
 
 /// Events read at once.
 const BATCH: u32 = 500;
@@ -21,14 +20,14 @@ const PATROL: Duration = Duration::from_secs(60);
 
 const RETRY: Duration = Duration::from_secs(5);
 
-pub struct EventCopy {
+pub struct EventCopy<S = ResultStore> {
     store: ControlStore,
-    results: Arc<dyn EventSink>,
+    results: S,
     signals: AlertSignals,
 }
 
-impl EventCopy {
-    pub fn new(store: ControlStore, results: Arc<dyn EventSink>, signals: AlertSignals) -> Self {
+impl<S: EventSink> EventCopy<S> {
+    pub fn new(store: ControlStore, results: S, signals: AlertSignals) -> Self {
         Self {
             store,
             results,
@@ -150,7 +149,7 @@ mod tests {
         for round in 1..=3 {
             commit_one(&store, 0).await;
             let shutdown = CancellationToken::new();
-            let copy = EventCopy::new(store.control(), Arc::new(results.clone()), signals.clone());
+            let copy = EventCopy::new(store.control(), results.clone(), signals.clone());
             let task = tokio::spawn(copy.run(shutdown.clone()));
             commit_one(&store, 0).await;
             results.fail_next(1);
@@ -172,11 +171,7 @@ mod tests {
                 commit_one(&store, copied * 1_000).await;
             }
             let shutdown = CancellationToken::new();
-            let copy = EventCopy::new(
-                store.control(),
-                Arc::new(results.clone()),
-                AlertSignals::default(),
-            );
+            let copy = EventCopy::new(store.control(), results.clone(), AlertSignals::default());
             let task = tokio::spawn(copy.run(shutdown.clone()));
             wait_until(|| results.events().len() == copied as usize).await;
             shutdown.cancel();

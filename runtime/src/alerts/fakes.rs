@@ -256,49 +256,46 @@ impl RuleRunner for FakeRules {
         rule.settings["absentS"].is_number()
     }
 
-    fn look_back<'a>(&'a self, rule: &'a AlertRule) -> BoxFuture<'a, PortResult<Duration>> {
+    async fn look_back(&self, rule: &AlertRule) -> PortResult<Duration> {
         let first = Duration::from_secs(rule.settings["lookBackS"].as_u64().unwrap_or(600));
         let look_back = lock(&self.swapped).last().copied().unwrap_or(first);
-        async move { Ok(look_back) }.boxed()
+        Ok(look_back)
     }
 
-    fn evaluate<'a>(
-        &'a self,
-        rule: &'a AlertRule,
+    async fn evaluate(
+        &self,
+        rule: &AlertRule,
         history: Arc<dyn History>,
         now_ms: UnixMillis,
-    ) -> BoxFuture<'a, PortResult<Verdict>> {
-        async move {
-            tokio::task::yield_now().await;
-            if let Some(absent_s) = rule.settings["absentS"].as_i64() {
-                let silent_ms = history
-                    .latest()
-                    .map_or(i64::MAX, |latest| now_ms - latest.ts_ms);
-                let watched_ms = history.watched().as_millis() as i64;
-                return Ok(match silent_ms > absent_s * 1_000 {
-                    true if watched_ms > absent_s * 1_000 => breached(),
-                    true => no_opinion(),
-                    false => ok(),
-                });
-            }
-            let latest = history.latest().unwrap();
-            let count = history.summary(Duration::from_secs(600)).count;
-            lock(&self.seen).push((rule.service.clone(), latest.run_id, count));
-            if rule.settings["hang"] == true {
-                std::future::pending::<()>().await;
-            }
-            assert!(
-                rule.settings["panic"] != true || latest.status == Status::Healthy,
-                "meant to panic"
-            );
-            match latest.status {
-                Status::Healthy => Ok(ok()),
-                Status::Degraded => Ok(no_opinion()),
-                Status::Unhealthy => Ok(breached()),
-                Status::Error => Err(PortError("trapped".to_owned())),
-            }
+    ) -> PortResult<Verdict> {
+        tokio::task::yield_now().await;
+        if let Some(absent_s) = rule.settings["absentS"].as_i64() {
+            let silent_ms = history
+                .latest()
+                .map_or(i64::MAX, |latest| now_ms - latest.ts_ms);
+            let watched_ms = history.watched().as_millis() as i64;
+            return Ok(match silent_ms > absent_s * 1_000 {
+                true if watched_ms > absent_s * 1_000 => breached(),
+                true => no_opinion(),
+                false => ok(),
+            });
         }
-        .boxed()
+        let latest = history.latest().unwrap();
+        let count = history.summary(Duration::from_secs(600)).count;
+        lock(&self.seen).push((rule.service.clone(), latest.run_id, count));
+        if rule.settings["hang"] == true {
+            std::future::pending::<()>().await;
+        }
+        assert!(
+            rule.settings["panic"] != true || latest.status == Status::Healthy,
+            "meant to panic"
+        );
+        match latest.status {
+            Status::Healthy => Ok(ok()),
+            Status::Degraded => Ok(no_opinion()),
+            Status::Unhealthy => Ok(breached()),
+            Status::Error => Err(PortError("trapped".to_owned())),
+        }
     }
 }
 
@@ -330,40 +327,33 @@ impl FakeHistory {
 }
 
 impl HistoryLoader for FakeHistory {
-    fn load<'a>(
-        &'a self,
-        service: &'a str,
+    async fn load(
+        &self,
+        service: &str,
         (since_ms, until_ms): (UnixMillis, UnixMillis),
         limit: usize,
-    ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
-        async move {
-            lock(&self.loads).push(service.to_owned());
-            let behaviour = *lock(&self.behaviour);
-            match behaviour {
-                Reading::Works => {}
-                Reading::Fails => return broken(),
-                Reading::Hangs => std::future::pending().await,
-            }
-            let recorded = lock(&self.recorded);
-            let wanted = |run: &&Observation| {
-                run.service == service && (since_ms..until_ms).contains(&run.ts_ms)
-            };
-            Ok(recorded
-                .iter()
-                .filter(wanted)
-                .take(limit)
-                .cloned()
-                .collect())
+    ) -> PortResult<Vec<Observation>> {
+        lock(&self.loads).push(service.to_owned());
+        let behaviour = *lock(&self.behaviour);
+        match behaviour {
+            Reading::Works => {}
+            Reading::Fails => return broken(),
+            Reading::Hangs => std::future::pending().await,
         }
-        .boxed()
+        let recorded = lock(&self.recorded);
+        let wanted = |run: &&Observation| {
+            run.service == service && (since_ms..until_ms).contains(&run.ts_ms)
+        };
+        Ok(recorded
+            .iter()
+            .filter(wanted)
+            .take(limit)
+            .cloned()
+            .collect())
     }
 
-    fn load_groups<'a>(
-        &'a self,
-        _service: &'a str,
-        _span: GroupSpan,
-    ) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
-        async { Ok(Vec::new()) }.boxed()
+    async fn load_groups(&self, _service: &str, _span: GroupSpan) -> PortResult<Vec<RunGroup>> {
+        Ok(Vec::new())
     }
 }
 
@@ -460,38 +450,27 @@ impl FakeResults {
 }
 
 impl EventSink for FakeResults {
-    fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>> {
-        async {
-            Ok(lock(&self.0)
-                .0
-                .iter()
-                .map(|event| (event.id, event.ts_ms))
-                .max())
-        }
-        .boxed()
+    async fn alert_event_last(&self) -> PortResult<Option<(i64, UnixMillis)>> {
+        let state = lock(&self.0);
+        let known = state.0.iter();
+        Ok(known.map(|event| (event.id, event.ts_ms)).max())
     }
 
-    fn alert_event_append(
-        &self,
-        events: Vec<(AlertEvent, Alert)>,
-    ) -> BoxFuture<'_, PortResult<()>> {
-        async move {
-            let mut state = lock(&self.0);
-            if state.1 > 0 {
-                state.1 -= 1;
-                return broken();
-            }
-            for (event, _) in events {
-                if !state
-                    .0
-                    .iter()
-                    .any(|known| (known.id, known.ts_ms) == (event.id, event.ts_ms))
-                {
-                    state.0.push(event);
-                }
-            }
-            Ok(())
+    async fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> PortResult<()> {
+        let mut state = lock(&self.0);
+        if state.1 > 0 {
+            state.1 -= 1;
+            return broken();
         }
-        .boxed()
+        for (event, _) in events {
+            if !state
+                .0
+                .iter()
+                .any(|known| (known.id, known.ts_ms) == (event.id, event.ts_ms))
+            {
+                state.0.push(event);
+            }
+        }
+        Ok(())
     }
 }

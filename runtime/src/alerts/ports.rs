@@ -1,14 +1,17 @@
-//! Interfaces to what is outside of alerting: rule plugins, notifiers and the recorded history.
+//! Interfaces to what is outside of alerting: rule plugins and notifiers, which the plugin host
+//! runs, and the recorded history.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::domain::{
     Alert, AlertEvent, AlertRule, Channel, DeliveryError, History, Message, Observation, Receipt,
     RunGroup, UnixMillis, Verdict,
 };
+use crate::plugin_host::{PluginHost, RuleCall};
 use crate::store::ControlError;
 pub use crate::store::control::{
     AfterAttempt, AlertDraft, Attempt, AttemptOutcome, ChannelsFollowed, DueNotification,
@@ -73,31 +76,47 @@ pub trait RuleRunner: Send + Sync + 'static {
     /// The rule is judged as time passes, too, not only when an observation arrives.
     fn ticks(&self, rule: &AlertRule) -> bool;
     /// How much history the rule looks at.
-    fn look_back<'a>(&'a self, rule: &'a AlertRule) -> BoxFuture<'a, PortResult<Duration>>;
-    fn evaluate<'a>(
-        &'a self,
-        rule: &'a AlertRule,
+    fn look_back(&self, rule: &AlertRule) -> impl Future<Output = PortResult<Duration>> + Send;
+    fn evaluate(
+        &self,
+        rule: &AlertRule,
         history: Arc<dyn History>,
         now_ms: UnixMillis,
-    ) -> BoxFuture<'a, PortResult<Verdict>>;
+    ) -> impl Future<Output = PortResult<Verdict>> + Send;
 }
 
-/// Reads back what was recorded before.
-pub trait HistoryLoader: Send + Sync + 'static {
-    /// The newest `limit` observations of the service from one moment on and before another, oldest
-    /// first. Reading ends when the answer is no longer waited for.
-    fn load<'a>(
-        &'a self,
-        service: &'a str,
-        between: (UnixMillis, UnixMillis),
-        limit: usize,
-    ) -> BoxFuture<'a, PortResult<Vec<Observation>>>;
-    /// Runs from before those, counted by slots of time.
-    fn load_groups<'a>(
-        &'a self,
-        service: &'a str,
-        span: GroupSpan,
-    ) -> BoxFuture<'a, PortResult<Vec<RunGroup>>>;
+impl RuleRunner for PluginHost {
+    fn swaps(&self) -> u64 {
+        self.rule_swaps()
+    }
+
+    fn ticks(&self, rule: &AlertRule) -> bool {
+        self.rule_ticks(&rule.plugin)
+    }
+
+    async fn look_back(&self, rule: &AlertRule) -> PortResult<Duration> {
+        PluginHost::look_back(self, &rule.plugin, &rule.settings)
+            .await
+            .map_err(|error| PortError(error.to_string()))
+    }
+
+    async fn evaluate(
+        &self,
+        rule: &AlertRule,
+        history: Arc<dyn History>,
+        now_ms: UnixMillis,
+    ) -> PortResult<Verdict> {
+        let call = RuleCall {
+            plugin: &rule.plugin,
+            service: &rule.service,
+            settings: &rule.settings,
+            now_ms,
+            history,
+        };
+        PluginHost::evaluate(self, call)
+            .await
+            .map_err(|error| PortError(error.to_string()))
+    }
 }
 
 /// Sends one message to one channel.
@@ -109,11 +128,43 @@ pub trait Notifier: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Receipt, DeliveryError>>;
 }
 
+impl Notifier for PluginHost {
+    fn notify<'a>(
+        &'a self,
+        channel: &'a Channel,
+        message: &'a Message,
+    ) -> BoxFuture<'a, Result<Receipt, DeliveryError>> {
+        PluginHost::notify(self, channel, message).boxed()
+    }
+}
+
+/// Reads back what was recorded before.
+pub trait HistoryLoader: Send + Sync + 'static {
+    /// The newest `limit` observations of the service from one moment on and before another, oldest
+    /// first. Reading ends when the answer is no longer waited for.
+    fn load(
+        &self,
+        service: &str,
+        between: (UnixMillis, UnixMillis),
+        limit: usize,
+    ) -> impl Future<Output = PortResult<Vec<Observation>>> + Send;
+    /// Runs from before those, counted by slots of time.
+    fn load_groups(
+        &self,
+        service: &str,
+        span: GroupSpan,
+    ) -> impl Future<Output = PortResult<Vec<RunGroup>>> + Send;
+}
+
 /// Where alert events can be queried.
 pub trait EventSink: Send + Sync + 'static {
     /// Id and moment of the last one that is there for good.
-    fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>>;
+    fn alert_event_last(
+        &self,
+    ) -> impl Future<Output = PortResult<Option<(i64, UnixMillis)>>> + Send;
     /// Appends events, except those that are there already, by id and moment.
-    fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>)
-    -> BoxFuture<'_, PortResult<()>>;
+    fn alert_event_append(
+        &self,
+        events: Vec<(AlertEvent, Alert)>,
+    ) -> impl Future<Output = PortResult<()>> + Send;
 }

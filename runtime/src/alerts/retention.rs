@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::ports::{EventSink, PortResult};
 use crate::domain::UnixMillis;
-use crate::store::ControlStore;
 use crate::store::control::Retained;
+use crate::store::{ControlStore, ResultStore};
 
 /// Rows a step looks at: some milliseconds for the store's only writer.
 const STEP_ROWS: u32 = 200;
@@ -56,17 +56,17 @@ impl Default for RetentionSettings {
     }
 }
 
-pub struct Retention {
+pub struct Retention<S = ResultStore> {
     store: ControlStore,
-    results: Arc<dyn EventSink>,
+    results: S,
     clock: Arc<dyn Clock>,
     settings: RetentionSettings,
 }
 
-impl Retention {
+impl<S: EventSink> Retention<S> {
     pub fn new(
         store: ControlStore,
-        results: Arc<dyn EventSink>,
+        results: S,
         clock: Arc<dyn Clock>,
         settings: RetentionSettings,
     ) -> Self {

@@ -1,41 +1,28 @@
 //! The results behind the interfaces of `ports`.
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
-
 use crate::domain::{Alert, AlertEvent, Observation, RunGroup, UnixMillis};
 use crate::store::ResultStore;
 
 use super::ports::{EventSink, GroupSpan, HistoryLoader, PortError, PortResult};
 
 impl HistoryLoader for ResultStore {
-    fn load<'a>(
-        &'a self,
-        service: &'a str,
+    async fn load(
+        &self,
+        service: &str,
         between: (UnixMillis, UnixMillis),
         limit: usize,
-    ) -> BoxFuture<'a, PortResult<Vec<Observation>>> {
-        async move {
-            past_of(self)?;
-            self.observation_history(service, between, limit)
-                .await
-                .map_err(PortError::of)
-        }
-        .boxed()
+    ) -> PortResult<Vec<Observation>> {
+        past_of(self)?;
+        self.observation_history(service, between, limit)
+            .await
+            .map_err(PortError::of)
     }
 
-    fn load_groups<'a>(
-        &'a self,
-        service: &'a str,
-        span: GroupSpan,
-    ) -> BoxFuture<'a, PortResult<Vec<RunGroup>>> {
-        async move {
-            past_of(self)?;
-            self.observation_groups(service, span)
-                .await
-                .map_err(PortError::of)
-        }
-        .boxed()
+    async fn load_groups(&self, service: &str, span: GroupSpan) -> PortResult<Vec<RunGroup>> {
+        past_of(self)?;
+        self.observation_groups(service, span)
+            .await
+            .map_err(PortError::of)
     }
 }
 
@@ -49,19 +36,16 @@ fn past_of(results: &ResultStore) -> PortResult<()> {
 }
 
 impl EventSink for ResultStore {
-    fn alert_event_last(&self) -> BoxFuture<'_, PortResult<Option<(i64, UnixMillis)>>> {
-        self.alert_event_last()
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
+    async fn alert_event_last(&self) -> PortResult<Option<(i64, UnixMillis)>> {
+        ResultStore::alert_event_last(self)
+            .await
+            .map_err(PortError::of)
     }
 
-    fn alert_event_append(
-        &self,
-        events: Vec<(AlertEvent, Alert)>,
-    ) -> BoxFuture<'_, PortResult<()>> {
-        self.alert_event_append(events)
-            .map(|answer| answer.map_err(PortError::of))
-            .boxed()
+    async fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> PortResult<()> {
+        ResultStore::alert_event_append(self, events)
+            .await
+            .map_err(PortError::of)
     }
 }
 
@@ -105,9 +89,9 @@ mod tests {
         let catalog = watch::channel(Arc::new(fakes::catalog(&[rule]))).0;
         let (signals, clock) = (AlertSignals::default(), Arc::new(SystemClock));
         let engine = AlertEngine::new(EngineDeps {
-            rules: Arc::new(FakeRules::default()),
+            rules: FakeRules::default(),
             store: store.clone(),
-            history: Arc::new(FakeHistory::default()),
+            history: FakeHistory::default(),
             clock: clock.clone(),
             signals: signals.clone(),
             settings: EngineSettings::default(),

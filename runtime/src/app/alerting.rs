@@ -26,9 +26,9 @@ pub(super) fn build(
 
 fn start_engine(tasks: &mut Tasks, core: &Core, observations: mpsc::Receiver<Arc<Observation>>) {
     let engine = AlertEngine::new(EngineDeps {
-        rules: Arc::new(core.host.clone()),
+        rules: core.host.clone(),
         store: core.control.clone(),
-        history: Arc::new(core.results.clone()),
+        history: core.results.clone(),
         clock: Arc::new(SystemClock),
         signals: core.signals.clone(),
         settings: EngineSettings::default(),
@@ -79,7 +79,7 @@ fn start_delivery(tasks: &mut Tasks, core: &Core) {
     });
     let copy = EventCopy::new(
         core.control.clone(),
-        Arc::new(core.results.clone()),
+        core.results.clone(),
         core.signals.clone(),
     );
     tasks.spawn(Stage::Delivery, "alert event copy", |stop| copy.run(stop));
@@ -107,7 +107,7 @@ fn start_watches(tasks: &mut Tasks, core: &Core) {
     });
     let retention = Retention::new(
         control.clone(),
-        Arc::new(core.results.clone()),
+        core.results.clone(),
         clock,
         core.settings.retention,
     );

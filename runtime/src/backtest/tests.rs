@@ -103,11 +103,15 @@ async fn tested(
         .unwrap()
 }
 
-fn engine(store: &TestStore, clock: FakeClock, settings: EngineSettings) -> AlertEngine {
+fn engine(
+    store: &TestStore,
+    clock: FakeClock,
+    settings: EngineSettings,
+) -> AlertEngine<FakeRules, FakeHistory> {
     AlertEngine::new(EngineDeps {
-        rules: Arc::new(FakeRules::default()),
+        rules: FakeRules::default(),
         store: store.control(),
-        history: Arc::new(FakeHistory::default()),
+        history: FakeHistory::default(),
         clock: Arc::new(clock),
         signals: AlertSignals::default(),
         settings,

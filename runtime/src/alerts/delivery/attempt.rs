@@ -327,26 +327,7 @@ impl Sender {
             tracing::error!(channel = other.name, %error, "the fallback can't be kept, it is tried again with the next attempt");
             return None;
         }
-        let Notification {
-            group_key,
-            group_labels,
-            reason,
-            status,
-            alerts,
-            omitted,
-            ..
-        } = notification.clone();
-        let idempotency_key = format!("{}{FALLBACK}", notification.idempotency_key);
-        Some(NotificationDraft {
-            group_key,
-            group_labels,
-            channel: other.id.clone(),
-            reason,
-            status,
-            idempotency_key,
-            alerts,
-            omitted,
-        })
+        Some(fallback_message(notification, other))
     }
 
     fn report(&self, notification: &Notification, attempt: &Attempt) {
@@ -416,6 +397,20 @@ impl Sender {
             }
             tokio::time::sleep(RECORD_RETRY).await;
         }
+    }
+}
+
+/// Returns the same message for another channel.
+fn fallback_message(notification: &Notification, other: &Channel) -> NotificationDraft {
+    NotificationDraft {
+        group_key: notification.group_key.clone(),
+        group_labels: notification.group_labels.clone(),
+        channel: other.id.clone(),
+        reason: notification.reason,
+        status: notification.status,
+        idempotency_key: format!("{}{FALLBACK}", notification.idempotency_key),
+        alerts: notification.alerts.clone(),
+        omitted: notification.omitted,
     }
 }
 

@@ -343,9 +343,9 @@ type Engine = (
 
 fn start_engine(outbox: &Outbox) -> Engine {
     let engine = AlertEngine::new(EngineDeps {
-        rules: Arc::new(FakeRules::default()),
+        rules: FakeRules::default(),
         store: outbox.store.control(),
-        history: Arc::new(FakeHistory::default()),
+        history: FakeHistory::default(),
         clock: Arc::new(outbox.clock),
         signals: outbox.signals.clone(),
         settings: EngineSettings::default(),

@@ -63,9 +63,9 @@ impl World {
 
     fn start(&mut self) {
         let engine = AlertEngine::new(EngineDeps {
-            rules: Arc::new(FakeRules::default()),
+            rules: FakeRules::default(),
             store: self.store.control(),
-            history: Arc::new(FakeHistory::default()),
+            history: FakeHistory::default(),
             clock: Arc::new(self.clock),
             signals: self.signals.clone(),
             settings: EngineSettings::default(),

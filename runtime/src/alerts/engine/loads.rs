@@ -10,7 +10,7 @@ use futures::FutureExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Core;
+use super::EngineSettings;
 use crate::alerts::history::{MAX_SAMPLES, Reach};
 use crate::alerts::ports::{GroupSpan, HistoryLoader, PortError, PortResult};
 use crate::domain::{Observation, RunGroup, UnixMillis};
@@ -38,22 +38,34 @@ pub(super) struct Loaded {
     pub(super) past: PortResult<Past>,
 }
 
-#[derive(Default)]
-pub(super) struct Loads {
+pub(super) struct Loads<H> {
+    loader: Arc<H>,
+    at_once: usize,
+    deadline: Duration,
     /// Requests by when they may begin, in the order in which they came. One for each service at most.
     waiting: BTreeMap<(Instant, u64), HistoryRequest>,
     running: JoinSet<(String, Loaded)>,
 }
 
-impl Loads {
+impl<H: HistoryLoader> Loads<H> {
+    pub(super) fn new(loader: H, settings: &EngineSettings) -> Self {
+        Self {
+            loader: Arc::new(loader),
+            at_once: settings.history_loads_at_once,
+            deadline: settings.history_deadline,
+            waiting: BTreeMap::new(),
+            running: JoinSet::new(),
+        }
+    }
+
     pub(super) fn push(&mut self, request: HistoryRequest, after: Duration) {
         self.waiting
             .insert((Instant::now() + after, request.token), request);
     }
 
     /// Starts what may begin, as far as there is room.
-    pub(super) fn start(&mut self, core: &Arc<Core>) {
-        while self.running.len() < core.deps.settings.history_loads_at_once {
+    pub(super) fn start(&mut self) {
+        while self.running.len() < self.at_once {
             let Some(first) = self
                 .waiting
                 .first_entry()
@@ -62,9 +74,9 @@ impl Loads {
                 break;
             };
             let request = first.remove();
-            let core = Arc::clone(core);
+            let (loader, deadline) = (Arc::clone(&self.loader), self.deadline);
             self.running.spawn(async move {
-                let past = load_in_time(&core, &request).await;
+                let past = load_in_time(&*loader, &request, deadline).await;
                 (
                     request.service,
                     Loaded {
@@ -77,8 +89,8 @@ impl Loads {
     }
 
     /// When the next one may begin; none while there is no room, because the end of one makes it.
-    pub(super) fn next(&self, core: &Core) -> Option<Instant> {
-        let has_room = self.running.len() < core.deps.settings.history_loads_at_once;
+    pub(super) fn next(&self) -> Option<Instant> {
+        let has_room = self.running.len() < self.at_once;
         self.waiting
             .keys()
             .next()
@@ -93,9 +105,12 @@ impl Loads {
     }
 }
 
-async fn load_in_time(core: &Core, request: &HistoryRequest) -> PortResult<Past> {
-    let loading = AssertUnwindSafe(load(core.deps.history.as_ref(), request)).catch_unwind();
-    let deadline = core.deps.settings.history_deadline;
+async fn load_in_time(
+    loader: &impl HistoryLoader,
+    request: &HistoryRequest,
+    deadline: Duration,
+) -> PortResult<Past> {
+    let loading = AssertUnwindSafe(load(loader, request)).catch_unwind();
     match tokio::time::timeout(deadline, loading).await {
         Ok(Ok(past)) => past,
         Ok(Err(_)) => Err(PortError("reading it panicked".to_owned())),
@@ -107,7 +122,7 @@ async fn load_in_time(core: &Core, request: &HistoryRequest) -> PortResult<Past>
     }
 }
 
-async fn load(loader: &dyn HistoryLoader, request: &HistoryRequest) -> PortResult<Past> {
+async fn load(loader: &impl HistoryLoader, request: &HistoryRequest) -> PortResult<Past> {
     let HistoryRequest {
         service,
         since_ms,

@@ -23,6 +23,7 @@ use crate::domain::{Alert, AlertRule, Catalog, Observation, RuleMemory, UnixMill
 
 use super::Core;
 use super::loads::{HistoryRequest, Loaded};
+use crate::alerts::ports::RuleRunner;
 use pending::PendingChanges;
 use recall::Recall;
 
@@ -154,12 +155,15 @@ impl ServiceEvaluator {
     }
 
     /// Returns which part of the history is to be read, and how long that has to wait.
-    pub(super) fn history_request(&mut self, core: &Core) -> Option<(HistoryRequest, Duration)> {
+    pub(super) fn history_request(
+        &mut self,
+        core: &Core<impl RuleRunner>,
+    ) -> Option<(HistoryRequest, Duration)> {
         if self.rules.is_empty() {
             return None;
         }
         self.recall
-            .request(&self.service, &core.deps.settings, core.deps.clock.now_ms())
+            .request(&self.service, &core.settings, core.clock.now_ms())
     }
 
     /// Returns the observations that were not evaluated in the batch, oldest first.
@@ -167,7 +171,11 @@ impl ServiceEvaluator {
         std::mem::take(&mut self.returned)
     }
 
-    pub(super) async fn run_batch(mut self, core: &Core, mut batch: Batch) -> Self {
+    pub(super) async fn run_batch(
+        mut self,
+        core: &Core<impl RuleRunner>,
+        mut batch: Batch,
+    ) -> Self {
         // The service may have been deleted and made again since the catalog before, which forgets
         // what a person resolved.
         let is_concerned = self

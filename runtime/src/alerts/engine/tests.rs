@@ -58,9 +58,9 @@ impl World {
 
     async fn start(&mut self) {
         let engine = AlertEngine::new(EngineDeps {
-            rules: Arc::new(self.rules.clone()),
+            rules: self.rules.clone(),
             store: self.store.control(),
-            history: Arc::new(self.history.clone()),
+            history: self.history.clone(),
             clock: Arc::new(self.clock),
             signals: self.signals.clone(),
             settings: self.settings.clone(),

@@ -132,11 +132,15 @@ async fn ids(store: &ControlStore) -> (Vec<i64>, Vec<i64>) {
     )
 }
 
-fn retention(store: &ControlStore, results: &FakeResults, clock: &HandClock) -> Retention {
+fn retention(
+    store: &ControlStore,
+    results: &FakeResults,
+    clock: &HandClock,
+) -> Retention<FakeResults> {
     let settings = RetentionSettings::default();
     Retention::new(
         store.clone(),
-        Arc::new(results.clone()),
+        results.clone(),
         Arc::new(clock.clone()),
         settings,
     )

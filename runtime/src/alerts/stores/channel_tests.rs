@@ -120,9 +120,9 @@ impl Program {
             Arc::new(SystemClock),
         );
         let engine = AlertEngine::new(EngineDeps {
-            rules: Arc::new(FakeRules::default()),
+            rules: FakeRules::default(),
             store: store.clone(),
-            history: Arc::new(FakeHistory::default()),
+            history: FakeHistory::default(),
             clock: clock.clone(),
             signals: signals.clone(),
             settings: EngineSettings {

@@ -8,7 +8,7 @@ use super::pending::PendingChange;
 use super::transition::commit;
 use crate::alerts::engine::Core;
 use crate::alerts::lifecycle::{self, Change, Judgement};
-use crate::alerts::ports::{CommitError, MemoryChange, PortError, PortResult};
+use crate::alerts::ports::{CommitError, MemoryChange, PortError, PortResult, RuleRunner};
 use crate::domain::{Alert, Catalog, RuleMemory};
 
 /// A transition that another one came before is decided on anew; more often than this means that
@@ -40,7 +40,7 @@ impl ServiceEvaluator {
     /// Commits what comes of a change. Where that is not possible, people are notified from memory.
     pub(super) async fn add_pending(
         &mut self,
-        core: &Core,
+        core: &Core<impl RuleRunner>,
         catalog: &Catalog,
         key: &str,
         change: PendingChange,
@@ -58,7 +58,7 @@ impl ServiceEvaluator {
     /// it was, and so does what comes after it.
     pub(super) async fn commit_pending(
         &mut self,
-        core: &Core,
+        core: &Core<impl RuleRunner>,
         catalog: &Catalog,
         key: &str,
     ) -> Result<(), CommitBlock> {
@@ -71,7 +71,7 @@ impl ServiceEvaluator {
 
     async fn commit_first(
         &mut self,
-        core: &Core,
+        core: &Core<impl RuleRunner>,
         catalog: &Catalog,
         key: &str,
     ) -> Result<(), CommitBlock> {
@@ -127,13 +127,13 @@ impl ServiceEvaluator {
         Err(CommitBlock::Contested)
     }
 
-    fn next_write(&self, core: &Core, key: &str) -> Option<Write> {
+    fn next_write(&self, core: &Core<impl RuleRunner>, key: &str) -> Option<Write> {
         match self.pending.first(key)? {
             PendingChange::Removed => {
                 let state = self.state(key)?;
                 match &state.alert {
                     Some(alert) => Some(Write::Transition {
-                        change: Box::new(lifecycle::remove(alert, core.deps.clock.now_ms())),
+                        change: Box::new(lifecycle::remove(alert, core.clock.now_ms())),
                         memory: None,
                     }),
                     None => state.memory.map(|_| Write::Forgotten),
@@ -156,7 +156,7 @@ impl ServiceEvaluator {
 
     async fn commit_transition(
         &self,
-        core: &Core,
+        core: &Core<impl RuleRunner>,
         catalog: &Catalog,
         key: &str,
         change: Change,
@@ -172,7 +172,13 @@ impl ServiceEvaluator {
         commit(core, catalog, rule.as_deref(), before, change, kept).await
     }
 
-    fn take_committed(&mut self, core: &Core, key: &str, alert: Alert, memory: Option<RuleMemory>) {
+    fn take_committed(
+        &mut self,
+        core: &Core<impl RuleRunner>,
+        key: &str,
+        alert: Alert,
+        memory: Option<RuleMemory>,
+    ) {
         if memory.is_none() {
             self.unruled.remove(key);
         } else if let Some(state) = self.state_mut(key) {
@@ -184,15 +190,20 @@ impl ServiceEvaluator {
     }
 
     /// Has the end of an alert whose rule is gone sent from memory.
-    fn offer_removal(&self, core: &Core, catalog: &Catalog, removal: &Change, error: &PortError) {
-        let now_ms = core.deps.clock.now_ms();
-        core.deps
-            .signals
+    fn offer_removal(
+        &self,
+        core: &Core<impl RuleRunner>,
+        catalog: &Catalog,
+        removal: &Change,
+        error: &PortError,
+    ) {
+        let now_ms = core.clock.now_ms();
+        core.signals
             .unrecorded()
             .offer(None, removal, catalog, &error.0, now_ms);
     }
 
-    fn note_commit_failure(&self, core: &Core, key: &str, error: &PortError) {
+    fn note_commit_failure(&self, core: &Core<impl RuleRunner>, key: &str, error: &PortError) {
         metrics::counter!("extrack_alert_commit_failures_total").increment(1);
         if let Some(before) = core.commit_faults.count() {
             let service = self.service.as_str();
@@ -208,7 +219,7 @@ impl ServiceEvaluator {
 
     /// Takes over the memory of a rule, and stores it if it matters after a restart. A failure to
     /// store it does no harm.
-    async fn keep_memory(&mut self, core: &Core, key: &str, memory: RuleMemory) {
+    async fn keep_memory(&mut self, core: &Core<impl RuleRunner>, key: &str, memory: RuleMemory) {
         let Some(state) = self.state(key) else { return };
         let before = state.memory();
         if memory == before {
@@ -217,7 +228,6 @@ impl ServiceEvaluator {
         if lifecycle::is_worth_keeping(&before, &memory, state.alert.as_ref()) {
             let change = MemoryChange::of(&before, memory);
             if let Err(error) = core
-                .deps
                 .store
                 .rule_memory_put(key, &self.service, change)
                 .await
@@ -233,9 +243,8 @@ impl ServiceEvaluator {
         self.note_memory(core, key);
     }
 
-    async fn forget(&mut self, core: &Core, key: &str) -> Result<(), CommitBlock> {
+    async fn forget(&mut self, core: &Core<impl RuleRunner>, key: &str) -> Result<(), CommitBlock> {
         if let Err(error) = core
-            .deps
             .store
             .rule_memory_put(key, &self.service, MemoryChange::Forgotten)
             .await
@@ -250,8 +259,8 @@ impl ServiceEvaluator {
         Ok(())
     }
 
-    pub(super) async fn read_alerts(&mut self, core: &Core) -> PortResult<()> {
-        let store = &core.deps.store;
+    pub(super) async fn read_alerts(&mut self, core: &Core<impl RuleRunner>) -> PortResult<()> {
+        let store = &core.store;
         let read = async {
             let open = store.alert_open_of_service(&self.service).await?;
             Ok::<_, PortError>((open, store.rule_memory_list(Some(&self.service)).await?))
@@ -261,12 +270,12 @@ impl ServiceEvaluator {
                 let memories = memories.into_iter().map(|(rule, _, kept)| (rule, kept));
                 self.take_stored(open, memories.collect());
                 self.is_stale = false;
-                let now_ms = core.deps.clock.now_ms();
+                let now_ms = core.clock.now_ms();
                 self.states()
                     .filter_map(|state| state.alert.as_ref())
-                    .for_each(|alert| core.deps.signals.unrecorded().recorded(alert, now_ms));
+                    .for_each(|alert| core.signals.unrecorded().recorded(alert, now_ms));
                 // A commit that was thought to have failed may have left something to send.
-                core.deps.signals.wake_all();
+                core.signals.wake_all();
                 Ok(())
             }
             Err(error) => {

@@ -11,7 +11,7 @@ use super::{Batch, LOOK_BACK_UNKNOWN, RuleSlot, ServiceEvaluator};
 use crate::alerts::engine::Core;
 use crate::alerts::evaluator::{Evaluation, RuleSession};
 use crate::alerts::history::ServiceHistory;
-use crate::alerts::ports::{PortError, PortResult};
+use crate::alerts::ports::{PortError, PortResult, RuleRunner};
 use crate::domain::{AlertRule, Catalog, History, Observation, UnixMillis, Verdict};
 
 /// Why a rule is evaluated.
@@ -23,8 +23,13 @@ enum Trigger<'a> {
 
 impl ServiceEvaluator {
     /// Evaluates the rules that ask for it as time passes.
-    pub(super) async fn evaluate_tick(&mut self, core: &Core, batch: &Batch, tick_ms: UnixMillis) {
-        let ticks = |slot: &RuleSlot| core.deps.rules.ticks(slot.rule());
+    pub(super) async fn evaluate_tick(
+        &mut self,
+        core: &Core<impl RuleRunner>,
+        batch: &Batch,
+        tick_ms: UnixMillis,
+    ) {
+        let ticks = |slot: &RuleSlot| core.rules.ticks(slot.rule());
         if !self.rules.iter().any(ticks) {
             return;
         }
@@ -42,9 +47,9 @@ impl ServiceEvaluator {
     }
 
     /// Evaluates the rules that look at the probe of the batch's observation.
-    pub(super) async fn evaluate(&mut self, core: &Core, batch: &mut Batch) {
+    pub(super) async fn evaluate(&mut self, core: &Core<impl RuleRunner>, batch: &mut Batch) {
         self.follow_reach(core, &batch.catalog).await;
-        if self.lacks_history(core) && self.recall.hold(core.deps.settings.history_patience) {
+        if self.lacks_history(core) && self.recall.hold(core.settings.history_patience) {
             self.returned = batch
                 .remembered
                 .drain(..)
@@ -69,7 +74,7 @@ impl ServiceEvaluator {
     /// Evaluates the rules that are wanted, as of the last observation.
     async fn evaluate_all(
         &mut self,
-        core: &Core,
+        core: &Core<impl RuleRunner>,
         batch: &Batch,
         evaluated: &Observation,
         is_wanted: impl Fn(&RuleSlot) -> bool,
@@ -88,7 +93,7 @@ impl ServiceEvaluator {
 
     async fn evaluate_rule(
         &mut self,
-        core: &Core,
+        core: &Core<impl RuleRunner>,
         batch: &Batch,
         index: usize,
         history: &Arc<ServiceHistory>,
@@ -136,7 +141,7 @@ impl ServiceEvaluator {
 
     async fn take_evaluation(
         &mut self,
-        core: &Core,
+        core: &Core<impl RuleRunner>,
         catalog: &Catalog,
         index: usize,
         evaluation: Evaluation,
@@ -150,7 +155,11 @@ impl ServiceEvaluator {
     }
 
     /// Puts what was read back before what is known, and evaluates the rules that waited for it.
-    pub(super) async fn take_in_history(&mut self, core: &Core, batch: &mut Batch) {
+    pub(super) async fn take_in_history(
+        &mut self,
+        core: &Core<impl RuleRunner>,
+        batch: &mut Batch,
+    ) {
         if batch.loaded.is_empty() {
             return;
         }
@@ -167,11 +176,7 @@ impl ServiceEvaluator {
             .first()
             .or(batch.evaluated.as_ref())
             .map(|run| run.ts_ms);
-        let latest_ms = core
-            .deps
-            .clock
-            .now_ms()
-            .max(first_ms.unwrap_or(UnixMillis::MIN));
+        let latest_ms = core.clock.now_ms().max(first_ms.unwrap_or(UnixMillis::MIN));
         for mut loaded in batch.loaded.drain(..) {
             if let Ok(past) = &mut loaded.past {
                 past.observations.retain(|run| run.ts_ms <= latest_ms);
@@ -216,8 +221,8 @@ impl ServiceEvaluator {
     }
 
     /// Whether some rule needs what is missing of the history.
-    fn lacks_history(&self, core: &Core) -> bool {
-        let now_ms = core.deps.clock.now_ms();
+    fn lacks_history(&self, core: &Core<impl RuleRunner>) -> bool {
+        let now_ms = core.clock.now_ms();
         let is_lacking = |slot: &RuleSlot| {
             !self
                 .recall
@@ -237,8 +242,8 @@ enum Gap {
 }
 
 /// One evaluation of a rule by its plugin, unless its history is not there.
-struct LiveSession<'a> {
-    core: &'a Core,
+struct LiveSession<'a, R> {
+    core: &'a Core<R>,
     rule: Arc<AlertRule>,
     gap: Gap,
     /// Set once the rule has asked for what is missing.
@@ -247,7 +252,7 @@ struct LiveSession<'a> {
     was_called: bool,
 }
 
-impl LiveSession<'_> {
+impl<R> LiveSession<'_, R> {
     fn withhold(&mut self, reason: String) -> PortResult<Verdict> {
         metrics::counter!("extrack_alert_evaluations_withheld_total").increment(1);
         self.is_withheld = true;
@@ -255,7 +260,7 @@ impl LiveSession<'_> {
     }
 }
 
-impl RuleSession for LiveSession<'_> {
+impl<R: RuleRunner> RuleSession for LiveSession<'_, R> {
     async fn evaluate(
         &mut self,
         history: Arc<dyn History>,
@@ -268,10 +273,9 @@ impl RuleSession for LiveSession<'_> {
         };
         metrics::counter!("extrack_alert_evaluations_total").increment(1);
         self.was_called = true;
-        let deps = &self.core.deps;
         let verdict = within(
-            deps.settings.rule_deadline,
-            deps.rules.evaluate(&self.rule, history, now_ms),
+            self.core.settings.rule_deadline,
+            self.core.rules.evaluate(&self.rule, history, now_ms),
         )
         .await;
         let is_beyond = self

@@ -11,7 +11,7 @@ use crate::alerts::engine::Core;
 use crate::alerts::evaluator::{RuleEvaluator, TickPeriod};
 use crate::alerts::history::Reach;
 use crate::alerts::lifecycle;
-use crate::alerts::ports::PortError;
+use crate::alerts::ports::{PortError, RuleRunner};
 use crate::domain::{AlertRule, Catalog, UnixMillis};
 
 /// Ticks that were not taken before the time between counts as a pause: a busy machine is late by
@@ -23,7 +23,7 @@ const INTERVAL_UNKNOWN: Duration = Duration::from_secs(60);
 
 impl ServiceEvaluator {
     /// Takes over the rules of the catalog. An alert whose rule is gone has to be closed.
-    pub(super) fn apply_catalog(&mut self, core: &Core, catalog: &Catalog) {
+    pub(super) fn apply_catalog(&mut self, core: &Core<impl RuleRunner>, catalog: &Catalog) {
         if self.version != catalog.version {
             self.version = catalog.version;
             self.replace_rules(core, catalog);
@@ -38,8 +38,8 @@ impl ServiceEvaluator {
         self.follow_foreseen(core);
     }
 
-    fn replace_rules(&mut self, core: &Core, catalog: &Catalog) {
-        let now_ms = core.deps.clock.now_ms();
+    fn replace_rules(&mut self, core: &Core<impl RuleRunner>, catalog: &Catalog) {
+        let now_ms = core.clock.now_ms();
         let mut before: BTreeMap<String, RuleSlot> = self
             .rules
             .drain(..)
@@ -74,7 +74,7 @@ impl ServiceEvaluator {
             self.rules.push(slot);
         }
         for (key, slot) in before {
-            core.deps.signals.rule_statuses().forget(&key);
+            core.signals.rule_statuses().forget(&key);
             let state = slot.evaluator.into_state();
             if !state.is_empty() {
                 self.unruled.insert(key, state);
@@ -83,8 +83,8 @@ impl ServiceEvaluator {
     }
 
     /// Another version may look back further: all rules are asked again when they are needed next.
-    pub(super) fn follow_swaps(&mut self, core: &Core) {
-        let swaps = core.deps.rules.swaps();
+    pub(super) fn follow_swaps(&mut self, core: &Core<impl RuleRunner>) {
+        let swaps = core.rules.swaps();
         if self.swaps != swaps {
             self.swaps = swaps;
             self.rules.iter_mut().for_each(|slot| slot.look_back = None);
@@ -93,8 +93,12 @@ impl ServiceEvaluator {
 
     /// Notices time in which the program did not run, or the machine slept: nothing could be
     /// observed in it.
-    pub(super) fn follow_clock(&mut self, core: &Core, tick_ms: Option<UnixMillis>) {
-        let longest_ms = TickPeriod::from(core.deps.settings.tick)
+    pub(super) fn follow_clock(
+        &mut self,
+        core: &Core<impl RuleRunner>,
+        tick_ms: Option<UnixMillis>,
+    ) {
+        let longest_ms = TickPeriod::from(core.settings.tick)
             .ms()
             .saturating_mul(TICKS_MISSED);
         let has_slept = tick_ms
@@ -102,28 +106,25 @@ impl ServiceEvaluator {
             .is_some_and(|(now_ms, before_ms)| now_ms - before_ms > longest_ms);
         self.ticked_ms = tick_ms.or(self.ticked_ms);
         if self.watched_since_ms.is_none() || has_slept {
-            let now_ms = core.deps.clock.now_ms();
+            let now_ms = core.clock.now_ms();
             self.watched_since_ms = Some(now_ms);
             self.recall.watch_since(now_ms);
         }
     }
 
     /// Makes the history reach as far as the rules look back, or notes what is missing.
-    pub(super) async fn follow_reach(&mut self, core: &Core, catalog: &Catalog) {
+    pub(super) async fn follow_reach(&mut self, core: &Core<impl RuleRunner>, catalog: &Catalog) {
         let reach = self.reach(core, catalog).await;
         self.recall
-            .set_reach(reach, self.watched_since_ms, core.deps.clock.now_ms());
+            .set_reach(reach, self.watched_since_ms, core.clock.now_ms());
     }
 
-    async fn reach(&mut self, core: &Core, catalog: &Catalog) -> Reach {
+    async fn reach(&mut self, core: &Core<impl RuleRunner>, catalog: &Catalog) -> Reach {
         for index in 0..self.rules.len() {
             if self.rules[index].look_back.is_none() {
                 let rule = Arc::clone(self.rules[index].rule());
-                let look_back = within(
-                    core.deps.settings.rule_deadline,
-                    core.deps.rules.look_back(&rule),
-                )
-                .await;
+                let look_back =
+                    within(core.settings.rule_deadline, core.rules.look_back(&rule)).await;
                 self.note_health(index, look_back.as_ref().err());
                 self.rules[index].look_back = look_back.ok();
             }

@@ -5,12 +5,19 @@
 use super::ServiceEvaluator;
 use super::pending::PendingChange;
 use crate::alerts::engine::Core;
+use crate::alerts::ports::RuleRunner;
 use crate::domain::Catalog;
 
 impl ServiceEvaluator {
     /// Takes in the newest change of a rule, or all that are pending if nothing was foreseen yet.
     /// `fault`: why they are not committed.
-    pub(super) fn foresee(&mut self, core: &Core, catalog: &Catalog, key: &str, fault: &str) {
+    pub(super) fn foresee(
+        &mut self,
+        core: &Core<impl RuleRunner>,
+        catalog: &Catalog,
+        key: &str,
+        fault: &str,
+    ) {
         let Some(rule) = self.slot(key).map(|slot| slot.rule().clone()) else {
             return;
         };
@@ -25,9 +32,8 @@ impl ServiceEvaluator {
             };
             let decided = state.decide(outcome, &rule);
             if let Some(change) = &decided.change {
-                let now_ms = core.deps.clock.now_ms();
-                core.deps
-                    .signals
+                let now_ms = core.clock.now_ms();
+                core.signals
                     .unrecorded()
                     .offer(Some(&rule), change, catalog, fault, now_ms);
             }
@@ -37,18 +43,17 @@ impl ServiceEvaluator {
     }
 
     /// Ends what was foreseen of a rule: all of it is committed, or the rule is gone.
-    pub(super) fn end_foreseen(&mut self, core: &Core, key: &str) {
+    pub(super) fn end_foreseen(&mut self, core: &Core<impl RuleRunner>, key: &str) {
         if self.foreseen.remove(key).is_some() {
             let alert = self.state(key).and_then(|state| state.alert.as_ref());
-            core.deps
-                .signals
+            core.signals
                 .unrecorded()
-                .settled(key, alert, core.deps.clock.now_ms());
+                .settled(key, alert, core.clock.now_ms());
         }
     }
 
     /// Ends what was foreseen of rules that are gone.
-    pub(super) fn follow_foreseen(&mut self, core: &Core) {
+    pub(super) fn follow_foreseen(&mut self, core: &Core<impl RuleRunner>) {
         let is_gone = |key: &&String| {
             !self
                 .pending

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::ServiceEvaluator;
 use crate::alerts::engine::Core;
+use crate::alerts::ports::RuleRunner;
 use crate::domain::Observation;
 
 /// Limit for moments that were kept over a restart: those further in the future are from before the
@@ -12,14 +13,14 @@ use crate::domain::Observation;
 const FUTURE_MS: i64 = 10 * 60_000;
 
 impl ServiceEvaluator {
-    pub(super) fn follow_set_back(&mut self, core: &Core) {
-        let back_ms = core.deps.signals.clock_jumps().back_ms();
+    pub(super) fn follow_set_back(&mut self, core: &Core<impl RuleRunner>) {
+        let back_ms = core.signals.clock_jumps().back_ms();
         let before_ms = self.set_back_ms.replace(back_ms);
         let by_ms = back_ms - before_ms.unwrap_or(back_ms);
         if before_ms.is_some() && by_ms == 0 {
             return;
         }
-        let now_ms = core.deps.clock.now_ms();
+        let now_ms = core.clock.now_ms();
         let latest_ms = if by_ms > 0 {
             now_ms
         } else {
@@ -43,10 +44,10 @@ impl ServiceEvaluator {
     /// Returns a run that was stamped before the clock was set back as one that happened now.
     pub(super) fn not_ahead(
         &self,
-        core: &Core,
+        core: &Core<impl RuleRunner>,
         observation: &Arc<Observation>,
     ) -> Arc<Observation> {
-        let now_ms = core.deps.clock.now_ms();
+        let now_ms = core.clock.now_ms();
         if self.set_back_ms.is_some_and(|back_ms| back_ms > 0) && observation.ts_ms > now_ms {
             Arc::new(Observation {
                 ts_ms: now_ms,

@@ -4,6 +4,7 @@ use super::ServiceEvaluator;
 use super::pending::PendingChange;
 use crate::alerts::engine::Core;
 use crate::alerts::evaluator::Evaluation;
+use crate::alerts::ports::RuleRunner;
 use crate::domain::{Catalog, UnixMillis};
 
 impl ServiceEvaluator {
@@ -18,7 +19,7 @@ impl ServiceEvaluator {
 
     pub(super) async fn look_for_silence(
         &mut self,
-        core: &Core,
+        core: &Core<impl RuleRunner>,
         catalog: &Catalog,
         broken: Option<&str>,
         now_ms: UnixMillis,
@@ -30,12 +31,9 @@ impl ServiceEvaluator {
             };
             let rule = evaluator.rule().clone();
             if notice.is_new {
-                core.deps
-                    .signals
-                    .rule_statuses()
-                    .change(&rule.key, |status| {
-                        status.no_data_since_ms = Some(notice.since_ms)
-                    });
+                core.signals.rule_statuses().change(&rule.key, |status| {
+                    status.no_data_since_ms = Some(notice.since_ms)
+                });
                 metrics::counter!("extrack_alert_rules_without_data_total").increment(1);
                 let (service, counts_as) = (self.service.as_str(), rule.options.no_data.as_str());
                 tracing::warn!(
@@ -53,10 +51,15 @@ impl ServiceEvaluator {
         }
     }
 
-    pub(super) fn note_evaluation(&self, core: &Core, index: usize, evaluation: &Evaluation) {
-        let now_ms = core.deps.clock.now_ms();
+    pub(super) fn note_evaluation(
+        &self,
+        core: &Core<impl RuleRunner>,
+        index: usize,
+        evaluation: &Evaluation,
+    ) {
+        let now_ms = core.clock.now_ms();
         let key = self.rules[index].key();
-        core.deps.signals.rule_statuses().change(key, |status| {
+        core.signals.rule_statuses().change(key, |status| {
             status.evaluated_ms = Some(now_ms);
             status.verdict = evaluation.verdict.as_ref().ok().cloned();
             status.error = evaluation.verdict.as_ref().err().map(ToString::to_string);
@@ -67,11 +70,11 @@ impl ServiceEvaluator {
         });
     }
 
-    pub(super) fn note_memory(&self, core: &Core, key: &str) {
+    pub(super) fn note_memory(&self, core: &Core<impl RuleRunner>, key: &str) {
         let Some(memory) = self.state(key).and_then(|state| state.memory) else {
             return;
         };
-        core.deps.signals.rule_statuses().change(key, |status| {
+        core.signals.rule_statuses().change(key, |status| {
             status.is_flapping = memory.is_flapping;
             status.is_held = memory.is_held;
         });

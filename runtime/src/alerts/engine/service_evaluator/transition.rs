@@ -7,7 +7,7 @@ use crate::alerts::engine::Core;
 use crate::alerts::evaluator::UNSAVED;
 use crate::alerts::lifecycle::{self, Change};
 use crate::alerts::ports::{
-    AlertDraft, CommitError, EscalationDraft, MemoryChange, PortResult, Transition,
+    AlertDraft, CommitError, EscalationDraft, MemoryChange, PortResult, RuleRunner, Transition,
 };
 use crate::domain::{
     Alert, AlertEvent, AlertRule, AlertState, Catalog, ChannelId, GroupDraft, NotificationStatus,
@@ -16,7 +16,7 @@ use crate::domain::{
 /// Commits one change together with the groups whose channels are to be notified of it, then
 /// announces it. `before`: the alert as it is.
 pub(super) async fn commit(
-    core: &Core,
+    core: &Core<impl RuleRunner>,
     catalog: &Catalog,
     rule: Option<&AlertRule>,
     before: Option<&Alert>,
@@ -55,16 +55,14 @@ pub(super) async fn commit(
         memory,
         escalation,
     };
-    let (alert, event) = core.deps.store.transition_commit(transition).await?;
+    let (alert, event) = core.store.transition_commit(transition).await?;
     announce(core, &alert, &event);
     Ok(alert)
 }
 
-fn announce(core: &Core, alert: &Alert, event: &AlertEvent) {
-    let signals = &core.deps.signals;
-    signals
-        .unrecorded()
-        .recorded(alert, core.deps.clock.now_ms());
+fn announce(core: &Core<impl RuleRunner>, alert: &Alert, event: &AlertEvent) {
+    let signals = &core.signals;
+    signals.unrecorded().recorded(alert, core.clock.now_ms());
     metrics::counter!("extrack_alert_transitions_total", "to" => event.to.as_str()).increment(1);
     let (service, rule, state) = (
         alert.service.as_str(),
@@ -98,7 +96,7 @@ fn escalation(
 
 /// Returns the groups that notify of an alert that fires, with channels that are in the store.
 async fn groups(
-    core: &Core,
+    core: &Core<impl RuleRunner>,
     catalog: &Catalog,
     rule: Option<&AlertRule>,
     alert: &AlertDraft,
@@ -111,7 +109,7 @@ async fn groups(
         rule,
         &lifecycle::alert_of(alert, UNSAVED),
         catalog,
-        core.deps.clock.now_ms(),
+        core.clock.now_ms(),
     ) {
         if keep_channel(core, catalog, &group.channel).await? {
             groups.push(group);
@@ -122,7 +120,11 @@ async fn groups(
 
 /// Keeps a channel in the store first, so that it can be notified of the end as well. Returns false
 /// where there is none of that id.
-async fn keep_channel(core: &Core, catalog: &Catalog, id: &ChannelId) -> PortResult<bool> {
+async fn keep_channel(
+    core: &Core<impl RuleRunner>,
+    catalog: &Catalog,
+    id: &ChannelId,
+) -> PortResult<bool> {
     let Some(channel) = catalog.channels.get(id) else {
         metrics::counter!("extrack_alert_channels_unknown_total").increment(1);
         tracing::error!(
@@ -134,7 +136,7 @@ async fn keep_channel(core: &Core, catalog: &Catalog, id: &ChannelId) -> PortRes
     let is_kept =
         |kept: &(u64, HashSet<ChannelId>)| kept.0 == catalog.version && kept.1.contains(id);
     if !core.kept_channels.lock().is_ok_and(|kept| is_kept(&kept)) {
-        core.deps.store.channel_put(channel).await?;
+        core.store.channel_put(channel).await?;
         if let Ok(mut kept) = core.kept_channels.lock() {
             if kept.0 != catalog.version {
                 *kept = (catalog.version, HashSet::new());
