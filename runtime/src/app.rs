@@ -1,7 +1,6 @@
 //! Builds every part, connects them, starts and stops them: the only place that knows all parts.
 //! Each part has its `build` below `app/`; what they do is theirs.
 
-mod adapters;
 mod alerting;
 mod descriptors;
 mod faces;

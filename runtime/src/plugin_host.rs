@@ -54,7 +54,7 @@ pub use versions::grants::{Missing, PluginGrants};
 pub use versions::history::{VersionEntry, VersionState};
 pub use versions::loader::{COMPONENT_BYTES, RESERVED_NAMES};
 pub use versions::local::{LocalError, LocalPlugin, LocalSetup};
-pub use versions::log::{BUNDLED, NoLog, NotKept, VersionLog};
+pub use versions::log::{BUNDLED, VersionLog};
 pub use versions::request::{InstallRequest, InstallRole, InstallSource};
 pub use versions::shadow::{ShadowEntry, ShadowRunner, ShadowState};
 pub use versions::staging::StagedPlugin;

@@ -78,7 +78,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("monitoring", &["store", "plugin_host", "net"]),
     ("alerts", &["store", "plugin_host"]),
     // Edges.
-    ("plugin_host", &["child", "net"]),
+    ("plugin_host", &["child", "net", "store"]),
     ("store", &[]),
     ("net", &[]),
     // Ground.

@@ -1,21 +1,20 @@
 //! The plugin host, what installs into it, and what keeps account of its runs.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
 use tokio::sync::mpsc;
 
-use super::adapters::{ControlLog, load_api_policies};
 use super::tasks::{Stage, Tasks};
 use super::{Core, Options, recording};
 use crate::config::Settings;
 use crate::domain::{RunIds, ShadowRun, now_ms};
 use crate::net::Net;
-use crate::plugin_host::{Compiling, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse, Setup};
+use crate::plugin_host::{
+    Compiling, PluginHost, RUNS_QUEUED, Recordings, SettingsInUse, Setup, VersionLog,
+};
 use crate::plugin_sources::{PluginFolder, PluginSources};
-use crate::registry::Registry;
+use crate::registry::{Registry, plugin_policy_read};
 use crate::reload::StartDraft;
-use crate::store::{ControlStore, ResultStore};
+use crate::store::{ControlError, ControlStore, ResultStore};
 
 /// The host with what was installed at the start.
 pub(super) struct Plugins {
@@ -47,7 +46,7 @@ pub(super) async fn build(
         compiling: Compiling::in_child(true)?,
         trust: configured.trust.clone(),
         net: net.clone(),
-        log: Arc::new(ControlLog(control.clone())),
+        log: VersionLog::of(control.clone()),
         versions_kept: settings.plugin_versions_kept,
         runs_memory_bytes: settings.runs_memory_bytes,
         runs,
@@ -112,5 +111,24 @@ pub(super) fn start(
     tasks.spawn(Stage::Monitoring, "services recheck", |stop| {
         registry.follow_swaps(swaps, stop)
     });
+    Ok(())
+}
+
+/// Hands the host what was set over the API about plugins. What this version can't read grants
+/// nothing and is logged.
+async fn load_api_policies(control: &ControlStore, host: &PluginHost) -> Result<(), ControlError> {
+    for stored in control.plugin_policy_list().await? {
+        match plugin_policy_read(&stored.policy) {
+            Ok((_, policy)) => host.set_api_policy(&stored.name, Some(policy)),
+            Err(faults) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                tracing::error!(
+                    plugin = stored.name,
+                    faults = faults.join("; "),
+                    "the grants of a plugin can't be read, the defaults hold; set them again with `extrack plugin grants`"
+                );
+            }
+        }
+    }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! Checking a configuration without a server.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Result;
 use tokio::sync::mpsc;
@@ -10,7 +9,7 @@ use super::keep_compiled;
 use crate::config::{self, Environment, Loaded};
 use crate::domain::{PluginTrust, RunIds};
 use crate::net::{Net, NetSettings};
-use crate::plugin_host::{Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, Setup};
+use crate::plugin_host::{Compiling, PluginHost, RUNS_QUEUED, Recordings, Setup, VersionLog};
 use crate::plugin_sources::PluginFolder;
 
 /// Checks the configuration with the bundled plugins and those in the folders `plugins`, without a
@@ -28,7 +27,7 @@ pub async fn check_config(config_dir: &Path, plugins: &[PathBuf]) -> Result<Load
         // What would be installed is the server's question.
         trust: PluginTrust::default(),
         net: Net::new(NetSettings::default())?,
-        log: Arc::new(NoLog),
+        log: VersionLog::none(),
         versions_kept: config::PLUGIN_VERSIONS_KEPT,
         runs_memory_bytes: None,
         runs,

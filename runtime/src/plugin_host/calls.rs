@@ -12,6 +12,7 @@ pub(super) mod settings;
 pub(super) mod webhook;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -76,6 +77,14 @@ impl Calls {
     /// Returns what a run of this version may do at the moment.
     pub(super) fn grants_of(&self, plugin: &LoadedPlugin) -> EffectiveGrants {
         self.runner.grants_of(&plugin.name, &plugin.wants)
+    }
+
+    /// Returns how long a run of this version may take, by its budget or else by default.
+    fn patience(&self, plugin: &LoadedPlugin, default: Duration) -> Duration {
+        self.grants_of(plugin)
+            .budget()
+            .wall_clock
+            .unwrap_or(default)
     }
 
     fn known(&self, kind: PluginKind, name: &str) -> Result<Arc<LoadedPlugin>, PluginError> {

@@ -9,7 +9,7 @@ mod warm;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use wasmtime::component::{Instance, InstancePre, ResourceTable};
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -82,6 +82,14 @@ impl RunUsage {
     }
 }
 
+/// Claims that a run holds until its end.
+struct Admission<'a> {
+    reservation: Reservation,
+    /// Turn among the runs of its plugin; a candidate needs none.
+    _turn: Option<SemaphorePermit<'a>>,
+    _slot: SemaphorePermit<'a>,
+}
+
 pub(super) struct Runner {
     engine: wasmtime::Engine,
     slots: Arc<Semaphore>,
@@ -142,41 +150,17 @@ impl Runner {
                 Some(end) if end < deadline => (end, true),
                 _ => (deadline, false),
             };
-        let turn = async {
-            match label.is_candidate {
-                true => Ok(None),
-                false => policy.turns.acquire().await.map(Some),
-            }
-        };
-        let Ok(Ok(_turn)) = tokio::time::timeout_at(deadline, turn).await else {
-            return (
-                Err(exceeded(&grants, BudgetKey::Concurrency)),
-                RunUsage::crowded_out(),
-            );
-        };
-        // Before it takes a place among the instances, which others could use meanwhile.
         let expected = label.expected_memory.clone();
-        let expected_bytes = expected.bytes().min(policy.budget.memory_bytes);
-        // One that got its memory at the last moment could only run into its deadline.
-        let until = deadline - deadline.saturating_duration_since(Instant::now()) / 4;
-        let Ok(reservation) = self.memory.reserve(expected_bytes, until).await else {
-            return (
-                Err(exceeded(&grants, Limit::RunsMemory)),
-                RunUsage::crowded_out(),
-            );
-        };
-        let Ok(Ok(_slot)) = tokio::time::timeout_at(deadline, self.slots.acquire()).await else {
-            return (
-                Err(timeout("no free plugin instance before the deadline")),
-                RunUsage::crowded_out(),
-            );
+        let admission = match self.admit(&policy, &grants, &label, deadline).await {
+            Ok(admission) => admission,
+            Err(error) => return (Err(error), RunUsage::crowded_out()),
         };
         if let Some(net) = &mut access.net {
             grants.extend(&mut net.permission);
         }
         access.grants = grants;
         let start = Instant::now();
-        let mut store = self.store(label, access, reservation, deadline);
+        let mut store = self.store(label, access, admission.reservation, deadline);
         let cpu = store.data().cpu.clone();
         let work = async {
             let instance = pre.instantiate_async(&mut store).await?;
@@ -199,11 +183,7 @@ impl Runner {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(broken(&error, &state)),
             Err(_) if cut_by_budget => Err(exceeded(&state.access.grants, BudgetKey::WallClock)),
-            Err(_) => Err(timeout(&format!(
-                "no answer within {} ms, of which {} ms in host calls",
-                duration.as_millis(),
-                state.account.waited.as_millis()
-            ))),
+            Err(_) => Err(no_answer(duration, state.account.waited)),
         };
         let used = RunUsage {
             account: state.account,
@@ -214,6 +194,44 @@ impl Runner {
             call_log,
         };
         (result, used)
+    }
+
+    /// Waits for what a run needs before it begins: its turn among the runs of its plugin, memory and
+    /// an instance.
+    async fn admit<'a>(
+        &'a self,
+        policy: &'a Policy,
+        grants: &EffectiveGrants,
+        label: &RunLabel,
+        deadline: Instant,
+    ) -> Result<Admission<'a>, RunError> {
+        let turn = async {
+            if label.is_candidate {
+                return Ok(None);
+            }
+            policy.turns.acquire().await.map(Some)
+        };
+        let Ok(Ok(turn)) = tokio::time::timeout_at(deadline, turn).await else {
+            return Err(exceeded(grants, BudgetKey::Concurrency));
+        };
+        // Before it takes a place among the instances, which others could use meanwhile.
+        let expected_bytes = label
+            .expected_memory
+            .bytes()
+            .min(policy.budget.memory_bytes);
+        // One that got its memory at the last moment could only run into its deadline.
+        let until = deadline - deadline.saturating_duration_since(Instant::now()) / 4;
+        let Ok(reservation) = self.memory.reserve(expected_bytes, until).await else {
+            return Err(exceeded(grants, Limit::RunsMemory));
+        };
+        let Ok(Ok(slot)) = tokio::time::timeout_at(deadline, self.slots.acquire()).await else {
+            return Err(timeout("no free plugin instance before the deadline"));
+        };
+        Ok(Admission {
+            reservation,
+            _turn: turn,
+            _slot: slot,
+        })
     }
 
     fn store(
@@ -277,6 +295,14 @@ fn margin(run: Duration) -> Duration {
     (run / 20)
         .clamp(Duration::from_millis(5), Duration::from_millis(100))
         .min(run / 2)
+}
+
+fn no_answer(after: Duration, waited: Duration) -> RunError {
+    timeout(&format!(
+        "no answer within {} ms, of which {} ms in host calls",
+        after.as_millis(),
+        waited.as_millis()
+    ))
 }
 
 fn timeout(reason: &str) -> RunError {

@@ -1,7 +1,6 @@
 //! Parts and settings of a host of plugins.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
@@ -43,7 +42,7 @@ pub struct Setup {
     pub compiling: Compiling,
     pub trust: PluginTrust,
     pub net: Net,
-    pub log: Arc<dyn VersionLog>,
+    pub log: VersionLog,
     /// Installed components kept of each plugin, whether active or not; what may be needed stays
     /// beyond it.
     pub versions_kept: usize,

@@ -52,7 +52,7 @@ pub(super) struct Versions {
     pub(super) bundled: BTreeMap<String, BundledPlugin>,
     pub(super) calls: Arc<Calls>,
     pub(super) users: Arc<PluginUsers>,
-    pub(super) log: Arc<dyn VersionLog>,
+    pub(super) log: VersionLog,
     pub(super) net: Net,
     pub(super) versions_kept: usize,
     /// Held by one change at a time.

@@ -11,7 +11,7 @@ use extrack::domain::{
 };
 use extrack::net::{Net, NetSettings};
 use extrack::plugin_host::{
-    Bundled, Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, Setup, bundle,
+    Bundled, Compiling, PluginHost, RUNS_QUEUED, Recordings, Setup, VersionLog, bundle,
 };
 
 /// What is compiled is kept in the folder, what is installed is not.
@@ -28,7 +28,7 @@ pub(crate) async fn start_host(folder: &Path) -> PluginHost {
         compiling: Compiling::InProcess,
         trust: PluginTrust::default(),
         net,
-        log: Arc::new(NoLog),
+        log: VersionLog::none(),
         runs_memory_bytes: None,
         versions_kept: 10,
         runs,

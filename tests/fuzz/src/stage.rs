@@ -3,13 +3,13 @@
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use extrack::domain::{PluginTrust, RunIds};
 use extrack::net::{HostRule, Net, NetSettings, Permission};
 use extrack::plugin_host::{
-    Bundled, Compiling, NoLog, PluginHost, RUNS_QUEUED, Recordings, Setup, bundle,
+    Bundled, Compiling, PluginHost, RUNS_QUEUED, Recordings, Setup, VersionLog, bundle,
 };
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
@@ -79,7 +79,7 @@ pub(crate) fn host() -> &'static PluginHost {
             runs_memory_bytes: None,
             trust: PluginTrust::default(),
             net: net().clone(),
-            log: Arc::new(NoLog),
+            log: VersionLog::none(),
             versions_kept: 1,
             runs,
             recordings: Recordings::none(),

@@ -82,7 +82,7 @@ impl Calls {
             recorder: self.recorder(),
             ..Access::default()
         };
-        let deadline = Instant::now() + self.patience(plugin);
+        let deadline = Instant::now() + self.patience(plugin, limits::EVALUATE);
         let (answer, usage) = self
             .runner
             .run(
@@ -109,13 +109,6 @@ impl Calls {
             usage,
             input: Some((context, secrets)),
         }
-    }
-
-    pub(super) fn patience(&self, plugin: &LoadedPlugin) -> Duration {
-        self.grants_of(plugin)
-            .budget()
-            .wall_clock
-            .unwrap_or(limits::EVALUATE)
     }
 
     /// Keeps a recording. Good evaluations come by the thousand, and follow from the history: they
@@ -151,7 +144,7 @@ impl Calls {
             outcome: *outcome,
             error: verdict.as_ref().err().cloned(),
             message: None,
-            timeout: self.patience(plugin),
+            timeout: self.patience(plugin, limits::EVALUATE),
             arguments: vec![Box::new(context)],
             result: match &*verdict {
                 Ok(verdict) => Box::new(verdict.clone()),

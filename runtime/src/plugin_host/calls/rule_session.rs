@@ -14,6 +14,7 @@ use crate::plugin_host::calls::PluginError;
 use crate::plugin_host::calls::request::RuleCall;
 use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::contract::bindings::rule::exports::external_tracking::plugin::rules::Context;
+use crate::plugin_host::engine::limits;
 use crate::plugin_host::policy::secrets::SealedSettings;
 use crate::plugin_host::run::WarmInstance;
 use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
@@ -149,7 +150,7 @@ impl RuleSession {
         history: Arc<dyn History>,
         now_ms: UnixMillis,
     ) -> Result<Verdict, ()> {
-        let deadline = Instant::now() + self.calls.patience(&self.plugin);
+        let deadline = Instant::now() + self.calls.patience(&self.plugin, limits::EVALUATE);
         let (mut instance, left) = match self.instance.take() {
             Some(instance) => instance,
             None => {

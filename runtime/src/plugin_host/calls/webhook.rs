@@ -43,11 +43,7 @@ impl Calls {
         let service = call.service.slug.clone();
         let is_unsigned = call.webhook.unsigned;
         let sealed = SealedSettings::new(&call.webhook.settings, &plugin.info.settings_schema);
-        let patience = self
-            .grants_of(&plugin)
-            .budget()
-            .wall_clock
-            .unwrap_or(limits::RECEIVE);
+        let patience = self.patience(&plugin, limits::RECEIVE);
         let context = Context {
             service: service.clone(),
             settings: sealed.settings.to_string(),

@@ -47,9 +47,10 @@ impl Streak {
     fn push(&mut self, broke: bool) {
         self.runs = (self.runs << 1 | u32::from(broke)) & REMEMBERED;
         self.count = (self.count + 1).min(RUNS_REMEMBERED);
-        (self.broken_in_a_row, self.good_in_a_row) = match broke {
-            true => ((self.broken_in_a_row + 1).min(RUNS_REMEMBERED), 0),
-            false => (0, (self.good_in_a_row + 1).min(RUNS_REMEMBERED)),
+        (self.broken_in_a_row, self.good_in_a_row) = if broke {
+            ((self.broken_in_a_row + 1).min(RUNS_REMEMBERED), 0)
+        } else {
+            (0, (self.good_in_a_row + 1).min(RUNS_REMEMBERED))
         };
     }
 

@@ -132,19 +132,18 @@ impl EffectiveGrants {
                     self.setting("grants.hosts"),
                     self.plugin
                 );
-                match wanted.iter().any(HostRule::is_every_host) {
-                    true => grant,
-                    false => {
-                        let wanted: Vec<String> = wanted
-                            .iter()
-                            .take(10)
-                            .map(|rule| format!("`{rule}`"))
-                            .collect();
-                        format!(
-                            "{grant}, if it is among what the plugin wants: {}",
-                            wanted.join(", ")
-                        )
-                    }
+                if wanted.iter().any(HostRule::is_every_host) {
+                    grant
+                } else {
+                    let wanted: Vec<String> = wanted
+                        .iter()
+                        .take(10)
+                        .map(|rule| format!("`{rule}`"))
+                        .collect();
+                    format!(
+                        "{grant}, if it is among what the plugin wants: {}",
+                        wanted.join(", ")
+                    )
                 }
             }
         };

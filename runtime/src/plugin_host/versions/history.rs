@@ -74,19 +74,6 @@ impl Versions {
         if record.versions.is_empty() && active.is_none() {
             return Ok(None);
         }
-        let mut versions: Vec<PluginVersion> = record
-            .versions
-            .iter()
-            .filter(|version| version.is_kept)
-            .cloned()
-            .collect();
-        if let Some(bundled) = bundled
-            && record
-                .version(&bundled.digest)
-                .is_none_or(|version| !version.is_kept)
-        {
-            versions.push(bundled.version(name));
-        }
         let previous = active
             .as_ref()
             .and_then(|active| self.previous(&record, &active.digest));
@@ -94,14 +81,14 @@ impl Versions {
             .shadows
             .get(name)
             .map(|shadow| shadow.plugin.digest.clone());
-        let mut entries = Vec::with_capacity(versions.len());
-        for version in versions {
-            let is_active = active
-                .as_ref()
-                .is_some_and(|active| active.digest == version.digest);
+        let mut entries = Vec::new();
+        for version in self.there(&record) {
             let is_bundled = bundled.is_some_and(|bundled| bundled.digest == version.digest);
+            let active = active
+                .as_deref()
+                .filter(|active| active.digest == version.digest);
             let state = match &version.digest {
-                _ if is_active => VersionState::Active,
+                _ if active.is_some() => VersionState::Active,
                 digest if shadow.as_ref() == Some(digest) => VersionState::Shadow,
                 digest if previous.as_ref() == Some(digest) => VersionState::Previous,
                 _ if is_bundled => VersionState::Bundled,
@@ -111,29 +98,11 @@ impl Versions {
                 Some(bundled) if is_bundled => bundled.bytes.len() as u64,
                 _ => self.components.size(&version.digest).await,
             };
-            let period = last_active_period(&record, &version.digest);
             entries.push(VersionEntry {
                 state,
                 is_bundled,
                 size,
-                active_since_ms: match &active {
-                    Some(active) if is_active => Some(active.since_ms),
-                    _ => period.as_ref().map(|period| period.since_ms),
-                },
-                active_until_ms: if is_active {
-                    None
-                } else {
-                    period.as_ref().and_then(|period| period.until_ms)
-                },
-                activated_by: match &active {
-                    Some(active) if is_active => Some(active.by.clone()),
-                    _ => period.map(|period| period.by),
-                },
-                version: version.version,
-                digest: version.digest,
-                installed_ms: version.installed_ms,
-                installed_by: version.installed_by,
-                withdrawn: version.withdrawn.map(|withdrawn| withdrawn.reason),
+                ..entry_of(version, &record, active)
             });
         }
         let rank = |entry: &VersionEntry| {
@@ -144,6 +113,24 @@ impl Versions {
         };
         entries.sort_by_key(|entry| std::cmp::Reverse(rank(entry)));
         Ok(Some(entries))
+    }
+
+    /// Returns the versions that can be made active: those that are kept, and the bundled one.
+    fn there(&self, record: &PluginRecord) -> Vec<PluginVersion> {
+        let mut versions: Vec<PluginVersion> = record
+            .versions
+            .iter()
+            .filter(|version| version.is_kept)
+            .cloned()
+            .collect();
+        if let Some(bundled) = self.bundled.get(&record.name)
+            && record
+                .version(&bundled.digest)
+                .is_none_or(|version| !version.is_kept)
+        {
+            versions.push(bundled.version(&record.name));
+        }
+        versions
     }
 
     /// The component of a version that is kept. None: there is none with this digest.
@@ -406,6 +393,35 @@ struct ActivePeriod {
     since_ms: UnixMillis,
     until_ms: Option<UnixMillis>,
     by: String,
+}
+
+/// Returns a version that is kept, with when and by whom it was made active; `active` is given while
+/// it is.
+fn entry_of(
+    version: PluginVersion,
+    record: &PluginRecord,
+    active: Option<&LoadedPlugin>,
+) -> VersionEntry {
+    let (since_ms, until_ms, by) = match active {
+        Some(active) => (Some(active.since_ms), None, Some(active.by.clone())),
+        None => match last_active_period(record, &version.digest) {
+            Some(period) => (Some(period.since_ms), period.until_ms, Some(period.by)),
+            None => (None, None, None),
+        },
+    };
+    VersionEntry {
+        state: VersionState::Kept,
+        is_bundled: false,
+        size: 0,
+        active_since_ms: since_ms,
+        active_until_ms: until_ms,
+        activated_by: by,
+        version: version.version,
+        digest: version.digest,
+        installed_ms: version.installed_ms,
+        installed_by: version.installed_by,
+        withdrawn: version.withdrawn.map(|withdrawn| withdrawn.reason),
+    }
 }
 
 fn last_active_period(record: &PluginRecord, digest: &str) -> Option<ActivePeriod> {

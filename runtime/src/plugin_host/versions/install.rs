@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::trial::Trial;
-use crate::domain::{ActivationReason, PluginStep, now_ms};
+use crate::domain::{ActivationReason, PluginStep, PluginVersion, now_ms};
 use crate::plugin_host::engine::digest::ComponentBytes;
 use crate::plugin_host::policy::install_error::{InstallError, InstallStep};
 use crate::plugin_host::policy::trust::Trust;
@@ -162,32 +162,18 @@ impl Versions {
         why: ActivationReason,
     ) -> Result<PluginEntry, InstallError> {
         let outgoing = self.active.get(&candidate.info.name);
-        let mut bundled_before = None;
-        if let Some(outgoing) = &outgoing
-            && let Source::Bundled(bytes) = outgoing.source
-        {
-            // So that there is something to go back to, even after the program was replaced.
-            self.components
-                .put(&outgoing.digest, Bytes::from_static(bytes))
-                .await?;
-            bundled_before = self
-                .bundled
-                .get(&outgoing.info.name)
-                .map(|bundled| bundled.version(&outgoing.name));
-        }
-        let is_bundled = match (&candidate.source, bytes) {
-            (Source::Bundled(bytes), _) => {
-                self.components
-                    .put(&candidate.digest, Bytes::from_static(bytes))
-                    .await?;
-                true
-            }
-            (Source::Stored, Some(bytes)) => {
-                self.components.put(&candidate.digest, bytes).await?;
-                false
-            }
-            (Source::Stored, None) => false,
+        let bundled_before = match &outgoing {
+            Some(outgoing) => self.keep_bundled(outgoing).await?,
+            None => None,
         };
+        let is_bundled = matches!(candidate.source, Source::Bundled(_));
+        let kept = match candidate.source {
+            Source::Bundled(bytes) => Some(Bytes::from_static(bytes)),
+            Source::Stored => bytes,
+        };
+        if let Some(bytes) = kept {
+            self.components.put(&candidate.digest, bytes).await?;
+        }
         let name = candidate.info.name.clone();
         let warning = self.same_version(&candidate).await?;
         let ends_shadow = self
@@ -225,6 +211,22 @@ impl Versions {
             );
         }
         Ok(PluginEntry { warning, ..entry })
+    }
+
+    /// Keeps the component of a bundled version that is replaced, so that there is something to go
+    /// back to, even after the program was replaced. Returns its version for the log.
+    async fn keep_bundled(
+        &self,
+        outgoing: &LoadedPlugin,
+    ) -> Result<Option<PluginVersion>, InstallError> {
+        let Source::Bundled(bytes) = outgoing.source else {
+            return Ok(None);
+        };
+        self.components
+            .put(&outgoing.digest, Bytes::from_static(bytes))
+            .await?;
+        let bundled = self.bundled.get(&outgoing.info.name);
+        Ok(bundled.map(|bundled| bundled.version(&outgoing.name)))
     }
 
     /// One version number for two components: what people call it by names neither.

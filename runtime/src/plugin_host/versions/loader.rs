@@ -203,48 +203,11 @@ impl Loader {
         let label = RunLabel::of(limits::UNNAMED);
         // What it takes to describe itself, a run takes too.
         let expected_memory = label.expected_memory.clone();
-        let mut misfit = None;
-        let (described, _) = runner
-            .run_under(
-                describing(),
-                &pre,
-                label,
-                Access::default(),
-                Instant::now() + limits::DESCRIBE,
-                async |store, instance| {
-                    let fits = exports
-                        .check_types(store, instance)
-                        .and_then(|()| description.load(&mut *store, instance));
-                    let guest = fits.inspect_err(|error| misfit = Some(format!("{error:#}")))?;
-                    guest
-                        .external_tracking_plugin_description()
-                        .call_describe(&mut *store)
-                        .await
-                },
-            )
-            .await;
-        if let Some(misfit) = misfit {
-            return Err(InstallStep::World.error(format!(
-                "does not fit world `{}`: {misfit}; build it again with the `wit/` of this program",
-                kind.as_str()
-            )));
-        }
-        let info = described.map_err(|broken| {
-            InstallStep::Describe.error(format!("`describe` {}", broken.reason))
-        })?;
-        let info =
-            convert::plugin_info(info).map_err(|reason| InstallStep::Describe.error(reason))?;
+        let info = describe_itself(runner, &pre, label, kind, &exports, &description).await?;
         check_name(&info)?;
         check_features(&info)?;
         trust.check_pin(&info.name, &digest)?;
-        let schema = jsonschema::validator_for(&info.settings_schema).map_err(|error| {
-            InstallStep::Schema.error(format!("its settings schema is not a JSON Schema: {error}"))
-        })?;
-        if let Some(fault) = mark_faults(&info.settings_schema).into_iter().next() {
-            return Err(
-                InstallStep::Schema.error(format!("its settings schema can't be kept to: {fault}"))
-            );
-        }
+        let schema = settings_schema(&info)?;
         Ok(LoadedPlugin {
             name: info.name.as_str().into(),
             wants: Arc::new(Wants::of(&info)),
@@ -296,6 +259,59 @@ impl Loader {
             Source::Bundled(_) => Ok(None),
             Source::Stored => trust.check_signature(component).await,
         }
+    }
+}
+
+/// Has a component describe itself.
+async fn describe_itself(
+    runner: &Runner,
+    pre: &InstancePre<RunState>,
+    label: RunLabel,
+    kind: PluginKind,
+    exports: &Exports,
+    description: &describe::DescribeIndices,
+) -> Result<PluginInfo, InstallError> {
+    let mut misfit = None;
+    let (described, _) = runner
+        .run_under(
+            describing(),
+            pre,
+            label,
+            Access::default(),
+            Instant::now() + limits::DESCRIBE,
+            async |store, instance| {
+                let fits = exports
+                    .check_types(store, instance)
+                    .and_then(|()| description.load(&mut *store, instance));
+                let guest = fits.inspect_err(|error| misfit = Some(format!("{error:#}")))?;
+                guest
+                    .external_tracking_plugin_description()
+                    .call_describe(&mut *store)
+                    .await
+            },
+        )
+        .await;
+    if let Some(misfit) = misfit {
+        return Err(InstallStep::World.error(format!(
+            "does not fit world `{}`: {misfit}; build it again with the `wit/` of this program",
+            kind.as_str()
+        )));
+    }
+    let info = described
+        .map_err(|broken| InstallStep::Describe.error(format!("`describe` {}", broken.reason)))?;
+    convert::plugin_info(info).map_err(|reason| InstallStep::Describe.error(reason))
+}
+
+/// Returns the validator of a plugin's settings.
+fn settings_schema(info: &PluginInfo) -> Result<jsonschema::Validator, InstallError> {
+    let schema = jsonschema::validator_for(&info.settings_schema).map_err(|error| {
+        InstallStep::Schema.error(format!("its settings schema is not a JSON Schema: {error}"))
+    })?;
+    match mark_faults(&info.settings_schema).into_iter().next() {
+        Some(fault) => {
+            Err(InstallStep::Schema.error(format!("its settings schema can't be kept to: {fault}")))
+        }
+        None => Ok(schema),
     }
 }
 

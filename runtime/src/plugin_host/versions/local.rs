@@ -18,7 +18,7 @@ use crate::plugin_host::setup::{Setup, SetupError};
 use crate::plugin_host::versions::active::Active;
 use crate::plugin_host::versions::entry::PluginEntry;
 use crate::plugin_host::versions::loader::{LoadedPlugin, Provenance, Source};
-use crate::plugin_host::versions::log::NoLog;
+use crate::plugin_host::versions::log::VersionLog;
 
 /// Parts and settings of a local plugin.
 pub struct LocalSetup {
@@ -61,7 +61,7 @@ impl LocalPlugin {
             // The caller has chosen it.
             trust: PluginTrust::default(),
             net: setup.net,
-            log: Arc::new(NoLog),
+            log: VersionLog::none(),
             versions_kept: 1,
             runs_memory_bytes: None,
             runs: accounts,

@@ -121,11 +121,12 @@ impl CallLog {
             return;
         };
         call.cost = cost;
-        call.answer = match fits {
-            true => Ok(Box::new(answer())),
-            false => Err(Missing::TooLarge),
-        };
-        self.weight += if fits { weight } else { 0 };
+        if fits {
+            call.answer = Ok(Box::new(answer()));
+            self.weight += weight;
+        } else {
+            call.answer = Err(Missing::TooLarge);
+        }
     }
 
     /// The run's log has a cap of its own, which bounds this.

@@ -31,29 +31,37 @@ pub(super) fn kind_and_imports(
 ) -> Result<(PluginKind, Vec<String>), InstallError> {
     let types = component.component_type();
     let engine = component.engine();
-    let interface = |name: &str| {
-        let name = name.strip_prefix(PACKAGE)?;
-        Some(name.split('@').next().unwrap_or(name).to_owned())
+    let names = |(name, _): (&str, _)| name.to_owned();
+    let exports: Vec<String> = types.exports(engine).map(names).collect();
+    let imports: Vec<String> = types.imports(engine).map(names).collect();
+    check_contract(imports.iter().chain(&exports))?;
+    let kind = kind_of(&exports)?;
+    check_imports(kind, &imports)?;
+    Ok((kind, imports))
+}
+
+/// Returns the interface of our contract that a name names; none: it names none of ours.
+fn interface(name: &str) -> Option<&str> {
+    let name = name.strip_prefix(PACKAGE)?;
+    Some(name.split('@').next().unwrap_or(name))
+}
+
+/// All of our interfaces have to be of a version that this program offers.
+fn check_contract<'a>(names: impl IntoIterator<Item = &'a String>) -> Result<(), InstallError> {
+    let foreign = names.into_iter().find(|name| !speaks_our_contract(name));
+    let Some(name) = foreign else {
+        return Ok(());
     };
-    let foreign = |name: &str| !speaks_our_contract(name);
-    let mut names = types
-        .imports(engine)
-        .chain(types.exports(engine))
-        .map(|(name, _)| name.to_owned());
-    if let Some(name) = names.find(|name| foreign(name)) {
-        let version = name.split('@').nth(1).unwrap_or("no version");
-        return Err(InstallStep::World.error(format!(
-                "is built for {version} of the contract `{}` (`{name}`); this program has {CONTRACT}: build it again with \
-                 the `wit/` of this program",
-                PACKAGE.trim_end_matches('/')
-            ),
-        ));
-    }
-    let exported: Vec<String> = types
-        .exports(engine)
-        .filter_map(|(name, _)| interface(name))
-        .collect();
-    let has = |name: &str| exported.iter().any(|export| export == name);
+    let version = name.split('@').nth(1).unwrap_or("no version");
+    Err(InstallStep::World.error(format!(
+        "is built for {version} of the contract `{}` (`{name}`); this program has {CONTRACT}: build it again with \
+         the `wit/` of this program",
+        PACKAGE.trim_end_matches('/')
+    )))
+}
+
+fn kind_of(exports: &[String]) -> Result<PluginKind, InstallError> {
+    let exported: Vec<&str> = exports.iter().filter_map(|name| interface(name)).collect();
     let kinds = [
         ("probes", PluginKind::Probe),
         ("rules", PluginKind::Rule),
@@ -62,32 +70,32 @@ pub(super) fn kind_and_imports(
     ];
     let found: Vec<PluginKind> = kinds
         .into_iter()
-        .filter(|(name, _)| has(name))
+        .filter(|(name, _)| exported.contains(name))
         .map(|(_, kind)| kind)
         .collect();
     let [kind] = found[..] else {
         return Err(InstallStep::World.error(format!(
-                "has to export exactly one of `{PACKAGE}probes`, `rules`, `notifiers` or `webhooks`; it exports {}",
-                if exported.is_empty() {
-                    "none of our interfaces".to_owned()
-                } else {
-                    exported.join(", ")
-                }
-            ),
-        ));
+            "has to export exactly one of `{PACKAGE}probes`, `rules`, `notifiers` or `webhooks`; it exports {}",
+            if exported.is_empty() {
+                "none of our interfaces".to_owned()
+            } else {
+                exported.join(", ")
+            }
+        )));
     };
-    if !has("description") {
+    if !exported.contains(&"description") {
         return Err(InstallStep::World.error(format!("does not export `{PACKAGE}description`")));
     }
-    let imports: Vec<String> = types
-        .imports(engine)
-        .map(|(name, _)| name.to_owned())
-        .collect();
+    Ok(kind)
+}
+
+/// A kind is offered some of our interfaces, and the packages of WASI.
+fn check_imports(kind: PluginKind, imports: &[String]) -> Result<(), InstallError> {
     let allowed = capabilities::allowed(kind);
     let unknown: Vec<&str> = imports
         .iter()
         .filter(|name| match interface(name) {
-            Some(interface) => !allowed.contains(&interface.as_str()),
+            Some(interface) => !allowed.contains(&interface),
             None => !is_wasi(name),
         })
         .map(String::as_str)
@@ -105,13 +113,12 @@ pub(super) fn kind_and_imports(
         && let Some(http) = imports.iter().find(|name| name.starts_with("wasi:http/"))
     {
         return Err(InstallStep::Imports.error(format!(
-                "imports `{http}`, and a {} has no network; leave it out when building, e.g. `disableFeatures: [\"http\", \
-                 \"fetch-event\"]` for componentize-js",
-                kind.as_str()
-            ),
-        ));
+            "imports `{http}`, and a {} has no network; leave it out when building, e.g. `disableFeatures: [\"http\", \
+             \"fetch-event\"]` for componentize-js",
+            kind.as_str()
+        )));
     }
-    Ok((kind, imports))
+    Ok(())
 }
 
 /// Not ours, or of a version that promises the same: with another first number that is not 0
