@@ -11,7 +11,7 @@ mod resources;
 pub use crate::api_types::scope::Scope;
 pub use dashboard::{Changes, Live};
 pub use http::auth::{SESSION_LIFETIME, token_hash};
-pub use http::deps::{ApiDeps, Backtests, Configurations, ProgramStatus};
+pub use http::deps::{ApiDeps, ProgramStatus};
 pub use http::server::serve;
 pub use http::state::{ApiSettings, ApiState};
 pub use resources::tokens::new_token;

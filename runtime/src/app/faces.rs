@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -16,10 +14,8 @@ use super::status::RunningProgram;
 use super::tasks::{Stage, Tasks};
 use super::{Core, Options, Started, descriptors};
 use crate::alerts::{AlertActions, AlertChange, SystemClock};
-use crate::api::{self, ApiDeps, ApiSettings, ApiState, Backtests, Live};
-use crate::backtest::{
-    BacktestError, BacktestProgress, BacktestReport, BacktestRequest, Backtester,
-};
+use crate::api::{self, ApiDeps, ApiSettings, ApiState, Live};
+use crate::backtest::Backtester;
 use crate::config::Settings;
 use crate::monitoring::{Monitoring, StatusChange};
 use crate::plugin_sources::PluginFolder;
@@ -94,7 +90,7 @@ fn api_deps(
     program: RunningProgram,
 ) -> ApiDeps {
     ApiDeps {
-        configuration: Arc::new(configuration),
+        configuration,
         services: Arc::new(core.registry.clone()),
         monitor: Arc::new(monitoring.clone()),
         webhooks: Arc::new(monitoring),
@@ -171,15 +167,5 @@ async fn follow_changes(
                 Err(_) => return,
             },
         }
-    }
-}
-
-impl Backtests for Backtester {
-    fn backtest<'a>(
-        &'a self,
-        request: BacktestRequest,
-        progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
-    ) -> BoxFuture<'a, Result<BacktestReport, BacktestError>> {
-        self.run(request, progress).boxed()
     }
 }

@@ -1,23 +1,21 @@
-//! The port through which probes run: in this process, or later on another machine.
-
-use futures::FutureExt;
-use futures::future::BoxFuture;
+//! The port through which probes run: in this process, or later on other machines.
 
 use crate::domain::{CheckDone, CheckJob};
 use crate::plugin_host::PluginHost;
 
-/// Runs probes, and accounts their runs.
-pub(super) trait CheckRunner: Send + Sync {
-    fn run(&self, job: CheckJob) -> BoxFuture<'_, CheckDone>;
+/// Runs probes, and accounts their runs. What goes in and what comes out can be serialised.
+pub(super) struct CheckRunner {
+    host: PluginHost,
 }
 
-impl CheckRunner for PluginHost {
-    fn run(&self, job: CheckJob) -> BoxFuture<'_, CheckDone> {
-        async move {
-            let done = self.check(&job).await;
-            self.check_done(&job, &done);
-            done
-        }
-        .boxed()
+impl CheckRunner {
+    pub(super) fn new(host: PluginHost) -> Self {
+        Self { host }
+    }
+
+    pub(super) async fn run(&self, job: CheckJob) -> CheckDone {
+        let done = self.host.check(&job).await;
+        self.host.check_done(&job, &done);
+        done
     }
 }

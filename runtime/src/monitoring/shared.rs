@@ -47,7 +47,7 @@ impl Default for MonitoringSettings {
 pub(super) struct Shared {
     pub(super) host: PluginHost,
     /// Runs the probes.
-    checks: Arc<dyn CheckRunner>,
+    checks: CheckRunner,
     pub(super) results: ResultStore,
     pub(super) alerts: mpsc::Sender<Arc<Observation>>,
     pub(super) status_cache: Arc<StatusCache>,
@@ -74,7 +74,7 @@ impl Shared {
         let status_cache = Arc::new(StatusCache::default());
         status_cache.apply_catalog(&catalog.borrow());
         Self {
-            checks: Arc::new(host.clone()),
+            checks: CheckRunner::new(host.clone()),
             host,
             results,
             alerts,

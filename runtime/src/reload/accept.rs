@@ -77,6 +77,32 @@ impl ConfigHandle {
     }
 }
 
+#[cfg(test)]
+impl ConfigHandle {
+    /// Returns a handle of files that are held until they are accepted.
+    pub(crate) fn held(held: Configuration) -> Self {
+        let (state, seen) = watch::channel(Arc::new(held));
+        let (sender, mut requests) = mpsc::channel::<AcceptRequest>(REQUESTS_QUEUED);
+        tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                let held = state.borrow().clone();
+                let answer = match request.digest {
+                    Some(digest) if digest != held.digest => Err(AcceptRefusal::Changed {
+                        found: held.digest.clone(),
+                    }),
+                    _ => Ok(Arc::new(Configuration {
+                        status: ConfigurationStatus::InUse,
+                        reasons: Vec::new(),
+                        ..Configuration::clone(&held)
+                    })),
+                };
+                let _ = request.answer.send(answer);
+            }
+        });
+        Self::new(seen, sender)
+    }
+}
+
 /// Returns the names of the files with faults, without what is wrong in them.
 fn faulty_files(reasons: &[String]) -> Vec<String> {
     let is_named = |name: &&str| reasons.iter().any(|reason| reason.contains(*name));

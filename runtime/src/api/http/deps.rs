@@ -1,5 +1,6 @@
-//! The parts behind the API: the stores and the recordings as they are; the engines and the plugin
-//! host by narrow traits, which they implement here, and which the tests implement from memory.
+//! The parts behind the API: the stores, the recordings and the configuration as they are; the engines
+//! and the plugin host by narrow traits, which they implement here, and which the tests implement
+//! from memory.
 
 use std::sync::Arc;
 
@@ -9,10 +10,10 @@ use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
 use crate::alerts::{AlertActions, AlertSignals, Notifier};
-use crate::backtest::{BacktestError, BacktestProgress, BacktestReport, BacktestRequest};
-use crate::domain::{
-    AcceptRefusal, Catalog, Configuration, CurrentStatus, Observation, PluginPolicy, WebhookRequest,
+use crate::backtest::{
+    BacktestError, BacktestProgress, BacktestReport, BacktestRequest, Backtester,
 };
+use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{
     self, ComponentCheck, Evaluator, InstallRequest, PluginEntry, PluginGrants, PluginHost,
@@ -35,7 +36,7 @@ pub struct ApiDeps {
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn ProgramStatus>,
     pub backtests: Arc<dyn Backtests>,
-    pub configuration: Arc<dyn Configurations>,
+    pub configuration: ConfigHandle,
     /// Wakes what waits for alerts.
     pub signals: AlertSignals,
     /// Acknowledgements and the like, and the status of the rules.
@@ -49,32 +50,6 @@ pub struct ApiDeps {
     pub evaluator: Evaluator,
 }
 
-/// The configuration files.
-pub trait Configurations: Send + Sync + 'static {
-    fn current(&self) -> Arc<Configuration>;
-    /// Takes over the files as they are, whatever they remove. `digest`, where given, has to be
-    /// theirs.
-    fn accept<'a>(
-        &'a self,
-        digest: Option<String>,
-        by: &'a str,
-    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>>;
-}
-
-impl Configurations for ConfigHandle {
-    fn current(&self) -> Arc<Configuration> {
-        self.current()
-    }
-
-    fn accept<'a>(
-        &'a self,
-        digest: Option<String>,
-        by: &'a str,
-    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>> {
-        self.accept(digest, by).boxed()
-    }
-}
-
 /// Plays rules over the stored history.
 pub trait Backtests: Send + Sync + 'static {
     fn backtest<'a>(
@@ -82,6 +57,16 @@ pub trait Backtests: Send + Sync + 'static {
         request: BacktestRequest,
         progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
     ) -> BoxFuture<'a, Result<BacktestReport, BacktestError>>;
+}
+
+impl Backtests for Backtester {
+    fn backtest<'a>(
+        &'a self,
+        request: BacktestRequest,
+        progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
+    ) -> BoxFuture<'a, Result<BacktestReport, BacktestError>> {
+        self.run(request, progress).boxed()
+    }
 }
 
 /// The registry.

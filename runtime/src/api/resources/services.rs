@@ -205,8 +205,12 @@ impl From<CatalogError> for ApiError {
             CatalogError::OwnedByFile(_) => {
                 Self::conflict("owned-by-file", "Service comes from a file", detail)
             }
-            CatalogError::Exists(_) => Self::conflict("service-exists", "Service exists", detail),
-            CatalogError::RevisionConflict { .. } => Self::new(
+            // The store may have one that this program has not read.
+            CatalogError::Exists(_) | CatalogError::Store(ControlError::Exists { .. }) => {
+                Self::conflict("service-exists", "Service exists", detail)
+            }
+            CatalogError::RevisionConflict { .. }
+            | CatalogError::Store(ControlError::Conflict { .. }) => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "revision-conflict",
                 "Changed meanwhile",
@@ -214,6 +218,30 @@ impl From<CatalogError> for ApiError {
             ),
             CatalogError::Invalid(faults) => Self::invalid_service(faults),
             CatalogError::Store(source) => Self::internal(source.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry::testing::TestStore;
+
+    #[tokio::test]
+    async fn a_conflict_that_only_the_store_sees_is_answered_as_a_conflict() {
+        let store = TestStore::open().await;
+        let spec = json!({});
+        store.control.service_insert("shop", &spec).await.unwrap();
+        let again = store.control.service_insert("shop", &spec).await;
+        let late = store.control.service_update("shop", &spec, Some(7)).await;
+        for (result, status) in [
+            (again, StatusCode::CONFLICT),
+            (late, StatusCode::PRECONDITION_FAILED),
+        ] {
+            let refusal = CatalogError::from(result.unwrap_err());
+            assert_eq!(ApiError::from(refusal).status(), status);
         }
     }
 }

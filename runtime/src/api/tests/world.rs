@@ -29,6 +29,7 @@ use crate::plugin_host::{
     Recordings, ShadowEntry, StepOutcome, VersionEntry, VersionState,
 };
 use crate::registry::{CatalogError, ServiceRecord};
+use crate::reload::ConfigHandle;
 use crate::store::control::{
     AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, TokenDraft, TokenOrigin,
     Transition,
@@ -125,7 +126,12 @@ impl World {
                 AlertSignals::default(),
             ),
             backtests: self.clone(),
-            configuration: self.clone(),
+            configuration: ConfigHandle::held(Configuration {
+                status: ConfigurationStatus::Held,
+                reasons: vec!["`services.yaml` was there and is gone".to_owned()],
+                digest: DIGEST.to_owned(),
+                since_ms: self.now,
+            }),
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),

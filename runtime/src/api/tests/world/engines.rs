@@ -170,36 +170,6 @@ impl Monitor for World {
     }
 }
 
-/// Files that are held until somebody confirms `DIGEST`.
-impl Configurations for World {
-    fn current(&self) -> Arc<Configuration> {
-        Arc::new(Configuration {
-            status: ConfigurationStatus::Held,
-            reasons: vec!["`services.yaml` was there and is gone".to_owned()],
-            digest: DIGEST.to_owned(),
-            since_ms: self.now,
-        })
-    }
-
-    fn accept<'a>(
-        &'a self,
-        digest: Option<String>,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Arc<Configuration>, AcceptRefusal>> {
-        let answer = match digest.as_deref() {
-            None | Some(DIGEST) => Ok(Arc::new(Configuration {
-                status: ConfigurationStatus::InUse,
-                reasons: Vec::new(),
-                ..Configuration::clone(&self.current())
-            })),
-            Some(_) => Err(AcceptRefusal::Changed {
-                found: DIGEST.to_owned(),
-            }),
-        };
-        futures::future::ready(answer).boxed()
-    }
-}
-
 impl ProgramStatus for World {
     fn unready(&self) -> Vec<String> {
         self.unready.lock().unwrap().clone()
