@@ -2,6 +2,7 @@
 //! Each part has its `build` below `app/`; what they do is theirs.
 
 mod alerting;
+mod core_parts;
 mod descriptors;
 mod faces;
 mod first_token;
@@ -13,8 +14,6 @@ mod status;
 mod stores;
 mod tasks;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -31,44 +30,13 @@ use crate::reload::{Basis, ConfigReload, StartConfiguration, start_with};
 use crate::store::{ControlStore, ResultStore};
 use crate::telemetry;
 
+pub use core_parts::{Options, Started};
 pub use stores::accept_store;
 
+use core_parts::Core;
 use faces::FaceParts;
 use plugins::Plugins;
 use tasks::Tasks;
-
-/// Options of `extrack serve`.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Folder with `services.yaml`, `alerts.yaml` and `plugins.yaml`.
-    pub config: PathBuf,
-    /// Folder with the stores, for this program alone.
-    pub data: PathBuf,
-    /// Folder whose components are installed.
-    pub plugins: PathBuf,
-    pub listen: SocketAddr,
-    /// The files are taken over, whatever they remove of what was watched before.
-    pub is_config_accepted: bool,
-}
-
-/// Facts of a program that is ready.
-#[derive(Debug, Clone)]
-pub struct Started {
-    pub address: SocketAddr,
-    /// The first token, when this start made it: it is kept hashed, so it is shown now or never.
-    pub new_token: Option<String>,
-}
-
-/// Parts on which most others stand.
-#[derive(Clone)]
-struct Core {
-    settings: Settings,
-    control: ControlStore,
-    results: ResultStore,
-    host: PluginHost,
-    registry: Registry,
-    signals: AlertSignals,
-}
 
 /// Limit of observations on their way to the alert engine, which drains them into lanes at once.
 const OBSERVATIONS_QUEUED: usize = 4_096;
