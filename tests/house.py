@@ -24,6 +24,7 @@ PRONOUNS = """he her him his i it its it's me mine my our ours she that their th
 VAGUE = set(PREPOSITIONS) | set(PRONOUNS)
 DIALECT = re.compile(r"\b(told|tells?|hears?|heard|says?|nobody|whoever)\b", re.IGNORECASE)
 FUNCTION = re.compile(r"^(\s*)(?:pub(?:\([^)]*\))? )?(?:const |async |unsafe |extern \"C\" )*fn (\w+)")
+TEST_MODULE = re.compile(r"(?m)^\s*#\[cfg\(test\)\]\n(?:\s*#\[[^\n]*\]\n)*\s*(?:pub(?:\([^)]*\))? )?mod (\w+);")
 WHY_WHOLE = re.compile(r"^//!.*\bone file\b", re.MULTILINE)
 
 LIMITS = {
@@ -45,9 +46,24 @@ def rust_files():
                 yield relative, path.read_text()
 
 
+def test_modules():
+    """The files, without `.rs`, of modules that exist in tests alone."""
+    found = set()
+    for path, text in rust_files():
+        below = path.parent if path.stem in ("lib", "main", "mod") else path.with_suffix("")
+        found |= {below / name for name in TEST_MODULE.findall(text)}
+    return found
+
+
 def is_test(path):
     parts = path.parts
-    return parts[0] == "tests" or "tests" in parts[1:-1] or path.stem in ("tests", "testing", "tidy", "fakes")
+    if parts[0] == "tests" or "tests" in parts[1:-1] or path.stem == "tests":
+        return True
+    module = path.with_suffix("")
+    return bool(TEST_MODULES & {module, *module.parents})
+
+
+TEST_MODULES = test_modules()
 
 
 def product_part(text):
@@ -124,7 +140,7 @@ class Crate:
         self.files, self.texts = {}, {}
         for path in sorted((ROOT / root).rglob("*.rs")):
             relative = path.relative_to(ROOT / root)
-            if is_test(Path("x") / relative) or relative.name == "main.rs":
+            if is_test(Path(root) / relative) or relative.name == "main.rs":
                 continue
             module = () if relative.name == "lib.rs" else relative.with_suffix("").parts
             text = re.sub(r"(?m)//.*$", "", product_part(path.read_text()))

@@ -56,15 +56,14 @@ fn collect(path: &Path, workspace: &Path, files: &mut Vec<(String, PathBuf)>) ->
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_left_out = match path.is_dir() {
-            true => name.starts_with('.') || LEFT_OUT.contains(&&*name),
+        let is_left_out = if path.is_dir() {
+            name.starts_with('.') || LEFT_OUT.contains(&&*name)
+        } else {
             // The templates' own page, not those of the projects.
-            false => {
-                LEFT_OUT.contains(&&*name)
-                    && path
-                        .parent()
-                        .is_some_and(|folder| folder.ends_with("templates"))
-            }
+            LEFT_OUT.contains(&&*name)
+                && path
+                    .parent()
+                    .is_some_and(|folder| folder.ends_with("templates"))
         };
         if !is_left_out {
             collect(&path, workspace, files)?;

@@ -157,66 +157,16 @@ impl<'a> Search<'a> {
         {
             return arithmetic_call(operator, &arguments);
         }
-        let wrong = |found: Is, wanted: Is| {
-            Err(format!(
-                "`{}` takes {}, and is given {}",
-                sign(name),
-                wanted.as_str(),
-                found.as_str()
-            ))
-        };
-        match (name, arguments.as_slice()) {
-            (
-                operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT,
-                arguments,
-            ) => match arguments.iter().find(|argument| !argument.fits(Is::Truth)) {
-                Some(found) => wrong(*found, Is::Truth),
-                None => Ok(Is::Truth),
-            },
-            (
-                operators::LESS
-                | operators::LESS_EQUALS
-                | operators::GREATER
-                | operators::GREATER_EQUALS,
-                [left, right],
-            ) => match left.fits(*right) {
-                true => Ok(Is::Truth),
-                false => Err(format!(
-                    "{} is never compared with {} by `{}`",
-                    left.as_str(),
-                    right.as_str(),
-                    sign(name)
-                )),
-            },
-            (operators::EQUALS | operators::NOT_EQUALS, [left, right]) if !left.fits(*right) => {
-                Err(format!(
-                    "{} is never equal to {}",
-                    left.as_str(),
-                    right.as_str()
-                ))
-            }
-            (
-                operators::EQUALS
-                | operators::NOT_EQUALS
-                | operators::IN
-                | operators::NOT_STRICTLY_FALSE,
-                _,
-            ) => Ok(Is::Truth),
-            (operators::NEGATE, [argument]) if !argument.fits(Is::Number) => {
-                wrong(*argument, Is::Number)
-            }
-            (operators::CONDITIONAL, [condition, _, _]) if !condition.fits(Is::Truth) => {
-                wrong(*condition, Is::Truth)
-            }
-            (operators::CONDITIONAL, [_, then, otherwise]) => {
-                Ok(if then == otherwise { *then } else { Is::Open })
-            }
-            ("size", _) => Ok(Is::Number),
-            _ if name.starts_with(['_', '@', '-']) || is_optional || self.exists(name) => {
-                Ok(Is::Open)
-            }
-            _ => Err(unknown_function(name)),
+        if let Some(kind) = operator_call(name, &arguments) {
+            return kind;
         }
+        if name == "size" {
+            return Ok(Is::Number);
+        }
+        if name.starts_with(['_', '@', '-']) || is_optional || self.exists(name) {
+            return Ok(Is::Open);
+        }
+        Err(unknown_function(name))
     }
 
     /// Nothing but this is public: a name that is taken can't be added.
@@ -288,6 +238,67 @@ fn arithmetic_call(operator: &str, arguments: &[Is]) -> Result<Is, String> {
 }
 
 /// An operator as people write it.
+/// Returns what an operator of logic or comparison gives; none: it is a function, or could be anything.
+fn operator_call(name: &str, arguments: &[Is]) -> Option<Result<Is, String>> {
+    let wrong = |found: &Is, wanted: Is| Err(wrong_argument(name, *found, wanted));
+    Some(match (name, arguments) {
+        (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, arguments) => {
+            match arguments.iter().find(|argument| !argument.fits(Is::Truth)) {
+                Some(found) => wrong(found, Is::Truth),
+                None => Ok(Is::Truth),
+            }
+        }
+        (
+            operators::LESS
+            | operators::LESS_EQUALS
+            | operators::GREATER
+            | operators::GREATER_EQUALS,
+            [left, right],
+        ) if !left.fits(*right) => Err(format!(
+            "{} is never compared with {} by `{}`",
+            left.as_str(),
+            right.as_str(),
+            sign(name)
+        )),
+        (operators::EQUALS | operators::NOT_EQUALS, [left, right]) if !left.fits(*right) => Err(
+            format!("{} is never equal to {}", left.as_str(), right.as_str()),
+        ),
+        (
+            operators::LESS
+            | operators::LESS_EQUALS
+            | operators::GREATER
+            | operators::GREATER_EQUALS,
+            [_, _],
+        )
+        | (
+            operators::EQUALS
+            | operators::NOT_EQUALS
+            | operators::IN
+            | operators::NOT_STRICTLY_FALSE,
+            _,
+        ) => Ok(Is::Truth),
+        (operators::NEGATE, [argument]) if !argument.fits(Is::Number) => {
+            wrong(argument, Is::Number)
+        }
+        (operators::CONDITIONAL, [condition, _, _]) if !condition.fits(Is::Truth) => {
+            wrong(condition, Is::Truth)
+        }
+        (operators::CONDITIONAL, [_, then, otherwise]) => {
+            Ok(if then == otherwise { *then } else { Is::Open })
+        }
+        _ => return None,
+    })
+}
+
+fn wrong_argument(operator: &str, found: Is, wanted: Is) -> String {
+    format!(
+        "`{}` takes {}, and is given {}",
+        sign(operator),
+        wanted.as_str(),
+        found.as_str()
+    )
+}
+
 fn sign(operator: &str) -> &str {
     operator.trim_start_matches('@').trim_matches('_')
 }
