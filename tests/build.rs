@@ -5,18 +5,12 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::{Context, Result};
-use extrack_plugin_builder::{Request, build};
+use extrack_plugin_builder::{Request, build, guest_target_dir};
 
 fn main() -> Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out; a folder of their own, because this cargo
-    // holds the other.
-    let target = out
-        .ancestors()
-        .nth(4)
-        .context("OUT_DIR is not where cargo puts it")?
-        .join("guests");
+    let target = guest_target_dir(&out);
     let components = out.join("components");
     fs::create_dir_all(&components)?;
     let workspaces = [

@@ -6,16 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use extrack_plugin_builder::{Request, build, build_module};
+use extrack_plugin_builder::{Request, build, build_module, guest_target_dir};
 
 fn main() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let workspace = Path::new("../..").canonicalize()?;
-    let built = build(&Request::new(
-        workspace.join("plugins"),
-        guests_folder(&out)?,
-    ))
-    .context("compiling the bundled plugins")?;
+    let target = guest_target_dir(&out);
+    let built = build(&Request::new(workspace.join("plugins"), &target))
+        .context("compiling the bundled plugins")?;
     let mut list = String::from(
         "/// Name and component of each bundled plugin.\npub const PLUGINS: &[(&str, &[u8])] = &[\n",
     );
@@ -30,11 +28,8 @@ fn main() -> Result<()> {
     }
     list.push_str("];\n");
     fs::write(out.join("bundled.rs"), list)?;
-    let evaluator = build_module(&Request::new(
-        workspace.join("runtime/evaluator"),
-        guests_folder(&out)?,
-    ))
-    .context("compiling the evaluator of expressions and templates")?;
+    let evaluator = build_module(&Request::new(workspace.join("runtime/evaluator"), &target))
+        .context("compiling the evaluator of expressions and templates")?;
     fs::copy(&evaluator.path, out.join("evaluator.wasm"))?;
     for source in &evaluator.sources {
         println!("cargo::rerun-if-changed={}", source.display());
@@ -53,15 +48,4 @@ fn main() -> Result<()> {
     }
     println!("cargo::rerun-if-changed=build.rs");
     Ok(())
-}
-
-/// `TARGET/guests`: a folder of their own, because the cargo that runs this script holds the lock
-/// of the other.
-fn guests_folder(out: &Path) -> Result<PathBuf> {
-    // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out.
-    let target = out
-        .ancestors()
-        .nth(4)
-        .context("OUT_DIR is not where cargo puts it")?;
-    Ok(target.join("guests"))
 }

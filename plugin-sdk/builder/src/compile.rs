@@ -1,13 +1,12 @@
 //! One call of cargo for all the packages, shielded from the cargo that may be running us.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
+use crate::target_folder::{self, Artifact};
 use crate::{Request, TARGET, Toolchain};
 
 /// A plugin needs little stack, and a small one makes an instance cheaper to drop. Never changes
@@ -26,19 +25,17 @@ pub(crate) fn compile(
     manifest: &Path,
     request: &Request,
 ) -> Result<Vec<Module>> {
-    let mut command = cargo(toolchain, manifest, request);
-    let output = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot start `{}`", toolchain.cargo.display()))?;
-    if !output.status.success() {
-        bail!(
-            "cargo could not compile the plugins of `{}`; its messages are above",
-            manifest.display()
-        );
+    let mut arguments = vec!["--lib", "--message-format=json-render-diagnostics"];
+    if request.packages.is_empty() {
+        arguments.push("--workspace");
     }
-    let modules = modules(&String::from_utf8_lossy(&output.stdout));
+    for package in &request.packages {
+        arguments.extend(["--package", package]);
+    }
+    let cargo = |subcommand: &str| cargo(toolchain, manifest, request, subcommand);
+    let artifacts = target_folder::build(&cargo, "build", &arguments)
+        .with_context(|| format!("could not compile the plugins of `{}`", manifest.display()))?;
+    let modules = modules(artifacts);
     if let Some(missing) = request
         .packages
         .iter()
@@ -57,17 +54,12 @@ pub(crate) fn compile(
     Ok(modules)
 }
 
-fn cargo(toolchain: &Toolchain, manifest: &Path, request: &Request) -> Command {
+fn cargo(toolchain: &Toolchain, manifest: &Path, request: &Request, subcommand: &str) -> Command {
     let mut command = Command::new(&toolchain.cargo);
     clean_environment(&mut command);
     command
-        .arg("build")
-        .args([
-            "--target",
-            TARGET,
-            "--lib",
-            "--message-format=json-render-diagnostics",
-        ])
+        .arg(subcommand)
+        .args(["--target", TARGET])
         .args(["--profile", &request.profile])
         .arg("--manifest-path")
         .arg(manifest)
@@ -79,12 +71,6 @@ fn cargo(toolchain: &Toolchain, manifest: &Path, request: &Request) -> Command {
         // Settings of the plugin's own folder count, such as a toolchain file; those of the
         // caller's do not.
         command.current_dir(folder);
-    }
-    if request.packages.is_empty() {
-        command.arg("--workspace");
-    }
-    for package in &request.packages {
-        command.args(["--package", package]);
     }
     if let Some(linker) = &toolchain.linker {
         command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
@@ -149,72 +135,25 @@ fn library_path_of_the_user() -> Option<OsString> {
     }
 }
 
-/// Reads cargo's messages: one JSON object a line.
-fn modules(messages: &str) -> Vec<Module> {
-    let mut modules = BTreeMap::new();
-    for message in messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-    {
-        if message["reason"] != "compiler-artifact"
-            || !has(&message["target"]["crate_types"], "cdylib")
-        {
-            continue;
-        }
-        let Some(path) = strings(&message["filenames"])
-            .find(|name| name.ends_with(".wasm"))
-            .map(PathBuf::from)
-        else {
-            continue;
-        };
-        let package = package_name(&message).unwrap_or_default().to_owned();
-        let sources = sources(&path.with_extension("d"));
-        modules.insert(
-            package.clone(),
-            Module {
-                package,
-                path,
-                sources,
-            },
-        );
-    }
-    modules.into_values().collect()
-}
-
-/// The last part of the package's folder may differ from its name, so the id is read: `path+file:///folder#name@1.0.0`, or
-/// `path+file:///name#1.0.0` where both are the same.
-fn package_name(message: &Value) -> Option<&str> {
-    let (source, name) = message["package_id"].as_str()?.rsplit_once('#')?;
-    match name.split_once('@') {
-        Some((name, _)) => Some(name),
-        None => source.rsplit('/').next(),
-    }
-}
-
-fn strings(value: &Value) -> impl Iterator<Item = &str> {
-    value
-        .as_array()
+/// Keeps the modules among what cargo built, in the order of their packages.
+fn modules(artifacts: Vec<Artifact>) -> Vec<Module> {
+    let mut modules: Vec<Module> = artifacts
         .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-}
-
-fn has(value: &Value, wanted: &str) -> bool {
-    strings(value).any(|text| text == wanted)
-}
-
-/// Cargo's dependency file: `TARGET: FILE FILE`, with `\ ` for a space in a name.
-fn sources(path: &Path) -> Vec<PathBuf> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let Some((_, files)) = text.lines().next().and_then(|line| line.split_once(": ")) else {
-        return Vec::new();
-    };
-    let files = files.replace("\\ ", "\0");
-    files
-        .split(' ')
-        .filter(|file| !file.is_empty())
-        .map(|file| PathBuf::from(file.replace('\0', " ")))
-        .collect()
+        .filter(|artifact| {
+            artifact.is_cdylib
+                && artifact
+                    .path
+                    .extension()
+                    .is_some_and(|extension| extension == "wasm")
+        })
+        .map(|artifact| Module {
+            package: artifact.package,
+            path: artifact.path,
+            sources: artifact.sources,
+        })
+        .collect();
+    modules.sort_by(|one, other| one.package.cmp(&other.package));
+    modules
 }
 
 #[cfg(test)]
@@ -244,37 +183,5 @@ mod tests {
         ] {
             assert!(!is_of_an_outer_build(kept), "{kept}");
         }
-    }
-
-    #[test]
-    fn finds_the_modules_among_the_messages_of_cargo() {
-        let messages = r#"
-{"reason":"compiler-artifact","package_id":"registry+https://x#serde@1.0.0","target":{"crate_types":["lib"]},"filenames":["/t/libserde.rlib"]}
-{"reason":"compiler-artifact","package_id":"path+file:///p/probes/tcp#1.0.0","target":{"crate_types":["cdylib"]},"filenames":["/t/tcp.wasm"]}
-{"reason":"compiler-artifact","package_id":"path+file:///p/probes/web#http@1.0.0","target":{"crate_types":["cdylib"]},"filenames":["/t/http.wasm"]}
-not JSON
-{"reason":"build-finished","success":true}"#;
-        let found: Vec<_> = modules(messages)
-            .into_iter()
-            .map(|module| (module.package, module.path))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                ("http".to_owned(), PathBuf::from("/t/http.wasm")),
-                ("tcp".to_owned(), PathBuf::from("/t/tcp.wasm"))
-            ]
-        );
-    }
-
-    #[test]
-    fn reads_names_with_spaces_in_a_dependency_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("http.d");
-        std::fs::write(&path, "/t/http.wasm: /a/lib.rs /b\\ c/lib.rs\n").unwrap();
-        assert_eq!(
-            sources(&path),
-            [PathBuf::from("/a/lib.rs"), PathBuf::from("/b c/lib.rs")]
-        );
     }
 }

@@ -17,21 +17,26 @@ pub fn encode(module: &[u8]) -> Result<Vec<u8>> {
         .context("the module and the interfaces it describes do not match")
 }
 
-/// Writes the component whole or not at all, and only when it differs from what is there, so that
-/// its time of change shows whether anything changed. Returns its size.
+/// Encodes a module in a file as a component in another. Returns the component's size.
 pub(crate) fn encode_file(module: &Path, component: &Path) -> Result<u64> {
-    let bytes =
-        std::fs::read(module).with_context(|| format!("cannot read `{}`", module.display()))?;
-    let encoded = encode(&bytes)?;
-    if std::fs::read(component).is_ok_and(|present| present == encoded) {
-        return Ok(encoded.len() as u64);
-    }
-    let aside = component.with_extension(format!("{}.part", std::process::id()));
-    std::fs::write(&aside, &encoded)
-        .with_context(|| format!("cannot write `{}`", aside.display()))?;
-    std::fs::rename(&aside, component)
-        .with_context(|| format!("cannot write `{}`", component.display()))?;
+    let encoded = encode(&read(module)?)?;
+    write(component, &encoded)?;
     Ok(encoded.len() as u64)
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+/// Writes a file whole or not at all, and only when it differs from what is there, so that its time
+/// of change shows whether anything changed.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|present| present == bytes) {
+        return Ok(());
+    }
+    let aside = path.with_extension(format!("{}.part", std::process::id()));
+    std::fs::write(&aside, bytes).with_context(|| format!("cannot write `{}`", aside.display()))?;
+    std::fs::rename(&aside, path).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 #[cfg(test)]

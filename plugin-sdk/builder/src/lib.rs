@@ -5,8 +5,10 @@
 mod compile;
 mod component;
 mod project;
+mod target_folder;
 mod toolchain;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -26,7 +28,7 @@ pub struct Request {
     pub manifest: PathBuf,
     /// Names of packages; empty for all of them.
     pub packages: Vec<String>,
-    /// Where the compiler keeps its work. Not a folder that another cargo holds at the same time:
+    /// Where the compiler keeps its work; projects may share it. Not a folder that another cargo holds at the same time:
     /// a build script that used the one of the cargo which runs it would wait for ever.
     pub target_dir: PathBuf,
     /// Cargo profile, normally `release`.
@@ -57,6 +59,20 @@ impl Request {
         path.canonicalize()
             .with_context(|| format!("no package or workspace at `{}`", path.display()))
     }
+
+    /// The folder of what is built of a manifest. Each has its own: a later build of another
+    /// project with a package of the same name replaces nothing.
+    fn folder_of(&self, manifest: &Path) -> Result<PathBuf> {
+        let mut project = DefaultHasher::new();
+        manifest.hash(&mut project);
+        let folder = self
+            .target_dir
+            .join("components")
+            .join(format!("{:016x}", project.finish()));
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+        Ok(folder)
+    }
 }
 
 /// One plugin, ready to be installed.
@@ -64,7 +80,8 @@ impl Request {
 pub struct Built {
     /// Name of the package.
     pub name: String,
-    /// `TARGET_DIR/components/NAME.wasm`; left untouched when a build changes nothing.
+    /// `TARGET_DIR/components/PROJECT/NAME.wasm`, where `PROJECT` stands for the manifest; left
+    /// untouched when a build changes nothing.
     pub component_path: PathBuf,
     /// Size of the component.
     pub bytes: u64,
@@ -81,10 +98,9 @@ pub fn build(request: &Request) -> Result<Vec<Built>> {
         "compiling plugins of {} with {toolchain}",
         manifest.display()
     ));
+    let _lock = target_folder::lock(&request.target_dir, request.progress)?;
     let modules = compile::compile(&toolchain, &manifest, request)?;
-    let folder = request.target_dir.join("components");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    let folder = request.folder_of(&manifest)?;
     let mut built = Vec::with_capacity(modules.len());
     for module in modules {
         let component_path = folder.join(format!("{}.wasm", module.package));
@@ -121,10 +137,15 @@ pub fn build_module(request: &Request) -> Result<BuiltModule> {
         "compiling {} with {toolchain}",
         manifest.display()
     ));
+    let _lock = target_folder::lock(&request.target_dir, request.progress)?;
     let modules = compile::compile(&toolchain, &manifest, request)?;
     let module = modules.into_iter().next().context("there is no module")?;
+    let path = request
+        .folder_of(&manifest)?
+        .join(format!("{}.module.wasm", module.package));
+    component::write(&path, &component::read(&module.path)?)?;
     Ok(BuiltModule {
-        path: module.path,
+        path,
         sources: module.sources,
     })
 }

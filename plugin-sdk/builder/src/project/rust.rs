@@ -1,6 +1,5 @@
 //! Rust: cargo with the toolchain that the finder finds, and plain `cargo test`.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use super::tools::{NotRun, run};
 use crate::compile::clean_environment;
-use crate::{Request, Toolchain};
+use crate::{Request, Toolchain, target_folder};
 
 /// Part of cargo's metadata of the project.
 struct Metadata {
@@ -25,9 +24,6 @@ pub(super) fn build(
 ) -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::find()?;
     let metadata = metadata(folder, &toolchain.cargo, shared_target)?;
-    // Until the components are in `dist`: projects of one name that share a folder would take each
-    // other's.
-    let _lock = lock(&metadata.target_dir)?;
     let mut request = Request::new(folder, metadata.target_dir);
     request.packages.extend(metadata.package);
     request.progress = progress;
@@ -49,28 +45,26 @@ pub(super) fn build(
     Ok(components)
 }
 
-/// Waits for other builds in this target folder.
-fn lock(target_dir: &Path) -> Result<File> {
-    let path = target_dir.join(".extrack-plugin-build");
-    let doing = || format!("cannot lock `{}`", path.display());
-    std::fs::create_dir_all(target_dir).with_context(doing)?;
-    let file = File::create(&path).with_context(doing)?;
-    file.lock().with_context(doing)?;
-    Ok(file)
-}
-
 /// Natively, against the fake host: any Rust will do, the target for WebAssembly is not needed.
 pub(super) fn test(folder: &Path, shared_target: Option<&Path>, progress: fn(&str)) -> Result<()> {
     let metadata = metadata(folder, Path::new("cargo"), shared_target)?;
     progress("cargo test");
-    let mut command = Command::new("cargo");
-    clean_environment(&mut command);
-    command
-        .arg("test")
-        .current_dir(folder)
-        .arg("--target-dir")
-        .arg(metadata.target_dir);
-    run(&mut command, "the project's own tests").map_err(|error| match error {
+    let cargo = |subcommand: &str| {
+        let mut command = Command::new("cargo");
+        clean_environment(&mut command);
+        command
+            .arg(subcommand)
+            .current_dir(folder)
+            .arg("--target-dir")
+            .arg(&metadata.target_dir);
+        command
+    };
+    // Until the tests have run: another project's may have the same names.
+    let _lock = target_folder::lock(&metadata.target_dir, progress)?;
+    let without_run = ["--no-run", "--message-format=json-render-diagnostics"];
+    target_folder::build(&cargo, "test", &without_run)
+        .context("could not compile the project's own tests")?;
+    run(&mut cargo("test"), "the project's own tests").map_err(|error| match error {
         NotRun::Missing => no_cargo(),
         NotRun::Failed(error) => error,
     })
