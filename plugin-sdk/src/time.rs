@@ -1,6 +1,9 @@
 //! Durations as people write them (`500ms`, `2s`, `5m`, `1h30m`, `7d`), and moments as RFC 3339.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
+
+use ::time::OffsetDateTime;
+use ::time::format_description::well_known::Rfc3339;
 
 /// The largest first, which is also the order in a sum.
 const UNITS: [(&str, u64); 7] = [
@@ -67,77 +70,32 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Milliseconds since 1970 as `2026-11-23T07:45:00.123Z`.
+/// Milliseconds since 1970 as `2026-11-23T07:45:00.123Z`. The year 9999 is the last one.
 pub fn rfc3339(unix_ms: u64) -> String {
-    let (days, ms_of_day) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    let (year, month, day) = civil(days);
-    let (seconds, ms) = (ms_of_day / 1_000, ms_of_day % 1_000);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    /// 9999-12-31T23:59:59Z
+    const LAST_SECOND: i64 = 253_402_300_799;
+    let seconds = i64::try_from(unix_ms / 1_000).unwrap_or(LAST_SECOND);
+    let moment = OffsetDateTime::from_unix_timestamp(seconds.min(LAST_SECOND))
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = moment.to_calendar_date();
+    let (hour, minute, second) = moment.to_hms();
+    let (month, ms) = (u8::from(month), unix_ms % 1_000);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
 /// Milliseconds since 1970 of a moment such as `2026-11-23T07:45:00.123+01:00`; none before 1970 or
 /// for anything else.
 pub fn parse_rfc3339(text: &str) -> Option<u64> {
-    let number = |range: std::ops::Range<usize>| {
-        let digits = text.get(range)?;
-        digits
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| digits.parse::<u64>().ok())
-            .flatten()
-    };
-    let is = |position: usize, wanted: &[u8]| {
-        text.as_bytes()
-            .get(position)
-            .is_some_and(|byte| wanted.contains(byte))
-    };
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let is_shaped = is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":");
-    let days = days_of(year, month, day)?;
-    if !is_shaped || civil(days) != (year, month, day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let rest = text.get(19..)?;
-    let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-    let fraction = rest[..rest.len() - zone.len()]
-        .strip_prefix('.')
-        .unwrap_or_default();
-    let ms = format!("{fraction:0<3}").get(..3)?.parse::<u64>().ok()?;
-    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
-    let (sign, offset) = match zone.as_bytes() {
-        [b'Z' | b'z'] => (1, 0),
-        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
-            let (hours, minutes) = (
-                zone[1..3].parse::<i64>().ok()?,
-                zone[4..6].parse::<i64>().ok()?,
-            );
-            (
-                if *sign == b'+' { -1 } else { 1 },
-                hours * 3_600 + minutes * 60,
-            )
-        }
-        _ => return None,
-    };
-    u64::try_from(i64::try_from(seconds).ok()? + sign * offset)
-        .ok()?
-        .checked_mul(1_000)?
-        .checked_add(ms)
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    let seconds = u64::try_from(moment.unix_timestamp()).ok()?;
+    Some(seconds * 1_000 + u64::from(moment.millisecond()))
 }
 
 /// Milliseconds since 1970 of a moment as HTTP headers have it, such as `Sun, 06 Nov 1994 08:49:37
-/// GMT`; none for anything else.
+/// GMT`, or in the two obsolete forms of RFC 9110; none before 1970 or for anything else.
 pub fn parse_http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let words: Vec<&str> = text.split_once(", ")?.1.split(' ').collect();
-    let [day, month, year, clock, "GMT"] = words.as_slice() else {
-        return None;
-    };
-    let month = MONTHS.iter().position(|name| name == month)? + 1;
-    parse_rfc3339(&format!("{year}-{month:02}-{day}T{clock}Z"))
+    let moment = httpdate::parse_http_date(text).ok()?;
+    moment.duration_since(UNIX_EPOCH).ok().map(millis)
 }
 
 /// A moment as senders write it: RFC 3339, or a number of seconds or milliseconds since 1970, also
@@ -159,41 +117,6 @@ pub fn moment_of(value: &serde_json::Value) -> Option<u64> {
         number
     };
     (1.0..1e15).contains(&ms).then_some(ms.round() as u64)
-}
-
-/// The reverse of [`civil`].
-fn days_of(year: u64, month: u64, day: u64) -> Option<u64> {
-    if !(1..=12).contains(&month) || day == 0 {
-        return None;
-    }
-    let (year, month_from_march) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year.checked_sub(1)?, month + 9)
-    };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    (era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year)
-        .checked_sub(719_468)
-}
-
-/// Date of a day counted from 1970-01-01, in the proleptic Gregorian calendar: years are counted
-/// from March, so that the leap day comes last, in eras of 400 years.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]
@@ -292,11 +215,14 @@ mod tests {
             parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"),
             Some(784_111_777_000)
         );
+        for obsolete in ["Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(parse_http_date(obsolete), Some(784_111_777_000), "{obsolete}");
+        }
         for text in [
             "",
             "06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Now 1994 08:49:37 GMT",
-            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 CET",
             "Sun, é",
         ] {
             assert_eq!(parse_http_date(text), None, "{text}");
@@ -329,6 +255,8 @@ mod tests {
             (1_735_689_599_999, "2024-12-31T23:59:59.999Z"),
             (1_795_420_800_123, "2026-11-23T08:00:00.123Z"),
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (u64::MAX, "9999-12-31T23:59:59.615Z"),
         ] {
             assert_eq!(rfc3339(ms), text);
         }
