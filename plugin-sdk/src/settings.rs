@@ -2,6 +2,7 @@
 //! with its place.
 
 mod read;
+mod schema_text;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,6 +38,17 @@ pub trait Setting: Sized {
         None
     }
 
+    /// Returns the size of a value that a field's `min_size` and `max_size` bound, and what is
+    /// counted; none where nothing can be.
+    fn size(value: &Value) -> Option<(usize, &'static str)> {
+        match value {
+            Value::String(text) => Some((text.chars().count(), "characters")),
+            Value::Array(items) => Some((items.len(), "entries")),
+            Value::Object(entries) => Some((entries.len(), "entries")),
+            _ => None,
+        }
+    }
+
     /// Reads settings from JSON text, as the host hands them over. For tests.
     fn from_json(text: &str) -> Result<Self, Vec<Fault>> {
         parse(text)
@@ -55,16 +67,30 @@ pub fn parse<T: Setting>(text: &str) -> Result<T, Vec<Fault>> {
     }
 }
 
-/// Adds members to a type's schema, which is an object: for the derive.
+/// Adds the schema of a field: the members that the field sets, and those of its type that it does
+/// not replace. For the derive.
 #[doc(hidden)]
-pub fn push_schema(schema: &mut String, keywords: &str, of_type: &str) {
-    schema.push('{');
-    schema.push_str(if of_type == "{}" {
-        keywords.trim_end_matches(',')
-    } else {
-        keywords
-    });
-    schema.push_str(of_type.strip_prefix('{').unwrap_or(of_type));
+pub fn push_schema(schema: &mut String, of_field: &[(&str, &str)], of_type: &str) {
+    let mut separator = '{';
+    for (name, value) in of_field {
+        schema.push(separator);
+        separator = ',';
+        for part in ["\"", name, "\":", value] {
+            schema.push_str(part);
+        }
+    }
+    for member in schema_text::members(of_type) {
+        let name = schema_text::name(member);
+        if of_field.iter().all(|(set, _)| *set != name) {
+            schema.push(separator);
+            separator = ',';
+            schema.push_str(member);
+        }
+    }
+    if separator == '{' {
+        schema.push('{');
+    }
+    schema.push('}');
 }
 
 /// Settings of a plugin that has none.
@@ -142,6 +168,13 @@ impl Setting for Secret {
         };
         faults.expect(secret, value, place, "a secret")
     }
+
+    /// The host has checked what a handle stands for.
+    fn size(value: &Value) -> Option<(usize, &'static str)> {
+        value
+            .as_str()
+            .map(|text| (text.chars().count(), "characters"))
+    }
 }
 
 /// One or several texts that never enter the plugin. Several while a sender changes its secret: the
@@ -179,6 +212,10 @@ impl Setting for Secrets {
         };
         let some = (!secrets.is_empty()).then_some(Secrets(secrets));
         faults.expect(some, value, place, "one secret or several")
+    }
+
+    fn size(value: &Value) -> Option<(usize, &'static str)> {
+        Some((value.as_array().map_or(1, Vec::len), "entries"))
     }
 }
 
@@ -267,6 +304,10 @@ impl<T: Setting> Setting for Option<T> {
 
     fn absent() -> Option<Self> {
         Some(None)
+    }
+
+    fn size(value: &Value) -> Option<(usize, &'static str)> {
+        T::size(value)
     }
 }
 

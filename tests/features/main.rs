@@ -39,6 +39,7 @@ mod scheduler;
 mod secrets;
 mod services;
 mod shadow;
+mod sizes;
 mod sql;
 mod templates;
 mod trust;

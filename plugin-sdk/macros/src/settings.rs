@@ -132,12 +132,13 @@ fn object(fields: &[&Field], tag: Option<(&str, &str)>) -> Result<Object> {
         }
         let comma = if index == 0 && tag.is_none() { "" } else { "," };
         let head = format!("{comma}{}:", json_text(&key));
-        let keywords = keywords(&options, &description(&field.attrs), inner);
+        options.fit(inner, field.span())?;
+        let (names, values) = keywords(&options, &description(&field.attrs), inner);
         let ty = &field.ty;
         pieces.push(quote! {
             schema.push_str(#head);
             ::extrack_plugin::settings::push_schema(
-                &mut schema, #keywords, &<#ty as ::extrack_plugin::settings::Setting>::schema(),
+                &mut schema, &[#((#names, #values)),*], &<#ty as ::extrack_plugin::settings::Setting>::schema(),
             );
         });
         reads.push(read_field(ident, &key, ty, &options)?);
@@ -220,7 +221,7 @@ fn read_field(ident: &Ident, key: &str, ty: &Type, options: &Options) -> Result<
                 let number: f64 = text
                     .parse()
                     .map_err(|_| Error::new(ident.span(), "limits are numbers"))?;
-                Ok(quote!(::std::option::Option::Some(#number)))
+                Ok(quote!(::std::option::Option::Some((#number, #text))))
             }
             None => Ok(quote!(::std::option::Option::None)),
         }
@@ -255,10 +256,10 @@ fn optional(size: Option<u64>) -> TokenStream {
     }
 }
 
-/// Keywords that a field adds to its type's schema: JSON members, each with a comma behind it.
-fn keywords(options: &Options, description: &str, ty: &Type) -> String {
-    let mut keywords = String::new();
-    let mut push = |name: &str, value: &str| keywords.push_str(&format!("\"{name}\":{value},"));
+/// Names of the keywords that a field adds to its type's schema, and their values as JSON.
+fn keywords(options: &Options, description: &str, ty: &Type) -> (Vec<String>, Vec<String>) {
+    let mut keywords = Vec::new();
+    let mut push = |name: &str, value: &str| keywords.push((name.to_owned(), value.to_owned()));
     if !description.is_empty() {
         push("description", &json_text(description));
     }
@@ -297,7 +298,7 @@ fn keywords(options: &Options, description: &str, ty: &Type) -> String {
     if options.mail {
         push("x-mail", "true");
     }
-    keywords
+    keywords.into_iter().unzip()
 }
 
 fn names(variants: &[&Variant]) -> Result<Parts> {
@@ -419,6 +420,33 @@ mod tests {
                     }
                 ),
                 "literal",
+            ),
+            (
+                quote!(
+                    struct S {
+                        #[setting(min = 1)]
+                        a: Option<Duration>,
+                    }
+                ),
+                "`min` and `max` are for numbers",
+            ),
+            (
+                quote!(
+                    struct S {
+                        #[setting(max_size = 1)]
+                        a: u8,
+                    }
+                ),
+                "`min_size` and `max_size` are for texts, lists and maps",
+            ),
+            (
+                quote!(
+                    struct S {
+                        #[setting(pattern = "a")]
+                        a: Vec<String>,
+                    }
+                ),
+                "`pattern` is for texts",
             ),
         ] {
             let error = expand(item).unwrap_err().to_string();

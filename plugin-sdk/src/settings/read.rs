@@ -125,7 +125,7 @@ impl<'a> Object<'a> {
             },
             Some(value) => value,
         };
-        limits.check(value, &place, faults);
+        limits.check(value, T::size(value), &place, faults);
         T::read(value, &place, faults)
     }
 
@@ -170,35 +170,36 @@ fn list(names: &[&str]) -> String {
 /// Bounds, all included.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
-    /// Smallest number.
-    pub min: Option<f64>,
-    /// Largest number.
-    pub max: Option<f64>,
+    /// Smallest number, and its text: formatting numbers adds some kilobytes to a plugin.
+    pub min: Option<(f64, &'static str)>,
+    /// Largest number, and its text.
+    pub max: Option<(f64, &'static str)>,
     /// Fewest characters of a text, or entries of a list or of keys with values.
     pub min_size: Option<u64>,
     pub max_size: Option<u64>,
 }
 
 impl Limits {
-    fn check(self, value: &Value, place: &Place<'_>, faults: &mut Faults) {
-        self.check_size(value, place, faults);
+    fn check(
+        self,
+        value: &Value,
+        size: Option<(usize, &str)>,
+        place: &Place<'_>,
+        faults: &mut Faults,
+    ) {
+        if let Some((size, what)) = size {
+            self.check_size(size as u64, what, place, faults);
+        }
         let Some(number) = value.as_f64() else { return };
-        if let Some(min) = self.min.filter(|min| number < *min) {
+        if let Some((_, min)) = self.min.filter(|(min, _)| number < *min) {
             faults.add(place, format!("is `{value}`, wanted at least {min}"));
         }
-        if let Some(max) = self.max.filter(|max| number > *max) {
+        if let Some((_, max)) = self.max.filter(|(max, _)| number > *max) {
             faults.add(place, format!("is `{value}`, wanted at most {max}"));
         }
     }
 
-    fn check_size(self, value: &Value, place: &Place<'_>, faults: &mut Faults) {
-        let (size, what) = match value {
-            Value::String(text) => (text.chars().count(), "characters"),
-            Value::Array(items) => (items.len(), "entries"),
-            Value::Object(entries) => (entries.len(), "entries"),
-            _ => return,
-        };
-        let size = size as u64;
+    fn check_size(self, size: u64, what: &str, place: &Place<'_>, faults: &mut Faults) {
         if let Some(min) = self.min_size.filter(|min| size < *min) {
             faults.add(place, format!("has {size} {what}, wanted at least {min}"));
         }

@@ -282,3 +282,71 @@ fn an_alternative_is_read_by_its_tag_and_bounds_are_kept() {
         ]
     );
 }
+
+#[derive(Settings, Debug, PartialEq)]
+struct Narrowed {
+    #[setting(min_size = 20)]
+    token: Secret,
+    #[setting(min_size = 1, max_size = 2)]
+    keys: Secrets,
+    /// Code of the country.
+    #[setting(max_size = 2)]
+    country: Code,
+}
+
+/// A type with keywords that fields set too.
+#[derive(Debug, PartialEq)]
+struct Code(String);
+
+impl Setting for Code {
+    fn schema() -> String {
+        r#"{"type":"string","description":"A code.","minLength":2,"maxLength":9,"pattern":"^[A-Z]+$"}"#.to_owned()
+    }
+
+    fn read(value: &Value, place: &Place<'_>, faults: &mut Faults) -> Option<Self> {
+        String::read(value, place, faults).map(Self)
+    }
+}
+
+#[test]
+fn what_a_field_sets_replaces_what_its_type_sets() {
+    let schema = Narrowed::schema();
+    let count = |name: &str| schema.matches(&format!("\"{name}\":")).count();
+    assert_eq!(count("description"), 1, "{schema}");
+    // Each secret of `keys` has one of its own.
+    assert_eq!(count("minLength"), 2 + 2, "{schema}");
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(
+        schema["properties"]["token"],
+        json!({"type": "string", "minLength": 20, "x-secret": true})
+    );
+    assert_eq!(
+        schema["properties"]["country"],
+        json!({"type": "string", "description": "Code of the country.", "minLength": 2, "maxLength": 2, "pattern": "^[A-Z]+$"})
+    );
+}
+
+#[test]
+fn the_size_of_a_secret_is_that_of_its_value() {
+    let faults = |token: Value, keys: Value| -> Vec<String> {
+        let settings = json!({"token": token, "keys": keys, "country": "AT"}).to_string();
+        let faults = Narrowed::from_json(&settings).err().unwrap_or_default();
+        faults
+            .into_iter()
+            .map(|fault| format!("{} {}", fault.path, fault.message))
+            .collect()
+    };
+    let marker = |pointer: &str| json!({"$secret": pointer});
+    let (long, none) = ("a".repeat(20), Vec::<String>::new());
+    // The host has the value, and has checked it.
+    assert_eq!(faults(marker("/token"), marker("/keys")), none);
+    assert_eq!(faults(json!(long), json!("one of many characters")), none);
+    let three = json!([marker("/keys/0"), marker("/keys/1"), marker("/keys/2")]);
+    assert_eq!(
+        faults(json!("short"), three),
+        [
+            "/token has 5 characters, wanted at least 20",
+            "/keys has 3 entries, wanted at most 2"
+        ]
+    );
+}

@@ -1,9 +1,11 @@
 //! `#[setting(..)]` on a field, a variant or an enum.
 
+use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Expr, ExprLit, ExprUnary, Ident, Lit, LitStr, Result, UnOp};
+use syn::{Attribute, Error, Expr, ExprLit, ExprUnary, Ident, Lit, LitStr, Result, Type, UnOp};
 
 use super::text::json_text;
+use super::types::last_name;
 
 /// Contents of `#[setting(..)]`.
 #[derive(Default)]
@@ -70,6 +72,31 @@ impl Options {
             })?;
         }
         Ok(options)
+    }
+
+    /// Fails where a bound can't hold for the type of a field. Types that are not the SDK's may have
+    /// any shape.
+    pub(super) fn fit(&self, ty: &Type, span: Span) -> Result<()> {
+        const NUMBERS: [&str; 7] = ["i32", "i64", "u8", "u16", "u32", "u64", "f64"];
+        const TEXTS: [&str; 2] = ["String", "Secret"];
+        const LISTS: [&str; 3] = ["Vec", "BTreeMap", "Secrets"];
+        const OTHERS: [&str; 2] = ["bool", "Duration"];
+        let name = last_name(ty).unwrap_or_default();
+        let is_one_of = |lists: &[&[&str]]| lists.concat().contains(&name.as_str());
+        let fault = if (self.min.is_some() || self.max.is_some())
+            && is_one_of(&[&TEXTS, &LISTS, &OTHERS])
+        {
+            "`min` and `max` are for numbers"
+        } else if (self.min_size.is_some() || self.max_size.is_some())
+            && is_one_of(&[&NUMBERS, &OTHERS])
+        {
+            "`min_size` and `max_size` are for texts, lists and maps"
+        } else if self.pattern.is_some() && is_one_of(&[&NUMBERS, &LISTS, &OTHERS]) {
+            "`pattern` is for texts"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(span, fault))
     }
 }
 
