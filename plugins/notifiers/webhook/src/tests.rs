@@ -118,7 +118,9 @@ fn five_hundred_awkward_alerts_arrive_as_they_are() {
         .iter()
         .zip(&message.alerts)
     {
-        assert_eq!(sent["labels"]["alertname"], alert.name.as_str());
+        for (name, value) in &alert.labels {
+            assert_eq!(sent["labels"][name], value.as_str());
+        }
         assert_eq!(sent["annotations"]["summary"], alert.summary.as_str());
     }
 }
