@@ -17,6 +17,7 @@ mod crash;
 mod credentials;
 mod dashboard;
 mod demo;
+mod documents;
 mod expressions;
 mod grants;
 mod guests;

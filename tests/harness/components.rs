@@ -21,6 +21,23 @@ pub fn guest(name: &str) -> Vec<u8> {
     std::fs::read(path(name)).expect("it was there a moment ago")
 }
 
+/// Kind and name of each bundled plugin, by the folders in `plugins`.
+pub fn bundled() -> Vec<(String, String)> {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
+    let mut found = Vec::new();
+    for kind in ["probe", "rule", "notifier", "webhook"] {
+        let folder = plugins.join(format!("{kind}s"));
+        let packages = std::fs::read_dir(folder).expect("the folder of that kind is there");
+        let packages = packages.map(|package| package.expect("it can be read"));
+        for package in packages.filter(|package| package.path().join("Cargo.toml").exists()) {
+            let name = package.file_name().to_string_lossy().into_owned();
+            found.push((kind.to_owned(), name));
+        }
+    }
+    found.sort();
+    found
+}
+
 /// Hex.
 pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
