@@ -40,14 +40,13 @@ impl<'a> Answer<'a> {
         let parse = || {
             self.text()
                 .map_err(|reason| format!("{reason}, wanted JSON"))?;
-            self.response
-                .json()
-                .map_err(|error| match self.response.truncated {
-                    true => {
-                        "body is longer than `maxBodyBytes` and was cut off, wanted JSON".to_owned()
-                    }
-                    false => format!("body is {}, wanted JSON: {error}", self.shown()),
-                })
+            self.response.json().map_err(|error| {
+                if self.response.truncated {
+                    "body is longer than `maxBodyBytes` and was cut off, wanted JSON".to_owned()
+                } else {
+                    format!("body is {}, wanted JSON: {error}", self.shown())
+                }
+            })
         };
         self.json
             .get_or_init(parse)
