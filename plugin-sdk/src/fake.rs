@@ -19,6 +19,7 @@ mod net;
 mod recording;
 mod request;
 mod stream;
+mod tape;
 mod webhook;
 
 use std::cell::RefCell;
@@ -76,7 +77,7 @@ pub(crate) struct State {
     monotonic_us: u64,
     random: u8,
     /// Answers before anything else, where there is one.
-    tape: Option<recording::Tape>,
+    tape: Option<tape::Tape>,
 }
 
 /// The fake host of this thread, until it is dropped.

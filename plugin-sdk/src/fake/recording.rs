@@ -2,14 +2,11 @@
 //! /api/v1/recordings/RUN_ID`, or `extrack plugin recordings`), keep it beside the tests, and the
 //! run happens again.
 
-use std::collections::VecDeque;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::tape::Tape;
 use super::{Host, State};
 use crate::cel::CelError;
 use crate::notifier::Notification;
@@ -21,9 +18,6 @@ use crate::wit::{cel, notifier, probe, rule};
 use notifier::exports::external_tracking::plugin::notifiers;
 use probe::exports::external_tracking::plugin::probes;
 use rule::exports::external_tracking::plugin::rules;
-
-/// The format that this version of the crate reads.
-const FORMAT: u64 = 2;
 
 impl Host {
     /// Puts a host in place that answers as it did in a recorded run. A request that was not made
@@ -100,68 +94,6 @@ impl Host {
     }
 }
 
-/// Rest of a recording.
-pub(crate) struct Tape {
-    ts_ms: u64,
-    arguments: Vec<Value>,
-    calls: VecDeque<Map<String, Value>>,
-    connections: u32,
-}
-
-impl Tape {
-    fn read(text: &str) -> Result<Self, String> {
-        let mut recording: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        if recording["format"] != FORMAT {
-            return Err(format!(
-                "its format is {}, this version reads {FORMAT}",
-                recording["format"]
-            ));
-        }
-        spell_out(&mut recording["calls"]);
-        spell_out(&mut recording["arguments"]);
-        let list = |name: &str| {
-            recording[name]
-                .as_array()
-                .cloned()
-                .ok_or_else(|| format!("it has no `{name}`"))
-        };
-        let calls = list("calls")?.into_iter().map(|call| match call {
-            Value::Object(call) => Ok(call),
-            _ => Err("a call is not an object".to_owned()),
-        });
-        Ok(Self {
-            ts_ms: recording["run"]["tsMs"].as_u64().unwrap_or_default(),
-            arguments: list("arguments")?,
-            calls: calls.collect::<Result<_, _>>()?,
-            connections: 0,
-        })
-    }
-
-    /// The recorded answer to the next call that is the same.
-    fn find<A: DeserializeOwned>(&mut self, function: &str, request: &Value) -> Option<A> {
-        let same = |call: &Map<String, Value>| {
-            call.get("function").is_some_and(|name| name == function)
-                && call.get("request").unwrap_or(&Value::Null) == request
-        };
-        let index = self.calls.iter().position(same)?;
-        let mut call = self.calls.remove(index)?;
-        if let Some(missing) = call.get("missing").filter(|missing| !missing.is_null()) {
-            panic!("the recording has no answer to `{function}` {request}: {missing}");
-        }
-        let answer = call.remove("answer").unwrap_or_default();
-        let answer = serde_json::from_value(answer);
-        Some(answer.unwrap_or_else(|error| {
-            panic!("the recorded answer to `{function}` can't be read: {error}")
-        }))
-    }
-
-    /// Counts the connections that the recorded run opened, from 1.
-    pub(crate) fn next_connection(&mut self) -> u32 {
-        self.connections += 1;
-        self.connections
-    }
-}
-
 impl State {
     /// Returns the recorded answer; none where this host plays no recording.
     pub(crate) fn recorded<A: DeserializeOwned>(
@@ -217,29 +149,6 @@ impl State {
     ) -> Option<A> {
         let request = serde_json::to_value(request).expect("what a plugin asks is plain data");
         self.tape.as_mut()?.find(function, &request)
-    }
-}
-
-/// Recordings write bytes as `{"utf8": …}` or `{"base64": …}`; here they are lists of numbers.
-fn spell_out(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(spell_out),
-        Value::Object(fields) => {
-            let bytes = match (fields.len(), fields.iter().next()) {
-                (1, Some((name, Value::String(text)))) if name == "utf8" => {
-                    Some(text.as_bytes().to_vec())
-                }
-                (1, Some((name, Value::String(text)))) if name == "base64" => {
-                    STANDARD.decode(text).ok()
-                }
-                _ => None,
-            };
-            match bytes {
-                Some(bytes) => *value = Value::from(bytes),
-                None => fields.values_mut().for_each(spell_out),
-            }
-        }
-        _ => {}
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::net::{NO_PHASES, Recorded};
 use super::next;
-use super::recording::Tape;
+use super::tape::Tape;
 use crate::net::{NetError, Phases};
 use crate::wit::net::Target;
 use crate::wit::stream::{Session, TlsOptions};
