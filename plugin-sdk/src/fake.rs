@@ -37,6 +37,7 @@ use crate::wit::{cel, dns, http, mail};
 
 pub use history::{rate_limit, sample};
 pub use message::{awkward, notification, resolved, with_attribute, with_omitted};
+pub(crate) use net::join;
 pub use net::{certificate, dns_response, response, tls_session};
 pub use request::Request;
 pub use stream::{Connection, Socket, StreamScript};

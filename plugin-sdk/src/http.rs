@@ -3,6 +3,7 @@
 
 mod cookies;
 pub(crate) mod draft;
+mod exchange;
 mod redirect;
 pub(crate) mod text;
 #[cfg(target_arch = "wasm32")]
@@ -16,8 +17,8 @@ use crate::settings::Secret;
 use crate::signatures::Algorithm;
 use crate::value::{self, Entry, Value};
 use crate::wit::http as wit;
-use cookies::Jar;
 use draft::{BasicAuth, Body, Draft, Signature, StandardWebhooks};
+use exchange::Exchange;
 
 pub use draft::Part;
 pub use text::Text;
@@ -30,6 +31,39 @@ pub fn get(url: impl Into<Text>) -> Request {
 /// Makes a `POST` request.
 pub fn post(url: impl Into<Text>) -> Request {
     Request::new("POST", url)
+}
+
+/// Sends requests side by side, at most 100, and returns the answers in their order. The host
+/// sends 10 at a time. Redirects are followed for each as by [`Request::send`].
+///
+/// ```
+/// # use extrack_plugin::prelude::*;
+/// # fn pages(check: &Check) -> Vec<Result<http::Response, NetError>> {
+/// http::send_all(["/", "/status", "/login"].map(|path| http::get(check.service.url(path))))
+/// # }
+/// ```
+pub fn send_all(requests: impl IntoIterator<Item = Request>) -> Vec<Result<Response, NetError>> {
+    let mut exchanges: Vec<Exchange> = requests.into_iter().map(Exchange::new).collect();
+    let mut answers: Vec<Option<Result<Response, NetError>>> = Vec::new();
+    answers.resize_with(exchanges.len(), || None);
+    loop {
+        let open: Vec<usize> = (0..answers.len())
+            .filter(|index| answers[*index].is_none())
+            .collect();
+        if open.is_empty() {
+            return answers.into_iter().flatten().collect();
+        }
+        let drafts: Vec<Draft> = open
+            .iter()
+            .map(|index| exchanges[*index].next_hop().into_owned())
+            .collect();
+        for (index, answer) in open.into_iter().zip(call_all(&drafts)) {
+            answers[index] = match answer {
+                Ok(answer) => exchanges[index].answered(answer).map(Ok),
+                Err(error) => Some(Err(error)),
+            };
+        }
+    }
 }
 
 /// One request, built step by step and then sent.
@@ -203,6 +237,17 @@ impl Request {
         self.option("server-name", name.into())
     }
 
+    /// Speaks HTTP/2 and nothing else: over plain `http` from the first byte, as gRPC does.
+    pub fn http2(self) -> Self {
+        self.option("http2", true)
+    }
+
+    /// Asks for trailers by `te: trailers`; some servers send none without it. Those that come are
+    /// in [`Response::trailers`].
+    pub fn trailers(self) -> Self {
+        self.option("trailers", true)
+    }
+
     /// An option of the contract that has no method here yet.
     pub fn option(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.draft.options.push(Entry {
@@ -224,30 +269,13 @@ impl Request {
 
     /// Sends it, and waits for the whole body.
     pub fn send(self) -> Result<Response, NetError> {
-        let Self {
-            mut draft,
-            redirects,
-        } = self;
-        let mut phases = None;
-        let mut jar = Jar::default();
-        for hop in 0.. {
-            let url = draft.url.shown();
-            let cookies = jar.header(&url).filter(|_| hop > 0);
-            let response = match cookies {
-                Some(cookies) => call(&with_cookies(&draft, &cookies))?,
-                None => call(&draft)?,
-            };
-            let total = sum(phases, &response.phases);
-            match redirect::target(&url, &response) {
-                Some(target) if hop < redirects => {
-                    phases = Some(total);
-                    jar.take(&url, &response.headers);
-                    redirect::follow(&mut draft, target, response.status);
-                }
-                _ => return Ok(Response::new(response, total, url, hop)),
+        let mut exchange = Exchange::new(self);
+        loop {
+            let answer = call(&exchange.next_hop())?;
+            if let Some(response) = exchange.answered(answer) {
+                return Ok(response);
             }
         }
-        unreachable!("the loop ends at the last hop")
     }
 }
 
@@ -259,6 +287,8 @@ pub struct Response {
     pub version: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// What came behind the body, such as the status of gRPC.
+    pub trailers: Vec<(String, String)>,
     /// The body was longer than the cap.
     pub truncated: bool,
     /// Phases of all hops together.
@@ -284,6 +314,7 @@ impl Response {
             version,
             headers,
             body,
+            trailers,
             truncated,
             peer,
             certificate,
@@ -301,6 +332,7 @@ impl Response {
             version,
             headers,
             body,
+            trailers,
             truncated,
             phases,
             peer,
@@ -315,6 +347,11 @@ impl Response {
     /// First value of a header, by name in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)
+    }
+
+    /// First value of a trailer, by name in any case.
+    pub fn trailer(&self, name: &str) -> Option<&str> {
+        header(&self.trailers, name)
     }
 
     /// The body as text, without a byte order mark; what is not UTF-8 in it is replaced.
@@ -358,18 +395,11 @@ fn call(draft: &Draft) -> Result<wit::Response, NetError> {
     crate::fake::with(|host| host.http(draft))
 }
 
-/// The plugin's own cookies come first.
-fn with_cookies(draft: &Draft, cookies: &str) -> Draft {
-    let mut draft = draft.clone();
-    let is_cookie = |(name, _): &(String, Text)| name.eq_ignore_ascii_case("cookie");
-    match draft.headers.iter_mut().find(|header| is_cookie(header)) {
-        Some((_, own)) => {
-            own.push("; ");
-            own.push(cookies);
-        }
-        None => draft.headers.push(("cookie".to_owned(), cookies.into())),
-    }
-    draft
+fn call_all(drafts: &[Draft]) -> Vec<Result<wit::Response, NetError>> {
+    #[cfg(target_arch = "wasm32")]
+    return wire::send_all(drafts);
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::fake::with(|host| drafts.iter().map(|draft| host.http(draft)).collect())
 }
 
 fn header<'a>(headers: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
@@ -377,20 +407,4 @@ fn header<'a>(headers: &'a [(String, String)], wanted: &str) -> Option<&'a str> 
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
         .map(|(_, value)| value.as_str())
-}
-
-fn sum(before: Option<Phases>, now: &Phases) -> Phases {
-    let Some(before) = before else {
-        return now.clone();
-    };
-    let add = |a: Option<u64>, b: Option<u64>| a.map_or(b, |a| Some(a + b.unwrap_or(0)));
-    Phases {
-        dns_us: add(before.dns_us, now.dns_us),
-        connect_us: add(before.connect_us, now.connect_us),
-        tls_us: add(before.tls_us, now.tls_us),
-        first_byte_us: add(before.first_byte_us, now.first_byte_us),
-        body_us: add(before.body_us, now.body_us),
-        total_us: before.total_us + now.total_us,
-        attributes: now.attributes.clone(),
-    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::clock;
 use crate::probe::ErrorKind;
 use crate::time::millis;
 use crate::wit::net;
@@ -21,6 +22,15 @@ pub enum NetError {
     TooLarge(String),
     /// `NAME: TEXT`: an error of a later host.
     Other(String),
+}
+
+impl Certificate {
+    /// Returns the whole days until the certificate ends, rounded down, so that 0 is the last day.
+    pub fn days_left(&self) -> i64 {
+        const DAY_S: i64 = 86_400;
+        let now_s = i64::try_from(clock::now_ms() / 1_000).unwrap_or(i64::MAX);
+        (self.not_after - now_s).div_euclid(DAY_S)
+    }
 }
 
 /// Host and port to connect to, as the contract has it.

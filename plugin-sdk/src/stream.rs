@@ -14,8 +14,8 @@ use crate::net::{self, NetError, Phases};
 use crate::probe::{Check, Stop};
 use crate::settings::Fault;
 use crate::time::millis;
+use crate::url;
 use crate::wit::stream as wit;
-use crate::{clock, url};
 
 pub use crate::wit::stream::Session;
 
@@ -26,8 +26,6 @@ use crate::wit::stream::Connection as Inner;
 
 /// Bytes asked for at once by the functions that read up to a mark.
 const PIECE_BYTES: u32 = 16 << 10;
-
-const DAY_S: i64 = 86_400;
 
 /// An open connection; dropping it closes it.
 pub struct Connection {
@@ -101,9 +99,7 @@ impl Session {
     /// Returns the whole days until the server's certificate ends, rounded down, so that 0 is the
     /// last day.
     pub fn days_left(&self) -> Option<i64> {
-        let now_s = i64::try_from(clock::now_ms() / 1_000).unwrap_or(i64::MAX);
-        let leaf = self.chain.first()?;
-        Some((leaf.not_after - now_s).div_euclid(DAY_S))
+        self.chain.first().map(net::Certificate::days_left)
     }
 }
 

@@ -5,6 +5,7 @@ mod abi;
 mod bounds;
 mod bytes;
 mod egress;
+mod exchanges;
 mod isolation;
 
 use extrack_tests::{

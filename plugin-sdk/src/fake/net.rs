@@ -15,6 +15,7 @@ pub fn response(status: u16, body: impl Into<Vec<u8>>) -> http::Response {
         version: "HTTP/1.1".to_owned(),
         headers: Vec::new(),
         body: body.into(),
+        trailers: Vec::new(),
         truncated: false,
         phases: Phases {
             total_us: 20_000,
@@ -30,6 +31,12 @@ impl http::Response {
     /// Adds a header.
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a trailer.
+    pub fn with_trailer(mut self, name: &str, value: &str) -> Self {
+        self.trailers.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -101,6 +108,14 @@ pub fn tls_session(chain: Vec<Certificate>) -> stream::Session {
         alpn: None,
         attributes: Vec::new(),
     }
+}
+
+/// Resolves a reference as the host does; no host has to be installed.
+pub(crate) fn join(base: &str, reference: &str) -> Result<String, NetError> {
+    url::Url::parse(base)
+        .and_then(|base| base.join(reference))
+        .map(String::from)
+        .map_err(|error| NetError::Protocol(format!("the URL is wrong: {error}")))
 }
 
 impl State {

@@ -7,7 +7,14 @@ use crate::url;
 use crate::wit::http as wit;
 
 /// Options that do not identify the sender.
-const HARMLESS: [&str; 3] = ["insecure", "max-body-bytes", "decompress"];
+const HARMLESS: [&str; 6] = [
+    "insecure",
+    "max-body-bytes",
+    "decompress",
+    "text",
+    "http2",
+    "trailers",
+];
 /// Words in the names of headers that prove who asks.
 const PRIVATE_WORDS: [&str; 10] = [
     "auth",
@@ -26,10 +33,9 @@ pub(super) fn target(url: &str, response: &wit::Response) -> Option<String> {
     if ![301, 302, 303, 307, 308].contains(&response.status) {
         return None;
     }
-    Some(url::resolve(
-        url,
-        super::header(&response.headers, "location")?,
-    ))
+    let location = super::header(&response.headers, "location")?;
+    // Where it is no URL, the host rejects the next request.
+    Some(url::resolve(url, location).unwrap_or_else(|_| location.to_owned()))
 }
 
 /// Turns a request into the one for the next hop.
@@ -95,6 +101,9 @@ mod tests {
             .sign_standard_webhooks("1", &secret)
             .insecure()
             .decompress()
+            .text()
+            .http2()
+            .trailers()
             .server_name("inner.example")
             .header("Authorization", "Bearer x")
             .header("Cookie", "a=1")
@@ -132,7 +141,8 @@ mod tests {
                     .iter()
                     .map(|option| option.key.as_str())
                     .collect();
-                assert_eq!(options, ["insecure", "decompress"], "{target} {status}");
+                let kept = ["insecure", "decompress", "text", "http2", "trailers"];
+                assert_eq!(options, kept, "{target} {status}");
             }
         }
     }

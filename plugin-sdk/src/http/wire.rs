@@ -12,6 +12,25 @@ pub(super) fn send(draft: &Draft) -> Result<wit::Response, NetError> {
     wit::send(&handles.request(draft)).map_err(NetError::from)
 }
 
+pub(super) fn send_all(drafts: &[Draft]) -> Vec<Result<wit::Response, NetError>> {
+    let opened: Vec<Result<Handles, NetError>> = drafts.iter().map(Handles::open).collect();
+    let requests: Vec<wit::Request<'_>> = opened
+        .iter()
+        .zip(drafts)
+        .filter_map(|(handles, draft)| Some(handles.as_ref().ok()?.request(draft)))
+        .collect();
+    let mut answers = wit::send_all(&requests).into_iter();
+    drop(requests);
+    opened
+        .into_iter()
+        .map(|handles| {
+            handles?;
+            let answer = answers.next().expect("the host answers each request");
+            answer.map_err(NetError::from)
+        })
+        .collect()
+}
+
 /// Open for the length of one call, by JSON Pointer.
 struct Handles(Vec<(String, secrets::Secret)>);
 

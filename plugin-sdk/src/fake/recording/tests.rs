@@ -33,7 +33,7 @@ fn response(body: serde_json::Value) -> serde_json::Value {
         "dns_us": null, "connect_us": 120, "tls_us": null, "first_byte_us": 900, "body_us": 10, "total_us": 1030, "attributes": [],
     });
     json!({"Ok": {
-        "status": 503, "version": "HTTP/1.1", "headers": [["retry-after", "5"]], "body": body, "truncated": false,
+        "status": 503, "version": "HTTP/1.1", "headers": [["retry-after", "5"]], "body": body, "trailers": [], "truncated": false,
         "phases": phases, "peer": "192.0.2.1:443", "certificate": null, "attributes": [],
     }})
 }

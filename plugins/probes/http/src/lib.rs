@@ -61,8 +61,7 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
     let response = request(check, settings).send()?;
     let mut observation = judge(&response, settings)?.http_status(response.status);
     if let Some(certificate) = &response.certificate {
-        let days_left = days_left(certificate.not_after);
-        observation = observation.metric("certificate_days_left", days_left);
+        observation = observation.metric("certificate_days_left", certificate.days_left());
     }
     if response.is_end_unproven {
         observation = observation.metric("end_unproven", true);
@@ -151,12 +150,6 @@ fn judge(response: &http::Response, settings: &Settings) -> Result<Observation, 
         )));
     }
     Ok(Observation::healthy())
-}
-
-/// Whole days, rounded down, so that 0 is the last day.
-fn days_left(not_after: i64) -> i64 {
-    let now = i64::try_from(clock::now_ms() / 1_000).unwrap_or(i64::MAX);
-    (not_after - now).div_euclid(86_400)
 }
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {

@@ -34,6 +34,11 @@ pub(super) fn name(what: &str, text: &str) -> Result<(), String> {
     text_of(what, text, NAME_BYTES)
 }
 
+/// Checks the length of a URL.
+pub(super) fn url(text: &str) -> Result<(), String> {
+    text_of("the URL", text, URL_BYTES)
+}
+
 pub(super) fn request(request: &Request) -> Result<(), String> {
     text_of("the method", &request.method, METHOD_BYTES)?;
     chunks("the URL", &request.url, URL_BYTES)?;

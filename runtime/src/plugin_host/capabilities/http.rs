@@ -1,12 +1,14 @@
 //! One HTTP request: secrets and credentials are put in here, after the guest and before the
 //! policy. `wasi:http` comes here too.
 
+mod parallel;
 mod render;
 mod request;
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use url::Url;
 
 use super::bounds;
 use super::net::{certificate, phases};
@@ -46,6 +48,37 @@ impl Host for RunState {
         self.within_budget()?;
         Ok(sent.answer.map(GuestResponse::from))
     }
+
+    async fn send_all(
+        &mut self,
+        requests: Vec<GuestRequest>,
+    ) -> wasmtime::Result<Vec<Result<GuestResponse, GuestError>>> {
+        let answers = self.send_side_by_side(requests).await?;
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.map(GuestResponse::from))
+            .collect())
+    }
+
+    /// Depends on nothing but what it is given, so it is no part of a recording.
+    async fn join(
+        &mut self,
+        base: String,
+        reference: String,
+    ) -> wasmtime::Result<Result<String, GuestError>> {
+        self.host_call()?;
+        self.hands_over(base.len() + reference.len())?;
+        Ok(join(&base, &reference).map_err(GuestError::Protocol))
+    }
+}
+
+fn join(base: &str, reference: &str) -> Result<String, String> {
+    bounds::url(base)?;
+    bounds::url(reference)?;
+    let joined = Url::parse(base).and_then(|base| base.join(reference));
+    joined
+        .map(String::from)
+        .map_err(|error| format!("the URL is wrong: {error}"))
 }
 
 /// Outcome of a request, as the guest sees it.
@@ -181,12 +214,14 @@ impl Sender {
 }
 
 /// Keys of the options that a request may have.
-pub(super) const OPTIONS: [&str; 5] = [
+pub(super) const OPTIONS: [&str; 7] = [
     "insecure",
     "max-body-bytes",
     "decompress",
     "text",
     "server-name",
+    "http2",
+    "trailers",
 ];
 
 fn apply_options(call: &mut HttpRequest, options: &[Entry]) -> Result<(), NetError> {
@@ -199,6 +234,8 @@ fn apply_options(call: &mut HttpRequest, options: &[Entry]) -> Result<(), NetErr
             ("decompress", Value::Boolean(decompress)) => call.decompress = *decompress,
             ("text", Value::Boolean(text)) => call.text = *text,
             ("server-name", Value::Text(name)) => call.server_name = Some(name.clone()),
+            ("http2", Value::Boolean(http2)) => call.http2 = *http2,
+            ("trailers", Value::Boolean(trailers)) => call.trailers = *trailers,
             (key, _) => {
                 return Err(NetError::Protocol(format!(
                     "request option `{key}` is unknown or of the wrong type; known: `{}`",
@@ -224,10 +261,54 @@ fn to_guest(response: HttpResponse) -> Response {
         version: response.version.to_owned(),
         headers: response.headers,
         body: response.body.into(),
+        trailers: response.trailers,
         truncated: response.truncated,
         phases: phases(&response.phases, response.total_us),
         peer: response.peer.to_string(),
         certificate: response.certificate.map(certificate),
         attributes: unread.into_iter().chain(end).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_resolved_as_browsers_do() {
+        for (base, reference, wanted) in [
+            (
+                "https://a.example/b/c?d#e",
+                "../f?g",
+                "https://a.example/f?g",
+            ),
+            ("https://a.example/b", "//c.example", "https://c.example/"),
+            (
+                "https://a.example/b",
+                "\\\\c.example\\d",
+                "https://c.example/d",
+            ),
+            (
+                "HTTPS://A.example:443/%7e/../b#c",
+                "",
+                "https://a.example/b",
+            ),
+            (
+                "https://b\u{fc}cher.example",
+                "",
+                "https://xn--bcher-kva.example/",
+            ),
+        ] {
+            assert_eq!(join(base, reference).unwrap(), wanted, "{base} {reference}");
+        }
+        let long = format!("/{}", "a".repeat(1 << 20));
+        for (base, reference) in [
+            ("/b", "c"),
+            ("mailto:a@b.example", "c"),
+            ("https://a.example/", "https://[/"),
+            ("https://a.example/", long.as_str()),
+        ] {
+            assert!(join(base, reference).is_err(), "{base}");
+        }
     }
 }

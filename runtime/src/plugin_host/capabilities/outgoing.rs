@@ -150,7 +150,8 @@ async fn send_with(
 
 /// Removes secrets from an answer, and corrects its length.
 fn redact(secrets: &SealedSettings, answer: &mut HttpResponse) {
-    secrets.redact_all(answer.headers.iter_mut().map(|(_, value)| value));
+    let headers = answer.headers.iter_mut().chain(&mut answer.trailers);
+    secrets.redact_all(headers.map(|(_, value)| value));
     let length = answer.body.len();
     answer.body = secrets.redact_body(std::mem::take(&mut answer.body), answer.truncated);
     // The length of a body that was cut off is the whole one's.
@@ -168,6 +169,33 @@ fn redact(secrets: &SealedSettings, answer: &mut HttpResponse) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_has_no_secret_in_its_headers_its_body_or_its_trailers() {
+        let secrets = SealedSettings::default();
+        secrets.protect("s3cret-k3y");
+        let sent = || vec![("x-key".to_owned(), "s3cret-k3y".to_owned())];
+        let mut answer = HttpResponse {
+            status: 200,
+            version: "HTTP/2",
+            headers: sent(),
+            body: "got s3cret-k3y".into(),
+            trailers: sent(),
+            truncated: false,
+            unread: None,
+            is_end_unproven: false,
+            received_bytes: 14,
+            phases: Default::default(),
+            total_us: 1,
+            peer: ([127, 0, 0, 1], 443).into(),
+            certificate: None,
+        };
+        redact(&secrets, &mut answer);
+        let hidden = [("x-key".to_owned(), "***".to_owned())];
+        assert_eq!(answer.headers, hidden);
+        assert_eq!(answer.trailers, hidden);
+        assert_eq!(answer.body, "got ***");
+    }
 
     #[test]
     fn guests_set_no_header_of_the_connection_and_break_no_line() {

@@ -214,12 +214,8 @@ async fn whole(body: WasiBody, access: &Access) -> Result<Bytes, Error> {
 
 /// A body that was cut ends with an error, so that it is not taken for the whole.
 fn to_response(response: Response, held: HostMemory) -> Result<http::Response<WasiBody>, Error> {
-    let mut headers = HeaderMap::with_capacity(response.headers.len());
-    for (name, value) in &response.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.append(name, value);
-        }
-    }
+    let headers = to_headers(&response.headers);
+    let trailers = to_headers(&response.trailers);
     let cut = response
         .truncated
         .then(|| Error::HttpResponseBodySize(Some(response.body.len() as u64)));
@@ -227,13 +223,24 @@ fn to_response(response: Response, held: HostMemory) -> Result<http::Response<Wa
     let body = body.map_err(|never| match never {}).with_trailers(async {
         // As long as the guest has not read it, its memory is in use.
         drop(held);
-        cut.map(Err)
+        let whole = (!trailers.is_empty()).then_some(Ok(trailers));
+        cut.map(Err).or(whole)
     });
     let mut answer = http::Response::new(body.boxed_unsync());
     *answer.status_mut() =
         http::StatusCode::from_u16(response.status).map_err(|_| Error::HttpProtocolError)?;
     *answer.headers_mut() = headers;
     Ok(answer)
+}
+
+fn to_headers(texts: &[(String, String)]) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(texts.len());
+    for (name, value) in texts {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
+    }
+    headers
 }
 
 fn to_error(error: &GuestError) -> Error {

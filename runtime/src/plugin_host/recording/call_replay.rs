@@ -177,6 +177,7 @@ impl CallReplay {
             "version": "HTTP/1.1",
             "headers": [],
             "body": given.body,
+            "trailers": [],
             "truncated": false,
             "phases": phases,
             "peer": "",

@@ -7,27 +7,44 @@ use extrack_plugin::prelude::*;
 #[derive(Settings)]
 struct Settings {
     /// Objects with `url`, `method`, `headers` (pairs), `body`, `form`, `hops`, `auth`,
-    /// `insecure`, `serverName`, or with `tcp` or `udp` (host and port). `<key>` in the URL, the
-    /// value of a header or the form is the secret.
+    /// `insecure`, `serverName`, `timeout` (seconds), or with `tcp` or `udp` (host and port).
+    /// `<key>` in the URL, the value of a header or the form is the secret.
     attempts: Vec<Value>,
     key: Option<Secret>,
+    /// Makes the requests all at once.
+    #[setting(default = false)]
+    together: bool,
 }
 
 #[probe(wants(host = "*"))]
 fn check(_check: &Check, settings: &Settings) -> Observation {
+    let key = settings.key.as_ref();
+    let results: Vec<Result<String, NetError>> = if settings.together {
+        let requests = settings
+            .attempts
+            .iter()
+            .map(|attempt| request(attempt, key));
+        let answers = http::send_all(requests).into_iter();
+        answers
+            .map(|answer| answer.map(|response| shown(&response)))
+            .collect()
+    } else {
+        settings
+            .attempts
+            .iter()
+            .map(|attempt| made(attempt, key))
+            .collect()
+    };
     let mut observation = Observation::healthy();
-    for (index, attempt) in settings.attempts.iter().enumerate() {
-        let ended = match made(attempt, settings.key.as_ref()) {
-            Ok(answered) => answered,
-            Err(error) => {
-                let kind = match &error {
-                    NetError::Denied(_) => "denied".to_owned(),
-                    NetError::TooLarge(_) => "too-large".to_owned(),
-                    other => other.kind().as_str().to_owned(),
-                };
-                format!("{kind}: {error}")
-            }
-        };
+    for (index, result) in results.into_iter().enumerate() {
+        let ended = result.unwrap_or_else(|error| {
+            let kind = match &error {
+                NetError::Denied(_) => "denied".to_owned(),
+                NetError::TooLarge(_) => "too-large".to_owned(),
+                other => other.kind().as_str().to_owned(),
+            };
+            format!("{kind}: {error}")
+        });
         observation = observation.metric(format!("attempt_{index:02}"), ended);
     }
     observation
@@ -41,7 +58,6 @@ fn with_key(text: &str, key: Option<&Secret>) -> http::Text {
 }
 
 fn made(attempt: &Value, key: Option<&Secret>) -> Result<String, NetError> {
-    let text = |value: &Value| with_key(value.as_str().unwrap_or_default(), key);
     if let Some(address) = attempt["tcp"].as_str() {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
         let connection = stream::connect(
@@ -60,9 +76,16 @@ fn made(attempt: &Value, key: Option<&Secret>) -> Result<String, NetError> {
         )?;
         return Ok(format!("may send to {}", socket.peer()));
     }
+    request(attempt, key)
+        .send()
+        .map(|response| shown(&response))
+}
+
+fn request(attempt: &Value, key: Option<&Secret>) -> http::Request {
+    let text = |value: &Value| with_key(value.as_str().unwrap_or_default(), key);
     let method = attempt["method"].as_str().unwrap_or("GET");
-    let mut request =
-        http::Request::new(method, text(&attempt["url"])).timeout(Duration::from_secs(2));
+    let timeout = Duration::from_secs(attempt["timeout"].as_u64().unwrap_or(2));
+    let mut request = http::Request::new(method, text(&attempt["url"])).timeout(timeout);
     for pair in attempt["headers"].as_array().into_iter().flatten() {
         request = request.header(pair[0].as_str().unwrap_or_default(), text(&pair[1]));
     }
@@ -81,11 +104,10 @@ fn made(attempt: &Value, key: Option<&Secret>) -> Result<String, NetError> {
     if let Some(name) = attempt["serverName"].as_str() {
         request = request.server_name(name);
     }
-    let hops = attempt["hops"].as_u64().unwrap_or_default() as u32;
-    let response = request.follow_redirects(hops).send()?;
-    Ok(format!(
-        "{} {}",
-        response.status,
-        String::from_utf8_lossy(&response.body)
-    ))
+    request.follow_redirects(attempt["hops"].as_u64().unwrap_or_default() as u32)
+}
+
+fn shown(response: &http::Response) -> String {
+    let body = String::from_utf8_lossy(&response.body);
+    format!("{} {body}", response.status)
 }

@@ -19,7 +19,7 @@ def notification(status=NotificationStatus.FIRING, summary="status is 503") -> n
 
 
 def response(status: int, *headers: tuple[str, str]) -> http.Response:
-    return http.Response(status, "HTTP/1.1", list(headers), b"", False, PHASES, "192.0.2.1:443", None, [])
+    return http.Response(status, "HTTP/1.1", list(headers), b"", [], False, PHASES, "192.0.2.1:443", None, [])
 
 
 class Notify(unittest.TestCase):

@@ -18,7 +18,7 @@ def context(attributes=(), **settings) -> probes.Context:
 
 
 def response(status: int, body: bytes) -> http.Response:
-    return http.Response(status, "HTTP/1.1", [], body, False, PHASES, "192.0.2.1:443", None, [])
+    return http.Response(status, "HTTP/1.1", [], body, [], False, PHASES, "192.0.2.1:443", None, [])
 
 
 class Check(unittest.TestCase):

@@ -104,6 +104,9 @@ pub(in crate::plugin_host) struct Response {
     pub(in crate::plugin_host) version: String,
     pub(in crate::plugin_host) headers: Vec<(String, String)>,
     pub(in crate::plugin_host) body: Vec<u8>,
+    /// Not in recordings of earlier versions.
+    #[serde(default)]
+    pub(in crate::plugin_host) trailers: Vec<(String, String)>,
     pub(in crate::plugin_host) truncated: bool,
     pub(in crate::plugin_host) phases: Phases,
     pub(in crate::plugin_host) peer: String,
@@ -359,6 +362,7 @@ impl From<Response> for wit::Response {
             version: response.version,
             headers: response.headers,
             body: response.body,
+            trailers: response.trailers,
             truncated: response.truncated,
             phases: response.phases,
             peer: response.peer,
