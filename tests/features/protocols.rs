@@ -1,7 +1,8 @@
 //! Probes that speak protocols of their own over a stream, against real servers.
 
 use extrack_tests::{
-    Api, Authority, Mailbox, RedisServer, TargetServer, TestRuntime, WebSocketServer,
+    Api, Authority, GRPC_KEY, GrpcServer, HangingServer, Mailbox, RedisServer, TargetServer,
+    TestRuntime, WebSocketServer,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -180,5 +181,90 @@ async fn a_websocket_is_opened_and_answered() {
         ("web", "answer is `HTTP/1.1 200 OK`"),
     ] {
         ends(&api, slug, "unhealthy", "assertion", error).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grpc_server_reports_its_health() {
+    let authority = Authority::new("Trusted");
+    let identity = authority.sign(&["localhost"], -10, 90);
+    let plain = GrpcServer::start().await;
+    let secure = GrpcServer::start_tls(&identity).await;
+    let locked = GrpcServer::start_locked().await;
+    let empty = GrpcServer::start_empty().await;
+    let web = TargetServer::start().await;
+    let silent = HangingServer::start().await;
+    let grpc = |slug: &str, address: &str, settings: &str| service(slug, address, "grpc", settings);
+    let at = |server: &GrpcServer| format!("http://{}", server.address());
+    let (name, key) = GRPC_KEY;
+    let services = [
+        grpc("server", &at(&plain), ""),
+        grpc("up", &format!("localhost:{}", plain.port()), "service: up"),
+        grpc("down", &at(&plain), "service: down"),
+        grpc("unknown", &at(&plain), "service: elsewhere"),
+        grpc(
+            "secure",
+            &format!("grpcs://localhost:{}", secure.port()),
+            "",
+        ),
+        grpc("by-address", &format!("https://{}", secure.address()), ""),
+        grpc(
+            "any",
+            &format!("https://{}", secure.address()),
+            "insecure: true",
+        ),
+        grpc("locked", &at(&locked), ""),
+        grpc(
+            "opened",
+            &at(&locked),
+            &format!("metadata: {{{name}: \"{key}\"}}"),
+        ),
+        grpc("empty", &at(&empty), ""),
+        grpc("web", &web.url(), ""),
+        grpc(
+            "silent",
+            &format!("http://{}", silent.address()),
+            "deadline: 500ms",
+        ),
+    ];
+    let (runtime, _roots) = started(&authority, &services).await;
+    let api = runtime.api();
+    let found = ends(&api, "server", "healthy", "", "").await;
+    assert_eq!(found["httpStatus"], 200, "{found}");
+    ends(&api, "up", "healthy", "", "").await;
+    ends(&api, "opened", "healthy", "", "").await;
+    ends(&api, "any", "healthy", "", "").await;
+    let found = ends(&api, "secure", "healthy", "", "").await;
+    let days = found["metrics"]["certificate_days_left"].as_i64().unwrap();
+    assert!((89..=90).contains(&days), "{found}");
+    for (slug, status, kind, error) in [
+        (
+            "down",
+            "unhealthy",
+            "assertion",
+            "service `down` is NOT_SERVING, wanted SERVING",
+        ),
+        (
+            "unknown",
+            "unhealthy",
+            "assertion",
+            "does not know service `elsewhere` (NOT_FOUND",
+        ),
+        ("by-address", "error", "tls", "not for `127.0.0.1`"),
+        (
+            "locked",
+            "unhealthy",
+            "assertion",
+            "UNAUTHENTICATED: who are you?",
+        ),
+        ("empty", "unhealthy", "assertion", "UNIMPLEMENTED"),
+        ("web", "error", "protocol", ""),
+        ("silent", "error", "timeout", "timed out"),
+    ] {
+        let found = api.check(slug).await;
+        assert_eq!(found["status"], status, "{slug}: {found}");
+        assert_eq!(found["errorKind"], kind, "{slug}: {found}");
+        let text = found["error"].as_str().unwrap();
+        assert!(text.contains(error), "{slug}: {found}");
     }
 }

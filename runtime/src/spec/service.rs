@@ -17,8 +17,8 @@ pub struct ServiceSpec {
     /// Id in URLs and SQL. Default: the name in lower case, words joined by `-`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
-    /// `REST`, `HTTP`, `GraphQL`, `SOAP`, `TCP`, `DNS`, `TLS`, `SMTP`, `Redis` or `WebSocket`:
-    /// decides on the probe. Any other word with `monitoring.probe`.
+    /// `REST`, `HTTP`, `GraphQL`, `SOAP`, `gRPC`, `TCP`, `DNS`, `TLS`, `SMTP`, `Redis` or
+    /// `WebSocket`: decides on the probe. Any other word with `monitoring.probe`.
     #[serde(rename = "type", default = "default_kind")]
     pub kind: String,
     /// URL, or `host:port` for what speaks no HTTP.

@@ -3,11 +3,12 @@
 use url::Url;
 
 /// `type` in lower case, its probe plugin, and whether it speaks HTTP.
-const KINDS: [(&str, &str, &str); 10] = [
+const KINDS: [(&str, &str, &str); 11] = [
     ("REST", "http", "http"),
     ("HTTP", "http", "http"),
     ("GraphQL", "http", "http"),
     ("SOAP", "http", "http"),
+    ("gRPC", "grpc", "host"),
     ("TCP", "tcp", "host:port"),
     ("DNS", "dns", "host"),
     ("TLS", "tls", "host"),
