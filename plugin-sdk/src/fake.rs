@@ -33,6 +33,7 @@ use crate::history::{RateLimit, Sample, Usage};
 use crate::log::Level;
 use crate::mail::{MailError, Message};
 use crate::net::NetError;
+use crate::settings::Secret;
 use crate::wit::{cel, dns, http, mail};
 
 pub use history::{rate_limit, sample};
@@ -276,6 +277,18 @@ pub(crate) fn with<T>(ask: impl FnOnce(&mut State) -> T) -> T {
         "a plugin under test needs a host: `let host = extrack_plugin::fake::Host::install();`",
     );
     ask(&mut state.borrow_mut())
+}
+
+/// Length of a secret: in a recording the one of then, whose value nobody has.
+pub(crate) fn secret_length(secret: &Secret) -> usize {
+    let recorded = INSTALLED.with(|installed| installed.borrow().clone());
+    let recorded = recorded.and_then(|state| {
+        let asked = json!({"secret": secret.pointer()});
+        state
+            .borrow_mut()
+            .recorded::<usize>("secrets.length", &asked)
+    });
+    recorded.unwrap_or(secret.value().len())
 }
 
 /// The next answer under a key.

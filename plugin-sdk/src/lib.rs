@@ -40,6 +40,8 @@ pub mod clock;
 pub mod dns;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
+#[cfg(target_arch = "wasm32")]
+mod handles;
 pub mod history;
 pub mod host;
 pub mod http;

@@ -124,6 +124,19 @@ impl Secret {
         &self.pointer
     }
 
+    /// Bytes of the secret in UTF-8, for protocols that put the length of a text in front of it. 0
+    /// if the settings have no secret there.
+    #[cfg(target_arch = "wasm32")]
+    pub fn length(&self) -> usize {
+        self.open().map_or(0, |handle| handle.length() as usize)
+    }
+
+    /// Bytes of the secret in UTF-8, for protocols that put the length of a text in front of it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn length(&self) -> usize {
+        crate::fake::secret_length(self)
+    }
+
     /// The handle by which the host knows it; none if the settings have no secret there.
     #[cfg(target_arch = "wasm32")]
     pub(crate) fn open(&self) -> Option<crate::wit::secrets::Secret> {

@@ -10,9 +10,10 @@
 
 use std::time::Duration;
 
+use crate::http::Text;
 use crate::net::{self, NetError, Phases};
 use crate::probe::{Check, Stop};
-use crate::settings::Fault;
+use crate::settings::{Fault, Secret};
 use crate::time::millis;
 use crate::url;
 use crate::wit::stream as wit;
@@ -32,6 +33,50 @@ pub struct Connection {
     inner: Inner,
     /// Bytes that were read beyond a mark.
     ahead: Vec<u8>,
+}
+
+/// A piece of bytes with secrets in them.
+///
+/// ```
+/// # use extrack_plugin::prelude::*;
+/// # use extrack_plugin::stream::{Connection, Piece};
+/// # fn log_in(connection: &Connection, password: &Secret) -> Result<(), NetError> {
+/// let plain = http::Text::from("\0me\0").secret(password);
+/// connection.write_pieces(["AUTH PLAIN ".into(), Piece::Base64(plain), "\r\n".into()])
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(serde::Serialize), serde(untagged))]
+pub enum Piece {
+    Bytes(Vec<u8>),
+    /// The secret as it is.
+    Secret(#[cfg_attr(not(target_arch = "wasm32"), serde(serialize_with = "place"))] Secret),
+    /// The base64 of a text with secrets.
+    Base64(#[cfg_attr(not(target_arch = "wasm32"), serde(serialize_with = "encoded"))] Text),
+}
+
+impl From<&str> for Piece {
+    fn from(text: &str) -> Self {
+        Piece::Bytes(text.as_bytes().to_vec())
+    }
+}
+
+impl From<String> for Piece {
+    fn from(text: String) -> Self {
+        Piece::Bytes(text.into_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Piece {
+    fn from(bytes: Vec<u8>) -> Self {
+        Piece::Bytes(bytes)
+    }
+}
+
+impl From<&Secret> for Piece {
+    fn from(secret: &Secret) -> Self {
+        Piece::Secret(secret.clone())
+    }
 }
 
 /// How a connection continues with TLS.
@@ -127,6 +172,17 @@ impl Connection {
         self.inner.write(bytes.as_ref()).map_err(NetError::from)
     }
 
+    /// Writes bytes with secrets in them. A secret goes to the service's own host and to hosts that
+    /// are written out in the settings, over TLS, or without it where the address has a scheme
+    /// without TLS (`redis://`) or is this machine's.
+    pub fn write_pieces(&self, pieces: impl IntoIterator<Item = Piece>) -> Result<(), NetError> {
+        let pieces: Vec<Piece> = pieces.into_iter().collect();
+        #[cfg(target_arch = "wasm32")]
+        return wire::write(&self.inner, &pieces);
+        #[cfg(not(target_arch = "wasm32"))]
+        self.inner.write_pieces(&pieces)
+    }
+
     /// Returns at most `max` bytes, as soon as some are there; empty when the other side closed.
     /// After a time-out the connection can still be used.
     pub fn read(&mut self, max: u32, timeout: Option<Duration>) -> Result<Vec<u8>, NetError> {
@@ -209,6 +265,56 @@ impl Connection {
     }
 }
 
+/// Conversion of pieces to those of the contract, whose secrets are handles.
+#[cfg(target_arch = "wasm32")]
+mod wire {
+    use super::{Inner, NetError, Piece};
+    use crate::handles::Handles;
+    use crate::wit::secrets;
+
+    pub(super) fn write(connection: &Inner, pieces: &[Piece]) -> Result<(), NetError> {
+        let wanted = pieces.iter().flat_map(|piece| match piece {
+            Piece::Bytes(_) => Vec::new(),
+            Piece::Secret(secret) => vec![secret],
+            Piece::Base64(text) => text.secrets().collect(),
+        });
+        let handles = Handles::open(wanted)?;
+        let pieces: Vec<secrets::Piece<'_>> = pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Bytes(bytes) => secrets::Piece::Bytes(bytes.clone()),
+                Piece::Secret(secret) => secrets::Piece::Secret(handles.of(secret)),
+                Piece::Base64(text) => secrets::Piece::Base64(handles.text(text)),
+            })
+            .collect();
+        connection.write_pieces(&pieces).map_err(NetError::from)
+    }
+}
+
+/// The JSON that recordings have.
+#[cfg(not(target_arch = "wasm32"))]
+mod recorded {
+    use serde::Serializer;
+    use serde::ser::SerializeMap;
+
+    use super::{Secret, Text};
+
+    pub(super) fn place<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry("secret", secret.pointer())?;
+        map.end()
+    }
+
+    pub(super) fn encoded<S: Serializer>(text: &Text, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry("encoded", text)?;
+        map.end()
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+use recorded::{encoded, place};
+
 fn closed(when: &str) -> NetError {
     NetError::Protocol(format!("the server closed the connection {when}"))
 }
@@ -235,6 +341,20 @@ mod tests {
         assert_eq!(connection.read(9, None).unwrap(), b"st");
         let error = connection.read_line(100).unwrap_err();
         assert!(error.to_string().contains("without an answer"), "{error}");
+    }
+
+    #[test]
+    fn pieces_are_written_with_their_secrets() {
+        let host = Host::install();
+        let connection = open(&host, StreamScript::default());
+        let secret: Secret = crate::settings::parse("\"p\u{e4}ss\"").unwrap();
+        let plain = Text::from("\0me\0").secret(&secret);
+        let length = secret.length().to_string();
+        connection
+            .write_pieces([length.into(), Piece::from(&secret), Piece::Base64(plain)])
+            .unwrap();
+        let written = host.stream_written();
+        assert_eq!(written, "5p\u{e4}ssAG1lAHDDpHNz".as_bytes());
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub mod host {
         additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
         // These hold handles.
         additional_derives_ignore: [
-            "chunk", "content", "part", "body", "basic-auth", "standard-webhooks", "hmac", "signature",
+            "chunk", "piece", "content", "part", "body", "basic-auth", "standard-webhooks", "hmac", "signature",
             "request", "secret",
         ],
     });

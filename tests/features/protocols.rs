@@ -56,6 +56,17 @@ async fn a_mail_server_is_judged_by_its_greeting_and_its_certificate() {
         smtp("soon", good.port(), "warnDays: 365"),
         smtp("no-oauth", good.port(), "auth: [XOAUTH2]"),
         smtp("other-name", good.port(), "serverName: mx.example"),
+        smtp("known", good.port(), "username: me, password: open sesame"),
+        smtp(
+            "not-known",
+            good.port(),
+            "username: me, password: open barley",
+        ),
+        smtp(
+            "not-to-strangers",
+            unknown.port(),
+            "username: me, password: open sesame",
+        ),
         smtp("unknown", unknown.port(), ""),
         smtp("unknown-taken", unknown.port(), "insecure: true"),
         smtp("without", plain.port(), ""),
@@ -74,6 +85,14 @@ async fn a_mail_server_is_judged_by_its_greeting_and_its_certificate() {
         ("soon", "degraded", "assertion", "wanted at least 365"),
         ("no-oauth", "unhealthy", "assertion", "wanted `XOAUTH2`"),
         ("other-name", "error", "tls", "not for `mx.example`"),
+        ("known", "healthy", "", ""),
+        (
+            "not-known",
+            "unhealthy",
+            "assertion",
+            "answer to AUTH is `535",
+        ),
+        ("not-to-strangers", "error", "tls", "nknown"),
         ("unknown", "error", "tls", "nknown"),
         ("unknown-taken", "healthy", "", ""),
         (
@@ -90,11 +109,13 @@ async fn a_mail_server_is_judged_by_its_greeting_and_its_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_server_answers_a_ping() {
+async fn a_redis_server_takes_a_password_and_answers_a_ping() {
     let authority = Authority::new("Trusted");
     let identity = authority.sign(&["localhost"], -10, 90);
     let open = RedisServer::start(&identity, None).await;
     let locked = RedisServer::start(&identity, Some("open sesame")).await;
+    let stranger = Authority::new("Stranger").sign(&["localhost"], -10, 90);
+    let unproven = RedisServer::start(&stranger, Some("open sesame")).await;
     let redis =
         |slug: &str, address: String, settings: &str| service(slug, &address, "redis", settings);
     let services = [
@@ -110,9 +131,37 @@ async fn a_redis_server_answers_a_ping() {
             "tls: true",
         ),
         redis("locked", format!("redis://localhost:{}", locked.port()), ""),
+        redis(
+            "known",
+            format!("rediss://localhost:{}", locked.tls_port()),
+            "username: default, password: open sesame",
+        ),
+        redis(
+            "known-here",
+            format!("localhost:{}", locked.port()),
+            "password: open sesame",
+        ),
+        redis(
+            "not-known",
+            format!("localhost:{}", locked.port()),
+            "password: open barley",
+        ),
+        redis(
+            "by-name",
+            format!("rediss://127.0.0.1:{}", locked.tls_port()),
+            "password: open sesame, serverName: localhost",
+        ),
+        redis(
+            "unproven",
+            format!("rediss://localhost:{}", unproven.tls_port()),
+            "password: open sesame, insecure: true",
+        ),
     ];
     let (runtime, _roots) = started(&authority, &services).await;
     let api = runtime.api();
+    for slug in ["known", "known-here", "by-name", "unproven"] {
+        ends(&api, slug, "healthy", "", "").await;
+    }
     let found = ends(&api, "open", "healthy", "", "").await;
     assert!(found["phases"]["tlsUs"].is_null(), "{found}");
     let found = ends(&api, "secure", "healthy", "", "").await;
@@ -124,6 +173,7 @@ async fn a_redis_server_answers_a_ping() {
     for (slug, status, kind, error) in [
         ("by-address", "error", "tls", "not for `127.0.0.1`"),
         ("locked", "unhealthy", "assertion", "NOAUTH"),
+        ("not-known", "unhealthy", "assertion", "WRONGPASS"),
     ] {
         let found = api.check(slug).await;
         assert_eq!(found["status"], status, "{slug}: {found}");

@@ -45,12 +45,10 @@ impl Request {
     }
 
     pub(crate) fn new(draft: &Draft) -> Self {
-        let basic_auth = draft.basic_auth.as_ref().map(|basic| {
-            (
-                written(&basic.username, str::to_owned),
-                written(&basic.password, str::to_owned),
-            )
-        });
+        let basic_auth = draft
+            .basic_auth
+            .as_ref()
+            .map(|basic| (plain(&basic.username), plain(&basic.password)));
         let signature = draft.signature.as_ref().map(|signature| match signature {
             Signature::StandardWebhooks { standard_webhooks } => (
                 "standard-webhooks",
@@ -58,7 +56,7 @@ impl Request {
             ),
             Signature::Hmac { hmac } => ("hmac", hmac.secret.value().to_owned()),
         });
-        let header = |(name, value): &(String, Text)| (name.clone(), written(value, str::to_owned));
+        let header = |(name, value): &(String, Text)| (name.clone(), plain(value));
         Self {
             method: draft.method.clone(),
             url: url(&draft.url),
@@ -71,6 +69,11 @@ impl Request {
             options: draft.options.clone(),
         }
     }
+}
+
+/// The text with its secrets as they are.
+pub(super) fn plain(text: &Text) -> String {
+    written(text, str::to_owned)
 }
 
 fn written(text: &Text, encode: impl Fn(&str) -> String) -> String {
@@ -111,11 +114,7 @@ fn body(body: &Body) -> Vec<u8> {
         .into_bytes(),
         Body::Form { form } => {
             let pair = |(name, value): &(String, Text)| {
-                format!(
-                    "{}={}",
-                    form_encode(name),
-                    form_encode(&written(value, str::to_owned))
-                )
+                format!("{}={}", form_encode(name), form_encode(&plain(value)))
             };
             let pairs: Vec<String> = form.iter().map(pair).collect();
             pairs.join("&").into_bytes()
@@ -128,7 +127,7 @@ fn body(body: &Body) -> Vec<u8> {
 fn part(part: &Part) -> Vec<u8> {
     let content = match &part.content {
         Content::Bytes(bytes) => bytes.clone(),
-        Content::Text(text) => written(text, str::to_owned).into_bytes(),
+        Content::Text(text) => plain(text).into_bytes(),
     };
     let file_name = part
         .file_name

@@ -3,13 +3,17 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::net::{NO_PHASES, Recorded};
 use super::next;
+use super::request::plain;
 use super::tape::Tape;
 use crate::net::{NetError, Phases};
+use crate::stream::Piece;
 use crate::wit::net::Target;
 use crate::wit::stream::{Session, TlsOptions};
 
@@ -123,6 +127,22 @@ impl Connection {
         super::with(|state| state.written.extend_from_slice(bytes));
         let asked = json!({"bytes": bytes});
         match self.played.recorded::<Recorded<()>>("stream.write", asked) {
+            Some(answer) => answer.map_err(NetError::from),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn write_pieces(&self, pieces: &[Piece]) -> Result<(), NetError> {
+        let bytes = pieces.iter().flat_map(|piece| match piece {
+            Piece::Bytes(bytes) => bytes.clone(),
+            Piece::Secret(secret) => secret.value().as_bytes().to_vec(),
+            Piece::Base64(text) => STANDARD.encode(plain(text)).into_bytes(),
+        });
+        let bytes: Vec<u8> = bytes.collect();
+        super::with(|state| state.written.extend(bytes));
+        let asked = json!({"pieces": pieces});
+        let function = "stream.write-pieces";
+        match self.played.recorded::<Recorded<()>>(function, asked) {
             Some(answer) => answer.map_err(NetError::from),
             None => Ok(()),
         }

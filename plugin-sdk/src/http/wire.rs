@@ -1,19 +1,21 @@
 //! Conversion of a draft to the request of the contract, whose secrets are handles.
 
 use super::draft::{Body, Content, Draft, Part, Signature};
-use super::text::{Chunk, Text};
+use super::text::Text;
+use crate::handles::Handles;
 use crate::net::NetError;
-use crate::settings::Secret;
 use crate::wit::http as wit;
-use crate::wit::secrets;
 
 pub(super) fn send(draft: &Draft) -> Result<wit::Response, NetError> {
-    let handles = Handles::open(draft)?;
+    let handles = Handles::open(draft.secrets())?;
     wit::send(&handles.request(draft)).map_err(NetError::from)
 }
 
 pub(super) fn send_all(drafts: &[Draft]) -> Vec<Result<wit::Response, NetError>> {
-    let opened: Vec<Result<Handles, NetError>> = drafts.iter().map(Handles::open).collect();
+    let opened: Vec<Result<Handles, NetError>> = drafts
+        .iter()
+        .map(|draft| Handles::open(draft.secrets()))
+        .collect();
     let requests: Vec<wit::Request<'_>> = opened
         .iter()
         .zip(drafts)
@@ -31,35 +33,7 @@ pub(super) fn send_all(drafts: &[Draft]) -> Vec<Result<wit::Response, NetError>>
         .collect()
 }
 
-/// Open for the length of one call, by JSON Pointer.
-struct Handles(Vec<(String, secrets::Secret)>);
-
 impl Handles {
-    fn open(draft: &Draft) -> Result<Self, NetError> {
-        let mut open = Vec::new();
-        for secret in draft.secrets() {
-            if open.iter().any(|(pointer, _)| pointer == secret.pointer()) {
-                continue;
-            }
-            let handle = secret.open().ok_or_else(|| {
-                NetError::Protocol(format!(
-                    "the settings have no secret at `{}`",
-                    secret.pointer()
-                ))
-            })?;
-            open.push((secret.pointer().to_owned(), handle));
-        }
-        Ok(Self(open))
-    }
-
-    fn of(&self, secret: &Secret) -> &secrets::Secret {
-        let found = self
-            .0
-            .iter()
-            .find(|(pointer, _)| pointer == secret.pointer());
-        &found.expect("all secrets of the draft were opened").1
-    }
-
     fn request(&self, draft: &Draft) -> wit::Request<'_> {
         wit::Request {
             method: draft.method.clone(),
@@ -79,14 +53,6 @@ impl Handles {
                 .map(|signature| self.signature(signature)),
             options: draft.options.clone(),
         }
-    }
-
-    fn text(&self, text: &Text) -> Vec<wit::Chunk<'_>> {
-        let chunk = |chunk: &Chunk| match chunk {
-            Chunk::Text(text) => wit::Chunk::Text(text.clone()),
-            Chunk::Secret(secret) => wit::Chunk::Secret(self.of(secret)),
-        };
-        text.0.iter().map(chunk).collect()
     }
 
     fn texts(&self, texts: &[(String, Text)]) -> Vec<(String, Vec<wit::Chunk<'_>>)> {

@@ -175,6 +175,11 @@ impl Stream {
         self.trace.total_us()
     }
 
+    /// Host that was asked for.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }

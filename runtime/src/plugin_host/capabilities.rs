@@ -21,6 +21,7 @@ pub(super) mod secrets;
 mod signatures;
 pub(super) mod state;
 pub(super) mod stream;
+pub(super) mod text;
 pub(super) mod transfer;
 pub(super) mod udp;
 pub(super) mod wasi;

@@ -1,8 +1,8 @@
-//! Guests that make many requests at once.
+//! Guests that make many requests at once, and that write secrets to a connection.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::Path;
@@ -10,11 +10,13 @@ use axum::routing::get;
 use extrack_tests::runtime::text;
 use extrack_tests::{TestRuntime, components};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use tokio_util::task::AbortOnDropHandle;
 
 const GUEST: &str = "probe-attempts";
+const SECRET: &str = "s3cret-of-the-settings";
 
 /// Requests that the host has under way at once, as `wit/http.wit` has it.
 const AT_ONCE: usize = 10;
@@ -50,6 +52,40 @@ impl Gate {
 
     fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+}
+
+/// Returns every line that it gets, and keeps it.
+struct Echo {
+    address: SocketAddr,
+    lines: Arc<Mutex<Vec<String>>>,
+    _server: AbortOnDropHandle<()>,
+}
+
+impl Echo {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let kept = lines.clone();
+        let server = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let kept = kept.clone();
+                tokio::spawn(async move {
+                    let (read, mut write) = stream.split();
+                    let mut lines = BufReader::new(read).lines();
+                    while let Ok(Some(line)) = lines.next_line().await {
+                        let _ = write.write_all(format!("{line}\n").as_bytes()).await;
+                        kept.lock().unwrap().push(line);
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            lines,
+            _server: AbortOnDropHandle::new(server),
+        }
     }
 }
 
@@ -128,4 +164,46 @@ async fn requests_side_by_side_pass_the_policy_one_by_one_and_replay_to_the_same
     assert_eq!(replay["replayed"]["calls"], 2 * AT_ONCE + 1);
     let result = &replay["replayed"]["result"];
     assert_eq!(result.to_string(), recorded["result"].to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_on_a_connection_goes_to_its_own_service_and_comes_back_hidden() {
+    let (own, other) = (Echo::start().await, Echo::start().await);
+    let runtime = TestRuntime::builder().start().await;
+    let api = runtime.api();
+    api.plugin_put(GUEST, &components::guest(GUEST))
+        .await
+        .expect(200);
+    let line = |server: &Echo, text: &str| json!({"tcp": server.address.to_string(), "send": text});
+    let attempts = [
+        line(&own, "AUTH <key>, and <key>!"),
+        line(&own, "a s3cret-of-others"),
+        line(&other, "hello"),
+        line(&other, "AUTH <key>"),
+    ];
+    let service = json!({
+        "name": "Echo", "type": "own", "baseUrl": format!("tcp://{}", own.address), "private": true,
+        "hosts": [other.address.to_string()],
+        "monitoring": {"probe": GUEST, "interval": 86400, "timeout": 15000, "settings": {
+            "attempts": attempts, "key": SECRET,
+        }},
+    });
+    api.post("/api/v1/services", &service).await.expect(201);
+    let observation = api.check("echo").await;
+    let [first, second, third, fourth] = metrics(&observation)[..] else {
+        panic!("{observation}")
+    };
+    assert_eq!(first, "AUTH ***, and ***!");
+    assert_eq!(second, "a s3cret-of-others");
+    assert_eq!(third, "hello");
+    assert!(
+        fourth.starts_with("denied: a secret of the settings does not go to"),
+        "{fourth}"
+    );
+    let wanted = [
+        format!("AUTH {SECRET}, and {SECRET}!"),
+        "a s3cret-of-others".to_owned(),
+    ];
+    assert_eq!(*own.lines.lock().unwrap(), wanted);
+    assert_eq!(*other.lines.lock().unwrap(), ["hello"]);
 }

@@ -2,7 +2,8 @@ use serde_json::json;
 
 use crate::fake::Host;
 use crate::net::NetError;
-use crate::settings::NoSettings;
+use crate::settings::{NoSettings, Secret, Setting};
+use crate::stream::Piece;
 use crate::{cel, clock, dns, http, random, stream, udp};
 
 fn recording(calls: serde_json::Value) -> String {
@@ -52,6 +53,10 @@ fn a_recorded_run_happens_again() {
         {"function": "stream.read", "request": {"connection": 1, "max": 100, "timeout_ms": 50},
          "answer": {"Ok": {"utf8": "220 ready"}}},
         {"function": "stream.write", "request": {"connection": 1, "bytes": {"utf8": "QUIT"}}, "answer": {"Ok": null}},
+        {"function": "secrets.length", "request": {"secret": "/key"}, "answer": 9},
+        {"function": "stream.write-pieces", "request": {"connection": 1, "pieces": [
+            {"utf8": "$9 "}, {"secret": "/key"}, {"encoded": ["me:", {"secret": "/key"}]},
+        ]}, "answer": {"Ok": null}},
         {"function": "udp.open", "request": target(123), "answer": {"Ok": null}},
         {"function": "udp.send", "request": {"socket": 2, "datagram": {"utf8": "?"}}, "answer": {"Ok": null}},
         {"function": "udp.receive", "request": {"socket": 2, "max": 48, "timeout_ms": null},
@@ -101,6 +106,12 @@ fn a_recorded_run_happens_again() {
     let soon = Some(std::time::Duration::from_millis(50));
     assert_eq!(connection.read(100, soon).unwrap(), b"220 ready");
     connection.write(b"QUIT").unwrap();
+    let key = Secret::from_json(r#"{"$secret": "/key"}"#).unwrap();
+    let length = Piece::from(format!("${} ", key.length()));
+    let encoded = Piece::Base64(http::Text::from("me:").secret(&key));
+    connection
+        .write_pieces([length, Piece::from(&key), encoded])
+        .unwrap();
     let socket = udp::open("a.example", 123, None).unwrap();
     socket.send(b"?").unwrap();
     assert_eq!(

@@ -9,7 +9,8 @@ from wit_world import exports
 from wit_world.exports import description, notifiers
 from wit_world.exports.notifiers import NotificationStatus, NotifyError_Permanent, NotifyError_Retryable, Receipt, Retry
 from wit_world.imports import http, net, secrets
-from wit_world.imports.http import Body_Bytes, Chunk_Secret, Chunk_Text
+from wit_world.imports.http import Body_Bytes
+from wit_world.imports.secrets import Chunk_Secret, Chunk_Text
 from wit_world.imports.types import PluginInfo
 from version import VERSION
 

@@ -9,7 +9,7 @@ from wit_world import exports
 from wit_world.exports import description, probes
 from wit_world.exports.probes import Observation
 from wit_world.imports import http, net, types
-from wit_world.imports.http import Chunk_Text
+from wit_world.imports.secrets import Chunk_Text
 from wit_world.imports.types import ErrorKind, Failure, Fault, PluginInfo, Status
 from version import VERSION
 

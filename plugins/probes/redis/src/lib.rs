@@ -1,7 +1,7 @@
-//! The probe `redis`: does a server answer `PING`?
+//! The probe `redis`: does a server take our password, and answer `PING`?
 
 use extrack_plugin::prelude::*;
-use extrack_plugin::stream::Connection;
+use extrack_plugin::stream::{Connection, Piece};
 
 /// An answer to `PING` is one short line.
 const MAX_LINE_BYTES: usize = 4096;
@@ -15,6 +15,10 @@ struct Settings {
     target: Option<String>,
     /// TLS from the first byte. Default: whether the address begins with `rediss://`.
     tls: Option<bool>,
+    /// User to log in as. Without it, the one that Redis calls `default`.
+    username: Option<String>,
+    /// Password to log in with. Without it, `PING` is sent at once.
+    password: Option<Secret>,
     /// Name to ask for and to check in the certificate, in place of the host.
     server_name: Option<String>,
     /// Accepts any certificate.
@@ -38,6 +42,10 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
         })?;
         days_left = session.days_left();
     }
+    if let Some(password) = &settings.password {
+        connection.write_pieces(log_in(settings.username.as_deref(), password))?;
+        expect(&mut connection, "AUTH", "+OK")?;
+    }
     connection.write("*1\r\n$4\r\nPING\r\n")?;
     expect(&mut connection, "PING", "+PONG")?;
     let took = Duration::from_micros(clock::monotonic_us() - start_us);
@@ -55,6 +63,20 @@ fn uses_tls(check: &Check, settings: &Settings) -> bool {
             .get(..9)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("rediss://"))
     })
+}
+
+/// The command `AUTH`: a list of texts, each with its length in front.
+fn log_in(username: Option<&str>, password: &Secret) -> [Piece; 3] {
+    let text = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+    let count = 2 + usize::from(username.is_some());
+    let username = username.map(text).unwrap_or_default();
+    let auth = text("AUTH");
+    let length = password.length();
+    [
+        format!("*{count}\r\n{auth}{username}${length}\r\n").into(),
+        password.into(),
+        "\r\n".into(),
+    ]
 }
 
 /// Reads the answer to a command; an error unless it is the wanted one.
@@ -78,9 +100,13 @@ fn shown(answer: &str) -> String {
 }
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
-    stream::target_fault(settings.target.as_deref())
+    let mut faults: Vec<Fault> = stream::target_fault(settings.target.as_deref())
         .into_iter()
-        .collect()
+        .collect();
+    if settings.username.is_some() && settings.password.is_none() {
+        faults.push(Fault::new("/username", "needs a `password` beside it"));
+    }
+    faults
 }
 
 #[cfg(test)]

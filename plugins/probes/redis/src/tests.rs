@@ -82,3 +82,44 @@ fn another_answer_is_unhealthy() {
         )
     );
 }
+
+#[test]
+fn a_password_is_sent_before_the_ping() {
+    for (settings, auth) in [
+        (
+            r#"{"password": "p\u00e4ss"}"#,
+            "*2\r\n$4\r\nAUTH\r\n$5\r\np\u{e4}ss\r\n",
+        ),
+        (
+            r#"{"username": "app", "password": "s3 cr\"t"}"#,
+            "*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$7\r\ns3 cr\"t\r\n",
+        ),
+    ] {
+        let host = host("cache.example:6379", &["+OK\r\n", "+PONG\r\n"]);
+        let observation = run("cache.example", settings);
+        assert_eq!(observation.status, Status::Healthy, "{observation:?}");
+        let wanted = format!("{auth}*1\r\n$4\r\nPING\r\n");
+        assert_eq!(String::from_utf8(host.stream_written()).unwrap(), wanted);
+    }
+}
+
+#[test]
+fn a_password_that_is_not_taken_is_unhealthy() {
+    let _host = host(
+        "cache.example:6379",
+        &["-WRONGPASS invalid username-password pair\r\n"],
+    );
+    let observation = run("cache.example", r#"{"password": "secret"}"#);
+    assert_eq!(observation.status, Status::Unhealthy);
+    assert_eq!(
+        observation.message(),
+        "answer to AUTH is `-WRONGPASS invalid username-password pair`, wanted `+OK`"
+    );
+}
+
+#[test]
+fn a_user_without_a_password_is_a_fault() {
+    let settings = Settings::from_json(r#"{"username": "app"}"#).unwrap();
+    let faults = check_settings(&settings);
+    assert_eq!(faults[0].path, "/username");
+}

@@ -1,10 +1,12 @@
 //! The probe `smtp`: does a mail server greet, protect the connection, and offer what it should?
 
+mod judge;
 mod reply;
 
 use extrack_plugin::prelude::*;
 use extrack_plugin::stream::{Connection, Session};
 
+use judge::judge;
 use reply::Reply;
 
 #[derive(Settings)]
@@ -27,6 +29,10 @@ struct Settings {
     /// Mechanisms of `AUTH` that have to be offered, such as `PLAIN`.
     #[setting(default)]
     auth: Vec<String>,
+    /// User to log in as, with `password`; by the mechanism `PLAIN`, and only over TLS.
+    username: Option<String>,
+    /// Password of the user.
+    password: Option<Secret>,
     /// Name given in `EHLO`.
     #[setting(default = "[127.0.0.1]")]
     hello: String,
@@ -68,6 +74,9 @@ fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
         // What was offered before TLS could have been changed on the way.
         offers = say_hello(&mut connection, settings)?;
     }
+    if let (Some(username), Some(password)) = (&settings.username, &settings.password) {
+        reply::log_in(&mut connection, username, password)?.wanted(235, "AUTH")?;
+    }
     // A server that hangs up at once has done all that was asked of it.
     let _ = reply::command(&mut connection, "QUIT");
     let took = Duration::from_micros(clock::monotonic_us() - start_us);
@@ -97,30 +106,6 @@ fn say_hello(connection: &mut Connection, settings: &Settings) -> Result<Reply, 
     reply::command(connection, &format!("EHLO {}", settings.hello))?.wanted(250, "EHLO")
 }
 
-fn judge(offers: &Reply, session: Option<&Session>, settings: &Settings) -> Observation {
-    let offered = offers.words_after("AUTH");
-    let is_offered = |wanted: &String| offered.iter().any(|one| one.eq_ignore_ascii_case(wanted));
-    if let Some(missing) = settings.auth.iter().find(|wanted| !is_offered(wanted)) {
-        let found = match offered.join(" ") {
-            none if none.is_empty() => "none".to_owned(),
-            found => format!("`{found}`"),
-        };
-        return Observation::unhealthy(format!(
-            "offered for authentication is {found}, wanted `{missing}`"
-        ));
-    }
-    if let Some(days) = session
-        .and_then(Session::days_left)
-        .filter(|days| *days < settings.warn_days)
-    {
-        return Observation::degraded(format!(
-            "certificate has {days} days left, wanted at least {}",
-            settings.warn_days
-        ));
-    }
-    Observation::healthy()
-}
-
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults: Vec<Fault> = stream::target_fault(settings.target.as_deref())
         .into_iter()
@@ -131,6 +116,15 @@ fn check_settings(settings: &Settings) -> Vec<Fault> {
             "/hello",
             format!("is `{hello}`, wanted one word"),
         ));
+    }
+    if settings.username.is_some() != settings.password.is_some() {
+        faults.push(Fault::new(
+            "/username",
+            "needs a `password`, and it a `username`",
+        ));
+    }
+    if settings.username.is_some() && settings.tls == Tls::None {
+        faults.push(Fault::new("/tls", "is `none`, over which no password goes"));
     }
     faults
 }

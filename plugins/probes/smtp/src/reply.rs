@@ -1,7 +1,7 @@
 //! Replies of SMTP (RFC 5321, 4.2).
 
 use extrack_plugin::prelude::*;
-use extrack_plugin::stream::Connection;
+use extrack_plugin::stream::{Connection, Piece};
 
 /// RFC 5321 allows 512 bytes.
 const MAX_LINE_BYTES: usize = 4096;
@@ -18,6 +18,17 @@ pub(crate) struct Reply {
 /// Sends a command and reads the reply.
 pub(crate) fn command(connection: &mut Connection, command: &str) -> Result<Reply, Stop> {
     connection.write(format!("{command}\r\n"))?;
+    Reply::read(connection)
+}
+
+/// Logs in by `AUTH PLAIN` (RFC 4616) and reads the reply.
+pub(crate) fn log_in(
+    connection: &mut Connection,
+    username: &str,
+    password: &Secret,
+) -> Result<Reply, Stop> {
+    let plain = http::Text::from(format!("\0{username}\0")).secret(password);
+    connection.write_pieces(["AUTH PLAIN ".into(), Piece::Base64(plain), "\r\n".into()])?;
     Reply::read(connection)
 }
 

@@ -64,6 +64,39 @@ fn other_ways_of_tls() {
 }
 
 #[test]
+fn a_password_goes_over_tls_and_has_to_be_taken() {
+    for (answer, status, message) in [
+        ("235 welcome\r\n", Status::Healthy, ""),
+        (
+            "535 no\r\n",
+            Status::Unhealthy,
+            "answer to AUTH is `535 no`, wanted 235",
+        ),
+    ] {
+        let replies = [
+            BANNER,
+            PLAIN,
+            "220 go ahead\r\n",
+            SECURE,
+            answer,
+            "221 bye\r\n",
+        ];
+        let host = host("mx.example:25", &replies, 60);
+        let observation = run(r#"{"username": "me", "password": "secret"}"#);
+        assert_eq!(
+            (observation.status, observation.message()),
+            (status, message)
+        );
+        let written = String::from_utf8(host.stream_written()).unwrap();
+        // `\0me\0secret`
+        assert!(
+            written.contains("\r\nAUTH PLAIN AG1lAHNlY3JldA==\r\n"),
+            "{written}"
+        );
+    }
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let go = "220 go ahead\r\n";
     for (replies, settings, status, message) in [
@@ -126,10 +159,15 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn a_wrong_name_is_found_when_it_is_saved() {
+fn what_can_not_work_is_found_when_it_is_saved() {
     for (settings, path) in [
         (r#"{"hello": "a b"}"#, "/hello"),
         (r#"{"target": "::"}"#, "/target"),
+        (r#"{"username": "me"}"#, "/username"),
+        (
+            r#"{"username": "me", "password": "secret", "tls": "none"}"#,
+            "/tls",
+        ),
     ] {
         let faults = check_settings(&Settings::from_json(settings).unwrap());
         assert_eq!(faults[0].path, path);

@@ -1,7 +1,8 @@
 //! How long the parts of a host call may be. What is longer than any use of it is refused before it
 //! is looked at, so that no part, however it is used later, makes work or texts of megabytes.
 
-use super::http::{Body, Request, Text};
+use super::http::{Body, Request};
+use super::text::Text;
 use crate::plugin_host::contract::bindings::imports::dns::Query;
 use crate::plugin_host::contract::bindings::imports::mail::Message;
 use crate::plugin_host::contract::bindings::imports::net::Target;
@@ -118,6 +119,13 @@ fn texts_size(texts: &[(String, Text)]) -> usize {
 fn chunks(what: &str, text: &Text, most: usize) -> Result<(), String> {
     count(&format!("pieces of {what}"), text.chunks(), CHUNKS)?;
     length(what, text.len(), most)
+}
+
+/// Checks the pieces of a write, by the chunks of each; the size of bytes is bounded by what a guest
+/// may hand over.
+pub(super) fn pieces(mut chunks: impl ExactSizeIterator<Item = usize>) -> Result<(), String> {
+    count("pieces", chunks.len(), FIELDS)?;
+    chunks.try_for_each(|chunks| count("pieces of a text", chunks, CHUNKS))
 }
 
 pub(super) fn headers(headers: &[(String, String)]) -> Result<(), String> {

@@ -30,8 +30,8 @@ use crate::plugin_host::recording::format::CallCost;
 use crate::plugin_host::recording::format::weight::weight;
 use crate::plugin_host::recording::recorder::HostCall;
 
-use render::Renderer;
-pub(in crate::plugin_host) use request::{Body, Request, Response, Text};
+pub(super) use render::Renderer;
+pub(in crate::plugin_host) use request::{Body, Request, Response};
 
 impl Host for RunState {
     async fn send(

@@ -8,13 +8,14 @@ use serde::Serialize;
 use wasmtime::component::Resource;
 
 use super::bounds;
+use super::text::Names;
 use crate::domain::now_ms;
 use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::capabilities::state::RunState;
-use crate::plugin_host::contract::bindings::imports::secrets::Secret;
 use crate::plugin_host::contract::bindings::imports::signatures::{
     Host, Place, SignatureError as GuestError,
 };
+use crate::plugin_host::contract::bindings::secrets::Secret;
 use crate::plugin_host::recording::recorder::HostCall;
 
 type Verified = Result<(), GuestError>;
@@ -172,11 +173,7 @@ fn was_sent(access: &Access, secret: &str, place: &Place) -> Verified {
 
 impl RunState {
     fn pointer(&self, secret: &Resource<Secret>) -> wasmtime::Result<String> {
-        self.access
-            .secrets
-            .pointer(secret.rep())
-            .map(str::to_owned)
-            .ok_or_else(|| wasmtime::Error::msg("a handle of no secret of this run"))
+        Names(&self.access.secrets).secret(secret)
     }
 
     fn verified<Q: Clone + Serialize + Send + Sync + 'static>(

@@ -1,16 +1,20 @@
 //! A TCP connection that a guest holds for the length of its run, plain or with TLS.
 
 pub(in crate::plugin_host) mod connection;
+mod piece;
 
 use serde::Serialize;
 use tokio::time::Instant;
 use wasmtime::component::Resource;
 
-use self::connection::Connection;
+use self::connection::{Connection, Secured};
+use self::piece::Piece;
 use super::bounds;
+use super::http::Renderer;
 use super::net::{certificate, phases};
 use crate::domain::{Capability, Phases};
 use crate::net::{NetError, NetFailure, StartTls, Stream, TlsSession};
+use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::capabilities::host_call::begin;
 use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::contract::bindings::imports::net::{
@@ -19,6 +23,8 @@ use crate::plugin_host::contract::bindings::imports::net::{
 use crate::plugin_host::contract::bindings::imports::stream::{
     Host, HostConnection, Session, TlsOptions,
 };
+use crate::plugin_host::contract::bindings::secrets::Piece as GuestPiece;
+use crate::plugin_host::policy::reach::Weakened;
 use crate::plugin_host::recording::recorder::HostCall;
 
 /// Limit of the answer to one `read`.
@@ -34,6 +40,12 @@ struct Secure {
 struct Write {
     connection: u32,
     bytes: Vec<u8>,
+}
+
+#[derive(Clone, Serialize)]
+struct WritePieces {
+    connection: u32,
+    pieces: Vec<Piece>,
 }
 
 #[derive(Clone, Serialize)]
@@ -95,7 +107,12 @@ impl HostConnection for RunState {
         }
         let start = Instant::now();
         let deadline = self.call_deadline(options.timeout_ms);
-        let stream = self.table.get_mut(&connection)?.stream()?;
+        let held = self.table.get_mut(&connection)?;
+        if let Err(error) = held.is_read_up() {
+            let error = self.exchange_failed(error.into(), start);
+            return Ok(self.answered(call, Err(error)));
+        }
+        let stream = held.stream()?;
         let options = StartTls {
             server_name: options.server_name,
             accept_untrusted: options.accept_untrusted,
@@ -103,6 +120,12 @@ impl HostConnection for RunState {
         };
         let secured = stream.start_tls(&options, deadline).await;
         let tls_us = stream.phases().tls_us;
+        if let Ok(found) = &secured {
+            held.secured = Some(Secured {
+                is_untrusted: found.untrusted.is_some(),
+                server_name: options.server_name,
+            });
+        }
         self.waited_since(start);
         let secured = match secured {
             Ok(found) => {
@@ -133,8 +156,9 @@ impl HostConnection for RunState {
         let start = Instant::now();
         let deadline = self.call_deadline(timeout_ms);
         let max = (max.min(READ_BYTES) as usize).min(self.access.may_receive());
-        let stream = self.table.get_mut(&connection)?.stream()?;
-        let read = stream.read(max, deadline).await;
+        let redactor = self.access.secrets.redactor();
+        let held = self.table.get_mut(&connection)?;
+        let read = held.read(max, deadline, &redactor).await?;
         self.waited_since(start);
         let read = self.received(read, start)?;
         Ok(self.answered(call, read))
@@ -150,13 +174,25 @@ impl HostConnection for RunState {
             bytes,
         };
         let call = begin!(self, "stream.write", &asked);
-        self.sends(asked.bytes.len())?;
-        let start = Instant::now();
-        let deadline = self.net_deadline;
-        let stream = self.table.get_mut(&connection)?.stream()?;
-        let written = stream.write(&asked.bytes, deadline).await;
-        self.waited_since(start);
-        let written = written.map_err(|failure| self.exchange_failed(failure, start));
+        let written = self.write_all(&connection, &asked.bytes).await?;
+        Ok(self.answered(call, written))
+    }
+
+    async fn write_pieces(
+        &mut self,
+        connection: Resource<Connection>,
+        pieces: Vec<GuestPiece>,
+    ) -> wasmtime::Result<Result<(), GuestError>> {
+        let asked = WritePieces {
+            connection: self.number(&connection)?,
+            pieces: Piece::all(pieces, &self.access.secrets)?,
+        };
+        let call = begin!(self, "stream.write-pieces", &asked);
+        let held = self.table.get(&connection)?;
+        let written = match with_secrets(&self.access, held, &asked.pieces) {
+            Ok(bytes) => self.write_all(&connection, &bytes).await?,
+            Err(failure) => Err(self.net_failed(failure)),
+        };
         Ok(self.answered(call, written))
     }
 
@@ -200,7 +236,21 @@ impl RunState {
 
     fn connected(&mut self, stream: Option<Stream>) -> wasmtime::Result<Resource<Connection>> {
         let number = self.next_connection();
-        Ok(self.table.push(Connection { number, stream })?)
+        Ok(self.table.push(Connection::new(number, stream))?)
+    }
+
+    async fn write_all(
+        &mut self,
+        connection: &Resource<Connection>,
+        bytes: &[u8],
+    ) -> wasmtime::Result<Result<(), GuestError>> {
+        self.sends(bytes.len())?;
+        let start = Instant::now();
+        let deadline = self.net_deadline;
+        let stream = self.table.get_mut(connection)?.stream()?;
+        let written = stream.write(bytes, deadline).await;
+        self.waited_since(start);
+        Ok(written.map_err(|failure| self.exchange_failed(failure, start)))
     }
 
     fn number(&self, connection: &Resource<Connection>) -> wasmtime::Result<u32> {
@@ -242,6 +292,40 @@ impl RunState {
             ..failure
         })
     }
+}
+
+/// Returns the bytes of the pieces, if their secrets may go where the connection leads.
+fn with_secrets(
+    access: &Access,
+    connection: &Connection,
+    pieces: &[Piece],
+) -> Result<Vec<u8>, NetFailure> {
+    bounds::pieces(pieces.iter().map(Piece::chunks)).map_err(NetError::Protocol)?;
+    if pieces.iter().any(Piece::has_secret) {
+        check_secret(access, connection)?;
+    }
+    let mut bytes = Vec::new();
+    let renderer = Renderer(&access.secrets);
+    for piece in pieces {
+        piece.write(&renderer, &mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// Checks that a secret may go where a connection leads, as it is protected now.
+fn check_secret(access: &Access, connection: &Connection) -> Result<(), NetFailure> {
+    let Some(stream) = &connection.stream else {
+        return Ok(());
+    };
+    let (scope, secured) = (&access.scope, &connection.secured);
+    let port = stream.peer().port();
+    scope.check_stream(&access.grants, stream.host(), port, secured.is_none())?;
+    secured.as_ref().map_or(Ok(()), |secured| {
+        scope.check_weakened(&Weakened {
+            insecure: secured.is_untrusted,
+            server_name: secured.server_name.as_deref(),
+        })
+    })
 }
 
 fn micros_since(start: Instant) -> u64 {

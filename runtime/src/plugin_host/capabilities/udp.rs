@@ -100,6 +100,10 @@ impl HostSocket for RunState {
         let deadline = self.call_deadline(timeout_ms);
         let peer = self.table.get_mut(&socket)?.peer()?;
         let received = peer.receive(max as usize, deadline).await;
+        let received = received.map(|bytes| {
+            let secrets = &self.access.secrets;
+            secrets.redact_body(bytes.into(), false).into()
+        });
         self.waited_since(start);
         let received = self.received(received, start)?;
         Ok(self.answered(call, received))

@@ -11,7 +11,8 @@ use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::http::{Body, Request, Response, Sender, Text};
+use super::http::{Body, Request, Response, Sender};
+use super::text::Text;
 use crate::domain::BudgetKey;
 use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::capabilities::account::Account;

@@ -19,7 +19,6 @@ pub(in crate::plugin_host) mod host {
             package extrack:host;
             world host {
                 import external-tracking:plugin/host@0.2.0;
-                import external-tracking:plugin/secrets@0.2.0;
                 import external-tracking:plugin/%stream@0.2.0;
                 import external-tracking:plugin/udp@0.2.0;
                 import external-tracking:plugin/dns@0.2.0;
@@ -41,7 +40,7 @@ pub(in crate::plugin_host) mod host {
             default: trappable,
         },
         with: {
-            "external-tracking:plugin/secrets.secret": crate::plugin_host::contract::secret_handle::Handle,
+            "external-tracking:plugin/secrets": super::handles::external_tracking::plugin::secrets,
             "external-tracking:plugin/stream.connection": crate::plugin_host::capabilities::stream::connection::Connection,
             "external-tracking:plugin/udp.socket": crate::plugin_host::capabilities::udp::socket::Socket,
         },
@@ -51,29 +50,33 @@ pub(in crate::plugin_host) mod host {
 
 pub(in crate::plugin_host) use host::external_tracking::plugin as imports;
 
-/// HTTP requests hold handles, which have no JSON: `capabilities/http/request.rs` has their shape
-/// in recordings.
-pub(in crate::plugin_host) mod http_host {
+/// Requests and pieces of texts hold handles, which have no JSON: `capabilities/http/request.rs` and
+/// `capabilities/text.rs` have their shapes in recordings.
+pub(in crate::plugin_host) mod handles {
     use super::bindgen;
 
     bindgen!({
         path: "../wit",
         inline: "
             package extrack:host;
-            world http-host {
+            world handles {
+                import external-tracking:plugin/secrets@0.2.0;
                 import external-tracking:plugin/http@0.2.0;
             }
         ",
-        imports: { default: async | trappable },
+        imports: {
+            "external-tracking:plugin/secrets": trappable,
+            default: async | trappable,
+        },
         with: {
             "external-tracking:plugin/types": super::imports::types,
             "external-tracking:plugin/net": super::imports::net,
-            "external-tracking:plugin/secrets": super::imports::secrets,
+            "external-tracking:plugin/secrets.secret": crate::plugin_host::contract::secret_handle::Handle,
         },
     });
 }
 
-pub(in crate::plugin_host) use http_host::external_tracking::plugin::http;
+pub(in crate::plugin_host) use handles::external_tracking::plugin::{http, secrets};
 
 // One world for each exported interface; what a kind may import is checked by the loader.
 

@@ -20,7 +20,7 @@ use crate::net::{HostRule, NetFailure, canonical};
 #[derive(Debug, Clone)]
 struct Place {
     rule: HostRule,
-    /// The operator wrote `http://`, so that secrets go there without TLS.
+    /// The operator wrote a scheme without TLS, such as `http://`, so that secrets go there plain.
     is_plain: bool,
 }
 
@@ -151,14 +151,31 @@ impl SecretScope {
         grants: &EffectiveGrants,
         url: &str,
     ) -> Result<(), NetFailure> {
-        let Some(target) = Target::of(url) else {
-            return Ok(());
+        Target::of(url).map_or(Ok(()), |target| self.check_target(grants, &target))
+    }
+
+    /// The same for a connection.
+    pub(in crate::plugin_host) fn check_stream(
+        &self,
+        grants: &EffectiveGrants,
+        host: &Host,
+        port: u16,
+        is_plain: bool,
+    ) -> Result<(), NetFailure> {
+        let target = Target {
+            host: canonical(host.clone()),
+            port,
+            is_plain,
         };
+        self.check_target(grants, &target)
+    }
+
+    fn check_target(&self, grants: &EffectiveGrants, target: &Target) -> Result<(), NetFailure> {
         let places: Vec<&Place> = self
             .own
             .iter()
             .chain(&self.written)
-            .filter(|place| place.matches(&target))
+            .filter(|place| place.matches(target))
             .collect();
         let is_granted = || {
             grants
@@ -174,8 +191,8 @@ impl SecretScope {
         }
         if target.is_plain && !target.is_local() && !places.iter().any(|place| place.is_plain) {
             return Err(NetFailure::denied(format!(
-                "a secret of the settings does not go to `{target}` over plain `http`; use `https`, or write the address \
-                 with `http://` where it is configured"
+                "a secret of the settings does not go to `{target}` without TLS; use TLS, or write the address with a scheme \
+                 that has none, such as `http://`, where it is configured"
             )));
         }
         Ok(())
@@ -319,22 +336,28 @@ fn written(hosts: Vec<String>, sealed: &SealedSettings) -> Vec<Place> {
         let rule = HostRule::parse(&host_of(text)?).ok()?;
         Some(Place {
             rule,
-            is_plain: is_plain_http(text),
+            is_plain: is_plain(text),
         })
     };
     texts.filter_map(place).collect()
 }
 
-fn is_plain_http(text: &str) -> bool {
-    text.get(..5)
-        .is_some_and(|start| start.eq_ignore_ascii_case("http:"))
+/// Schemes that mean a connection without TLS, each with one beside it that means TLS.
+const PLAIN_SCHEMES: [&str; 8] = ["http", "ws", "grpc", "redis", "mqtt", "amqp", "ldap", "ftp"];
+
+fn is_plain(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        PLAIN_SCHEMES
+            .iter()
+            .any(|plain| scheme.eq_ignore_ascii_case(plain))
+    })
 }
 
 /// The host of a base URL, at its port. Both usual ports if that is one of them; any if it names
 /// none.
 fn own_places(base_url: &str) -> Vec<Place> {
     let rule = host_of(base_url).and_then(|host| HostRule::parse(&host).ok());
-    let is_plain = is_plain_http(base_url);
+    let is_plain = is_plain(base_url);
     let place = |rule: HostRule| Place { rule, is_plain };
     match rule.as_ref().map(HostRule::port) {
         Some(Some(80 | 443)) => rule

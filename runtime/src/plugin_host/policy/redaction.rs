@@ -74,15 +74,22 @@ impl Redactor {
         let finders = self.finders();
         let found = find(&finders, &body);
         if is_cut_off {
-            let whole = found.last().map_or(0, |last| last.end);
-            let begun = finders
-                .iter()
-                .map(|finder| overlap(&body, finder.needle()))
-                .max()
-                .unwrap_or(0);
-            body.truncate((body.len() - begun).max(whole));
+            body.truncate(begin(&finders, &found, &body));
         }
         replaced(&body, &found).map_or(body, Bytes::from)
+    }
+
+    /// Takes secrets out of bytes that go on, and returns those apart with which one may begin.
+    pub(in crate::plugin_host) fn begun(&self, mut bytes: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
+        let finders = self.finders();
+        let found = find(&finders, &bytes);
+        let begun = bytes.split_off(begin(&finders, &found, &bytes));
+        (replaced(&bytes, &found).unwrap_or(bytes), begun)
+    }
+
+    /// Whether there is nothing to take out.
+    pub(in crate::plugin_host) fn is_empty(&self) -> bool {
+        self.lock().secrets.is_empty()
     }
 
     fn finders(&self) -> Arc<[Finder<'static>]> {
@@ -141,6 +148,17 @@ fn replaced(text: &[u8], found: &[Range<usize>]) -> Option<Vec<u8>> {
         kept.extend_from_slice(&text[range.end..next]);
     }
     Some(kept)
+}
+
+/// Place behind all that was found at which one more may begin; the end if none does.
+fn begin(finders: &[Finder<'static>], found: &[Range<usize>], text: &[u8]) -> usize {
+    let whole = found.last().map_or(0, |last| last.end);
+    let begun = finders
+        .iter()
+        .map(|finder| overlap(text, finder.needle()))
+        .max()
+        .unwrap_or(0);
+    (text.len() - begun).max(whole)
 }
 
 /// Length of the longest beginning of the needle, short of all of it, that the text ends with.
@@ -219,6 +237,22 @@ mod tests {
         );
         first.add("second-secret");
         assert_eq!(second.text("first-secret second-secret"), "*** ***");
+    }
+
+    #[test]
+    fn a_secret_that_comes_in_pieces_is_taken_out_all_the_same() {
+        let redactor = redactor(&["first-secret"]);
+        let text = b"a first-secret, a first-step and first-";
+        for size in 1..text.len() {
+            let (mut clean, mut begun) = (Vec::new(), Vec::new());
+            for piece in text.chunks(size) {
+                let head;
+                (head, begun) = redactor.begun([begun.as_slice(), piece].concat());
+                clean.extend(head);
+            }
+            assert_eq!(clean, b"a ***, a first-step and ", "{size}");
+            assert_eq!(begun, b"first-", "{size}");
+        }
     }
 
     #[test]

@@ -3,12 +3,14 @@
 
 use extrack_plugin::json::Value;
 use extrack_plugin::prelude::*;
+use extrack_plugin::stream::Piece;
 
 #[derive(Settings)]
 struct Settings {
     /// Objects with `url`, `method`, `headers` (pairs), `body`, `form`, `hops`, `auth`,
-    /// `insecure`, `serverName`, `timeout` (seconds), or with `tcp` or `udp` (host and port).
-    /// `<key>` in the URL, the value of a header or the form is the secret.
+    /// `insecure`, `serverName`, `timeout` (seconds), or with `tcp` (and a line to `send`) or `udp`
+    /// (host and port). `<key>` in the URL, the value of a header, the form or the line is the
+    /// secret.
     attempts: Vec<Value>,
     key: Option<Secret>,
     /// Makes the requests all at once.
@@ -59,13 +61,7 @@ fn with_key(text: &str, key: Option<&Secret>) -> http::Text {
 
 fn made(attempt: &Value, key: Option<&Secret>) -> Result<String, NetError> {
     if let Some(address) = attempt["tcp"].as_str() {
-        let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
-        let connection = stream::connect(
-            host,
-            port.parse().unwrap_or(80),
-            Some(Duration::from_secs(2)),
-        )?;
-        return Ok(format!("connected to {}", connection.peer()));
+        return connected(attempt, address, key);
     }
     if let Some(address) = attempt["udp"].as_str() {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "53"));
@@ -79,6 +75,35 @@ fn made(attempt: &Value, key: Option<&Secret>) -> Result<String, NetError> {
     request(attempt, key)
         .send()
         .map(|response| shown(&response))
+}
+
+fn connected(attempt: &Value, address: &str, key: Option<&Secret>) -> Result<String, NetError> {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
+    let mut connection = stream::connect(
+        host,
+        port.parse().unwrap_or(80),
+        Some(Duration::from_secs(2)),
+    )?;
+    let Some(line) = attempt["send"].as_str() else {
+        return Ok(format!("connected to {}", connection.peer()));
+    };
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (index, text) in line.split("<key>").enumerate() {
+        pieces.extend(key.filter(|_| index > 0).map(Piece::from));
+        pieces.push(text.into());
+    }
+    pieces.push("\n".into());
+    connection.write_pieces(pieces)?;
+    // Byte by byte, in which no secret can be seen.
+    let mut answer = Vec::new();
+    while answer.last() != Some(&b'\n') {
+        let bytes = connection.read(1, None)?;
+        if bytes.is_empty() {
+            break;
+        }
+        answer.extend(bytes);
+    }
+    Ok(String::from_utf8_lossy(&answer).trim_end().to_owned())
 }
 
 fn request(attempt: &Value, key: Option<&Secret>) -> http::Request {

@@ -7,7 +7,7 @@ from componentize_py_types import Err
 from wit_world.exports import notifiers
 from wit_world.exports.notifiers import NotificationStatus, NotifyError_Permanent, NotifyError_Retryable, Retry
 from wit_world.imports import http, net, secrets
-from wit_world.imports.http import Chunk_Secret, Chunk_Text
+from wit_world.imports.secrets import Chunk_Secret, Chunk_Text
 
 PHASES = net.Phases(None, None, None, None, None, 0, [])
 SETTINGS = {"url": {"$secret": "/url"}, "prefix": "[extrack] "}

@@ -9,12 +9,11 @@ use extrack_signatures::{Algorithm, Scheme};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::request::{
-    Body, Chunk, Content, Hmac, Part, Request, Signature, StandardWebhooks, Text,
-};
+use super::request::{Body, Content, Hmac, Part, Request, Signature, StandardWebhooks};
 use crate::domain::now_ms;
 use crate::net::{HttpRequest, NetError, NetFailure};
 use crate::plugin_host::capabilities::outgoing;
+use crate::plugin_host::capabilities::text::{Chunk, Text};
 use crate::plugin_host::policy::credentials::basic;
 use crate::plugin_host::policy::redaction::in_url;
 use crate::plugin_host::policy::secrets::SealedSettings;
@@ -33,7 +32,9 @@ enum Encoding {
 }
 
 /// Writes the secrets of a request for one run.
-pub(super) struct Renderer<'a>(pub(super) &'a SealedSettings);
+pub(in crate::plugin_host::capabilities) struct Renderer<'a>(
+    pub(in crate::plugin_host::capabilities) &'a SealedSettings,
+);
 
 impl Renderer<'_> {
     pub(super) fn url(&self, url: &Text) -> Result<String, NetError> {
@@ -64,6 +65,14 @@ impl Renderer<'_> {
         }
     }
 
+    /// Writes texts and secrets as they are.
+    pub(in crate::plugin_host::capabilities) fn plain(
+        &self,
+        text: &Text,
+    ) -> Result<String, NetError> {
+        self.text(text, Encoding::Plain)
+    }
+
     fn text(&self, text: &Text, encoding: Encoding) -> Result<String, NetError> {
         let mut written = String::with_capacity(text.len());
         for (index, chunk) in text.0.iter().enumerate() {
@@ -90,7 +99,10 @@ impl Renderer<'_> {
         Ok(written)
     }
 
-    fn secret(&self, pointer: &str) -> Result<&str, NetError> {
+    pub(in crate::plugin_host::capabilities) fn secret(
+        &self,
+        pointer: &str,
+    ) -> Result<&str, NetError> {
         self.0
             .find(pointer)
             .map(ExposeSecret::expose_secret)

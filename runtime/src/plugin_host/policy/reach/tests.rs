@@ -375,3 +375,54 @@ fn a_channel_remembers_what_its_names_led_to_until_its_settings_change() {
         PrivateReach::Closed
     );
 }
+
+#[test]
+fn a_secret_goes_over_a_plain_connection_where_the_address_says_plain() {
+    for (base, settings, host, port, wanted) in [
+        (
+            "redis://db.example:6379",
+            json!({}),
+            "db.example",
+            6379,
+            true,
+        ),
+        (
+            "REDIS://db.example:6379",
+            json!({}),
+            "db.example",
+            6379,
+            true,
+        ),
+        ("db.example:6379", json!({}), "db.example", 6379, false),
+        (
+            "rediss://db.example:6379",
+            json!({}),
+            "db.example",
+            6379,
+            false,
+        ),
+        (
+            "https://shop.example",
+            json!({"server": "db.example:1"}),
+            "db.example",
+            1,
+            false,
+        ),
+        (
+            "https://shop.example",
+            json!({"server": "mqtt://db.example:1"}),
+            "db.example",
+            1,
+            true,
+        ),
+        ("db.example:6379", json!({}), "other.example", 6379, false),
+        ("localhost:6379", json!({}), "localhost", 6379, true),
+    ] {
+        let scope = reach(base, &[], settings.clone()).scope;
+        let host = Host::parse(host).unwrap();
+        let is_checked = |is_plain| scope.check_stream(&grants(&[]), &host, port, is_plain);
+        assert_eq!(is_checked(true).is_ok(), wanted, "{base} {settings}");
+        let is_trusted = !base.starts_with("db.example") || host.to_string() == "db.example";
+        assert_eq!(is_checked(false).is_ok(), is_trusted, "{base} {settings}");
+    }
+}

@@ -237,7 +237,8 @@ fields!(SerializeStruct, SerializeStructVariant);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin_host::capabilities::http::{Body, Request, Text};
+    use crate::plugin_host::capabilities::http::{Body, Request};
+    use crate::plugin_host::capabilities::text::Text;
     use crate::plugin_host::contract::bindings::imports::net::NetError;
     use crate::plugin_host::contract::bindings::imports::types::{Entry, Value};
 
