@@ -33,6 +33,7 @@ else
 endif
 
 lint: setup
+	python3 tests/house.py --check
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets $(FEATURES) -- -D warnings
 	cargo fmt --manifest-path plugins/Cargo.toml --all --check

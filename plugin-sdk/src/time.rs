@@ -216,7 +216,11 @@ mod tests {
             Some(784_111_777_000)
         );
         for obsolete in ["Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
-            assert_eq!(parse_http_date(obsolete), Some(784_111_777_000), "{obsolete}");
+            assert_eq!(
+                parse_http_date(obsolete),
+                Some(784_111_777_000),
+                "{obsolete}"
+            );
         }
         for text in [
             "",
