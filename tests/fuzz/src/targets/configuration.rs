@@ -8,8 +8,6 @@ use extrack::config::{self, ConfigFiles, Environment};
 use extrack::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
 use extrack::plugin_host::Evaluator;
 use extrack::registry::PluginDirectory;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde_json::Value;
 
 use super::text;
@@ -69,21 +67,17 @@ impl PluginDirectory for NoPlugins {
         PluginDirectory::evaluator(host())
     }
 
-    fn check_settings<'a>(
-        &'a self,
+    async fn check_settings(
+        &self,
         _kind: PluginKind,
-        _name: &'a str,
-        _settings: &'a Value,
-        _service: Option<&'a ServiceFacts>,
-    ) -> BoxFuture<'a, Result<(), Vec<Fault>>> {
-        async { Ok(()) }.boxed()
+        _name: &str,
+        _settings: &Value,
+        _service: Option<&ServiceFacts>,
+    ) -> Result<(), Vec<Fault>> {
+        Ok(())
     }
 
-    fn look_back<'a>(
-        &'a self,
-        _rule: &'a str,
-        _settings: &'a Value,
-    ) -> BoxFuture<'a, Result<Duration, String>> {
-        async { Ok(Duration::ZERO) }.boxed()
+    async fn look_back(&self, _rule: &str, _settings: &Value) -> Result<Duration, String> {
+        Ok(Duration::ZERO)
     }
 }
