@@ -1,5 +1,5 @@
 //! Capabilities that the host offers guests, one file each. Adding one: its interface in `wit/`, a
-//! file here, and a line in [`link`] and in [`allowed`].
+//! file here, a line in the world of all imports (`contract/bindings.rs`) and in [`allowed`].
 
 pub(super) mod access;
 pub(super) mod account;

@@ -141,7 +141,16 @@ fn capabilities(names: &[String], at: &str, report: &mut FaultReport) -> Vec<Cap
 }
 
 fn unknown_capability(name: &str) -> String {
-    const FREE: [&str; 6] = ["cel", "clock", "history", "log", "random", "signatures"];
+    const FREE: [&str; 8] = [
+        "cel",
+        "clock",
+        "history",
+        "host",
+        "log",
+        "random",
+        "secrets",
+        "signatures",
+    ];
     let known = || Capability::ALL.into_iter().map(Capability::as_str);
     if FREE.contains(&name) {
         format!(
