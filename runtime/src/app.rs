@@ -14,6 +14,7 @@ mod status;
 mod stores;
 mod tasks;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -120,7 +121,7 @@ async fn build_core(
         state,
     } = start;
     config::log_warnings(&loaded.warnings);
-    let registry = Registry::open(loaded.files, host.clone(), control.clone()).await?;
+    let registry = Registry::open(loaded.files, Arc::new(host.clone()), control.clone()).await?;
     if state.status == ConfigurationStatus::InUse {
         // Its error is logged, and it is tried again.
         let _ = basis.keep(&control, "start").await;

@@ -84,7 +84,7 @@ pub struct ParsedConfig {
 pub async fn load(
     config_dir: &Path,
     environment: Environment,
-    plugins: &impl PluginDirectory,
+    plugins: &dyn PluginDirectory,
 ) -> Result<Loaded, Faults> {
     let config_dir = PathBuf::from(config_dir);
     let draft = tokio::task::spawn_blocking(move || read(&config_dir, &environment)).await;
@@ -268,7 +268,7 @@ impl ParsedConfig {
         self.faults.is_empty() && self.report.faults.is_empty() && self.report.left_out == 0
     }
 
-    pub async fn check(self, directory: &impl PluginDirectory) -> Result<Loaded, Faults> {
+    pub async fn check(self, directory: &dyn PluginDirectory) -> Result<Loaded, Faults> {
         let Self {
             settings,
             services,

@@ -31,34 +31,26 @@ pub use compile::{Defaults, RoutingEntries, maintenance_compile, matchers};
 pub use files::{CheckedFiles, FileEntries, check_files};
 pub use plugin_policy::{plugin_policies, plugin_policy_read};
 pub use plugin_trust::plugin_trust;
-pub use plugins::PluginDirectory;
+pub use plugins::{PluginAnswer, PluginDirectory};
 pub use record::ServiceRecord;
 pub use secrets::MASK;
 pub use settings_use::SettingsUse;
 
 use crate::domain::fault::FaultReport;
 use crate::domain::{AlertRule, Catalog, ChannelId, Fault, Origin, slug};
-use crate::plugin_host::PluginHost;
 use crate::spec::{AlertSpec, Schema, ServiceSpec, prune_and_parse};
 use crate::store::control::StoredService;
 use crate::store::{ControlError, ControlStore};
 use compile::{CompiledService, Compiler, settings_key};
 
 /// Handle of the catalog; clones share it.
-pub struct Registry<P = PluginHost> {
-    inner: Arc<RegistryInner<P>>,
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<RegistryInner>,
 }
 
-impl<P> Clone for Registry<P> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-        }
-    }
-}
-
-struct RegistryInner<P> {
-    plugins: P,
+struct RegistryInner {
+    plugins: Arc<dyn PluginDirectory>,
     store: ControlStore,
     schema: Schema,
     /// Held over a whole change, so that what was checked is what is published. Readers never wait
@@ -84,13 +76,13 @@ struct ApiService {
 }
 
 /// A reload that was checked. Dropped, it changes nothing.
-pub struct PreparedReload<'a, P = PluginHost> {
-    registry: &'a Registry<P>,
+pub struct PreparedReload<'a> {
+    registry: &'a Registry,
     _changing: MutexGuard<'a, ()>,
     state: State,
 }
 
-impl<P: PluginDirectory> PreparedReload<'_, P> {
+impl PreparedReload<'_> {
     /// Puts it in place of what was.
     pub fn publish(self) -> Arc<Catalog> {
         self.registry.publish(self.state);
@@ -98,11 +90,11 @@ impl<P: PluginDirectory> PreparedReload<'_, P> {
     }
 }
 
-impl<P: PluginDirectory> Registry<P> {
+impl Registry {
     /// Reads what the API has made and publishes the first catalog.
     pub async fn open(
         files: CheckedFiles,
-        plugins: P,
+        plugins: Arc<dyn PluginDirectory>,
         store: ControlStore,
     ) -> Result<Self, ControlError> {
         let stored = store.service_list().await?;
@@ -121,7 +113,7 @@ impl<P: PluginDirectory> Registry<P> {
         let registry = Self {
             inner: Arc::new(inner),
         };
-        let plugins = &registry.inner.plugins;
+        let plugins = &*registry.inner.plugins;
         registry.publish(
             registry
                 .state_of(registry.state().files.clone(), stored, plugins)
@@ -145,8 +137,8 @@ impl<P: PluginDirectory> Registry<P> {
     pub async fn prepare(
         &self,
         files: CheckedFiles,
-        plugins: &impl PluginDirectory,
-    ) -> PreparedReload<'_, P> {
+        plugins: &dyn PluginDirectory,
+    ) -> PreparedReload<'_> {
         let changing = self.inner.changing.lock().await;
         let stored = self
             .state()
@@ -186,7 +178,7 @@ impl<P: PluginDirectory> Registry<P> {
             .map(|service| service.stored.clone())
             .collect();
         self.publish(
-            self.state_of(state.files.clone(), stored, &self.inner.plugins)
+            self.state_of(state.files.clone(), stored, &*self.inner.plugins)
                 .await,
         );
     }
@@ -194,14 +186,14 @@ impl<P: PluginDirectory> Registry<P> {
     /// Returns the rules that an entry of `alerts.yaml` would be, for each service that it selects;
     /// nothing is changed.
     pub async fn rule_try(&self, spec: Value) -> Result<Vec<AlertRule>, Vec<Fault>> {
-        self.rule_try_with(spec, &self.inner.plugins).await
+        self.rule_try_with(spec, &*self.inner.plugins).await
     }
 
     /// Returns the rules that [`Self::rule_try`] would return with other plugins.
     pub async fn rule_try_with(
         &self,
         spec: Value,
-        plugins: &impl PluginDirectory,
+        plugins: &dyn PluginDirectory,
     ) -> Result<Vec<AlertRule>, Vec<Fault>> {
         let state = self.state();
         let mut report = FaultReport::default();
@@ -241,7 +233,7 @@ impl<P: PluginDirectory> Registry<P> {
     /// Returns a service as its owner wrote it, secrets masked.
     pub fn record(&self, slug: &str) -> Option<ServiceRecord> {
         let state = self.state();
-        let plugins = &self.inner.plugins;
+        let plugins = &*self.inner.plugins;
         match state.files.services.get(slug) {
             Some(compiled) => Some(ServiceRecord::of_file(compiled, plugins)),
             None => state
@@ -266,7 +258,7 @@ impl<P: PluginDirectory> Registry<P> {
     /// Returns all services by slug, with those that can't run.
     pub fn records(&self) -> Vec<ServiceRecord> {
         let state = self.state();
-        let plugins = &self.inner.plugins;
+        let plugins = &*self.inner.plugins;
         let mut records: BTreeMap<&str, ServiceRecord> = state
             .api
             .values()
@@ -308,7 +300,7 @@ impl<P: PluginDirectory> Registry<P> {
         &self,
         files: Arc<CheckedFiles>,
         stored: Vec<StoredService>,
-        plugins: &impl PluginDirectory,
+        plugins: &dyn PluginDirectory,
     ) -> State {
         let mut compiler = self.compiler_with(&files, plugins);
         let mut api = BTreeMap::new();
@@ -349,15 +341,15 @@ impl<P: PluginDirectory> Registry<P> {
         State { files, api }
     }
 
-    fn compiler(&self, files: &CheckedFiles) -> Compiler<'_, P> {
-        self.compiler_with(files, &self.inner.plugins)
+    fn compiler(&self, files: &CheckedFiles) -> Compiler<'_> {
+        self.compiler_with(files, &*self.inner.plugins)
     }
 
-    fn compiler_with<'a, Q: PluginDirectory>(
+    fn compiler_with<'a>(
         &self,
         files: &CheckedFiles,
-        plugins: &'a Q,
-    ) -> Compiler<'a, Q> {
+        plugins: &'a dyn PluginDirectory,
+    ) -> Compiler<'a> {
         let mut compiler = Compiler::new(files.defaults, plugins, Origin::Api);
         compiler.has_default_channels =
             !files.default_channels.is_empty() || files.routing.route.is_some();
@@ -370,7 +362,7 @@ impl<P: PluginDirectory> Registry<P> {
     /// Compiles a spec, and returns the warnings with it.
     async fn compile(
         &self,
-        compiler: &mut Compiler<'_, impl PluginDirectory>,
+        compiler: &mut Compiler<'_>,
         spec: Value,
     ) -> Result<(CompiledService, Vec<Fault>), Vec<Fault>> {
         compiler.report = FaultReport::default();

@@ -27,8 +27,12 @@ use world::{ADMIN, World};
 /// A service in trouble and one that waits, an open alert and a resolved one, two plugins.
 async fn world() -> Arc<World> {
     let world = World::empty().await;
-    world.service_add("Shop API", "REST", "https://shop.example.com", Origin::Api);
-    world.service_add("Mail", "SMTP", "https://mail.example.com", Origin::File);
+    world
+        .service_add("Shop API", "https://shop.example.com")
+        .await;
+    world
+        .file_service_add("Mail", "https://mail.example.com")
+        .await;
     for (run_id, status) in [
         (1, Status::Healthy),
         (2, Status::Healthy),

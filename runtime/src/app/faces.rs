@@ -91,7 +91,7 @@ fn api_deps(
 ) -> ApiDeps {
     ApiDeps {
         configuration,
-        services: Arc::new(core.registry.clone()),
+        registry: core.registry.clone(),
         monitor: Arc::new(monitoring.clone()),
         webhooks: Arc::new(monitoring),
         plugins: Arc::new(core.host.clone()),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{FutureExt, TryFutureExt};
 use serde_json::Value;
 
 use crate::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
 use crate::plugin_host::{self, PluginHost, RuleVersion};
-use crate::registry::PluginDirectory;
+use crate::registry::{PluginAnswer, PluginDirectory};
 
 /// Installed plugins, with one version of a rule in place of the installed one.
 pub(super) struct WithCandidate<'a> {
@@ -43,28 +44,34 @@ impl PluginDirectory for WithCandidate<'_> {
         self.host.evaluator()
     }
 
-    async fn check_settings(
-        &self,
+    fn check_settings<'a>(
+        &'a self,
         kind: PluginKind,
-        name: &str,
-        settings: &Value,
-        service: Option<&ServiceFacts>,
-    ) -> Result<(), Vec<Fault>> {
+        name: &'a str,
+        settings: &'a Value,
+        service: Option<&'a ServiceFacts>,
+    ) -> PluginAnswer<'a, Result<(), Vec<Fault>>> {
         if self.is_candidate(kind, name) {
             self.host
                 .check_settings_of_version(self.version, settings)
-                .await
+                .boxed()
         } else {
-            PluginDirectory::check_settings(self.host, kind, name, settings, service).await
+            PluginDirectory::check_settings(self.host, kind, name, settings, service)
         }
     }
 
-    async fn look_back(&self, rule: &str, settings: &Value) -> Result<Duration, String> {
+    fn look_back<'a>(
+        &'a self,
+        rule: &'a str,
+        settings: &'a Value,
+    ) -> PluginAnswer<'a, Result<Duration, String>> {
         if self.is_candidate(PluginKind::Rule, rule) {
-            let look_back = self.host.look_back_of_version(self.version, settings).await;
-            look_back.map_err(|error| error.to_string())
+            self.host
+                .look_back_of_version(self.version, settings)
+                .map_err(|error| error.to_string())
+                .boxed()
         } else {
-            PluginDirectory::look_back(self.host, rule, settings).await
+            PluginDirectory::look_back(self.host, rule, settings)
         }
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn read(
 
 impl PluginsConfig {
     /// Entries for plugins that are not there: they may come later.
-    pub(super) fn unknown(&self, directory: &impl PluginDirectory) -> impl Iterator<Item = Fault> {
+    pub(super) fn unknown(&self, directory: &dyn PluginDirectory) -> impl Iterator<Item = Fault> {
         let known = |name: &str| {
             PluginKind::ALL
                 .into_iter()

@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::compile::{Compiler, RuleDraft, SharedRule};
-use super::plugins::PluginDirectory;
 use crate::domain::fault::child;
 use crate::domain::{AlertOptions, Catalog, Channel, Severity};
 use crate::spec::AlertSpec;
@@ -73,7 +72,7 @@ impl BuiltInAlert {
     /// as built in.
     pub(super) async fn compile(
         kind: &Kind,
-        compiler: &mut Compiler<'_, impl PluginDirectory>,
+        compiler: &mut Compiler<'_>,
         spec: &AlertSpec,
         at: &str,
     ) -> Option<Self> {

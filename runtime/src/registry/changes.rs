@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::compile::CompiledService;
 use super::files::CheckedFiles;
-use super::{ApiService, PluginDirectory, Registry, ServiceRecord, State, secrets, to_value};
+use super::{ApiService, Registry, ServiceRecord, State, secrets, to_value};
 use crate::domain::fault::list;
 use crate::domain::{Dependencies, Fault};
 use crate::store::ControlError;
@@ -30,12 +30,12 @@ pub enum CatalogError {
     Store(#[from] ControlError),
 }
 
-impl<P: PluginDirectory> Registry<P> {
+impl Registry {
     /// Adds a service of the API.
     pub async fn create(&self, mut spec: Value) -> Result<ServiceRecord, CatalogError> {
         let _changing = self.inner.changing.lock().await;
         let state = self.state();
-        let faults = secrets::restore(&mut spec, &Value::Null, &self.inner.plugins);
+        let faults = secrets::restore(&mut spec, &Value::Null, &*self.inner.plugins);
         let (compiled, warnings) = self.compile_new(spec, &state.files, faults).await?;
         let slug = compiled.service.slug.clone();
         self.circle_check(&compiled)?;
@@ -68,7 +68,7 @@ impl<P: PluginDirectory> Registry<P> {
         let _changing = self.inner.changing.lock().await;
         let state = self.state();
         let old = self.changeable(&state, slug, expected_revision)?;
-        let mut faults = secrets::restore(&mut spec, &old.stored.spec, &self.inner.plugins);
+        let mut faults = secrets::restore(&mut spec, &old.stored.spec, &*self.inner.plugins);
         if let Some(members) = spec.as_object_mut() {
             match members.get("slug").and_then(Value::as_str) {
                 Some(other) if other != slug => {
@@ -141,7 +141,7 @@ impl<P: PluginDirectory> Registry<P> {
 
     /// Publishes a service that was stored.
     fn put(&self, slug: String, service: ApiService) -> ServiceRecord {
-        let record = ServiceRecord::of_api(&service, &self.inner.plugins);
+        let record = ServiceRecord::of_api(&service, &*self.inner.plugins);
         let mut state = State::clone(&self.state());
         state.api.insert(slug, Arc::new(service));
         self.publish(state);

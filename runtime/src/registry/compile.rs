@@ -56,9 +56,9 @@ type SettingsKey = (PluginKind, String, String, Option<String>);
 
 /// Checks specs and builds what travels in the catalog. What it returns is only good while `report`
 /// has no faults.
-pub(super) struct Compiler<'a, P> {
+pub(super) struct Compiler<'a> {
     pub(super) defaults: Defaults,
-    pub(super) plugins: &'a P,
+    pub(super) plugins: &'a dyn PluginDirectory,
     pub(super) origin: Origin,
     pub(super) report: FaultReport,
     /// True if `alerts.yaml` has channels for alerts that name none, at its top or in its routing
@@ -81,8 +81,12 @@ pub(super) struct Compiler<'a, P> {
     judged: HashMap<SettingsKey, Arc<Vec<Fault>>>,
 }
 
-impl<'a, P: PluginDirectory> Compiler<'a, P> {
-    pub(super) fn new(defaults: Defaults, plugins: &'a P, origin: Origin) -> Self {
+impl<'a> Compiler<'a> {
+    pub(super) fn new(
+        defaults: Defaults,
+        plugins: &'a dyn PluginDirectory,
+        origin: Origin,
+    ) -> Self {
         let (schemas, judged) = (HashMap::new(), HashMap::new());
         Self {
             defaults,

@@ -93,7 +93,7 @@ impl CheckedFiles {
 pub async fn check_files(
     entries: &FileEntries,
     defaults: Defaults,
-    plugins: &impl PluginDirectory,
+    plugins: &dyn PluginDirectory,
     report: FaultReport,
 ) -> (CheckedFiles, FaultReport) {
     let mut compiler = Compiler::new(defaults, plugins, Origin::File);
@@ -144,7 +144,7 @@ pub async fn check_files(
 
 /// Compiles the channels that are known by name, and the routing tree over them.
 async fn channels(
-    compiler: &mut Compiler<'_, impl PluginDirectory>,
+    compiler: &mut Compiler<'_>,
     entries: &FileEntries,
 ) -> (Vec<Arc<Channel>>, Routing) {
     compiler.message_templates(&entries.message_templates).await;
@@ -169,7 +169,7 @@ async fn channels(
 }
 
 /// Reports fallbacks that don't exist: a message that goes nowhere else is found out too late.
-fn fallbacks_check(compiler: &mut Compiler<'_, impl PluginDirectory>, files: &CheckedFiles) {
+fn fallbacks_check(compiler: &mut Compiler<'_>, files: &CheckedFiles) {
     for (at, name) in std::mem::take(&mut compiler.fallbacks) {
         let names = || files.channels().map(|channel| channel.name.as_str());
         if !names().any(|known| known == name) {
@@ -183,7 +183,7 @@ fn fallbacks_check(compiler: &mut Compiler<'_, impl PluginDirectory>, files: &Ch
 }
 
 async fn services(
-    compiler: &mut Compiler<'_, impl PluginDirectory>,
+    compiler: &mut Compiler<'_>,
     entries: &FileEntries,
 ) -> BTreeMap<String, Arc<CompiledService>> {
     let mut services: BTreeMap<String, Arc<CompiledService>> = BTreeMap::new();
@@ -201,7 +201,7 @@ async fn services(
 
 /// Reports circles, which would leave no alert to notify about.
 fn dependencies_check(
-    compiler: &mut Compiler<'_, impl PluginDirectory>,
+    compiler: &mut Compiler<'_>,
     entries: &FileEntries,
     services: &BTreeMap<String, Arc<CompiledService>>,
 ) {
@@ -244,7 +244,7 @@ fn dependencies_check(
 }
 
 async fn shared_rules(
-    compiler: &mut Compiler<'_, impl PluginDirectory>,
+    compiler: &mut Compiler<'_>,
     entries: &FileEntries,
     services: &BTreeMap<String, Arc<CompiledService>>,
 ) -> (Vec<SharedRule>, BuiltInAlert, BuiltInAlert) {
@@ -297,7 +297,7 @@ async fn shared_rules(
 
 /// Warns of services that the rule can't be selected for, or whose runs are too rare for it.
 fn selection_check(
-    compiler: &mut Compiler<'_, impl PluginDirectory>,
+    compiler: &mut Compiler<'_>,
     rule: &SharedRule,
     services: &BTreeMap<String, Arc<CompiledService>>,
     at: &str,

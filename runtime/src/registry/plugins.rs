@@ -4,10 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 use serde_json::Value;
 
 use crate::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
 use crate::plugin_host::{Evaluator, PluginHost};
+
+/// Future of a plugin's answer: object-safe traits need boxes.
+pub type PluginAnswer<'a, T> = BoxFuture<'a, T>;
 
 /// Plugins that services, rules and channels can name.
 pub trait PluginDirectory: Send + Sync {
@@ -21,20 +26,20 @@ pub trait PluginDirectory: Send + Sync {
 
     /// Runs the plugin's own check, for the service that the settings belong to; none for those of a
     /// channel or a rule. Pointers of the faults go into the settings.
-    fn check_settings(
-        &self,
+    fn check_settings<'a>(
+        &'a self,
         kind: PluginKind,
-        name: &str,
-        settings: &Value,
-        service: Option<&ServiceFacts>,
-    ) -> impl Future<Output = Result<(), Vec<Fault>>> + Send;
+        name: &'a str,
+        settings: &'a Value,
+        service: Option<&'a ServiceFacts>,
+    ) -> PluginAnswer<'a, Result<(), Vec<Fault>>>;
 
     /// Returns how much history a rule needs with these settings.
-    fn look_back(
-        &self,
-        rule: &str,
-        settings: &Value,
-    ) -> impl Future<Output = Result<Duration, String>> + Send;
+    fn look_back<'a>(
+        &'a self,
+        rule: &'a str,
+        settings: &'a Value,
+    ) -> PluginAnswer<'a, Result<Duration, String>>;
 }
 
 impl PluginDirectory for PluginHost {
@@ -50,19 +55,23 @@ impl PluginDirectory for PluginHost {
         PluginHost::evaluator(self)
     }
 
-    async fn check_settings(
-        &self,
+    fn check_settings<'a>(
+        &'a self,
         kind: PluginKind,
-        name: &str,
-        settings: &Value,
-        service: Option<&ServiceFacts>,
-    ) -> Result<(), Vec<Fault>> {
-        PluginHost::check_settings(self, kind, name, settings, service).await
+        name: &'a str,
+        settings: &'a Value,
+        service: Option<&'a ServiceFacts>,
+    ) -> PluginAnswer<'a, Result<(), Vec<Fault>>> {
+        PluginHost::check_settings(self, kind, name, settings, service).boxed()
     }
 
-    async fn look_back(&self, rule: &str, settings: &Value) -> Result<Duration, String> {
+    fn look_back<'a>(
+        &'a self,
+        rule: &'a str,
+        settings: &'a Value,
+    ) -> PluginAnswer<'a, Result<Duration, String>> {
         PluginHost::look_back(self, rule, settings)
-            .await
             .map_err(|error| error.to_string())
+            .boxed()
     }
 }

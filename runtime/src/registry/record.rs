@@ -25,7 +25,7 @@ pub struct ServiceRecord {
 }
 
 impl ServiceRecord {
-    pub(super) fn of_file(compiled: &CompiledService, plugins: &impl PluginDirectory) -> Self {
+    pub(super) fn of_file(compiled: &CompiledService, plugins: &dyn PluginDirectory) -> Self {
         Self {
             slug: compiled.service.slug.clone(),
             spec: shown(&to_value(&compiled.spec), plugins),
@@ -38,7 +38,7 @@ impl ServiceRecord {
         }
     }
 
-    pub(super) fn of_api(service: &ApiService, plugins: &impl PluginDirectory) -> Self {
+    pub(super) fn of_api(service: &ApiService, plugins: &dyn PluginDirectory) -> Self {
         let stored = &service.stored;
         Self {
             slug: stored.slug.clone(),
@@ -77,7 +77,7 @@ pub(super) fn described(stored: &StoredService) -> Option<Service> {
     })
 }
 
-fn shown(spec: &Value, plugins: &impl PluginDirectory) -> Map<String, Value> {
+fn shown(spec: &Value, plugins: &dyn PluginDirectory) -> Map<String, Value> {
     match secrets::redact(spec, plugins) {
         Value::Object(mut members) => {
             members.remove("slug");

@@ -102,7 +102,7 @@ fn places(spec: &Value) -> Vec<SettingsPlace> {
 }
 
 /// The spec with every secret masked.
-pub(super) fn redact(spec: &Value, plugins: &impl PluginDirectory) -> Value {
+pub(super) fn redact(spec: &Value, plugins: &dyn PluginDirectory) -> Value {
     let mut shown = spec.clone();
     for pointer in credentials(spec) {
         let Some(credential) = shown.pointer_mut(&pointer).and_then(Value::as_object_mut) else {
@@ -125,7 +125,7 @@ pub(super) fn redact(spec: &Value, plugins: &impl PluginDirectory) -> Value {
 }
 
 /// Puts the values of `old` where `new` holds `***`. For something new, `old` is null.
-pub(super) fn restore(new: &mut Value, old: &Value, plugins: &impl PluginDirectory) -> Vec<Fault> {
+pub(super) fn restore(new: &mut Value, old: &Value, plugins: &dyn PluginDirectory) -> Vec<Fault> {
     let mut faults = Vec::new();
     let base_url = |spec: &Value| {
         spec.get("baseUrl")
@@ -250,7 +250,7 @@ fn leads_elsewhere(new: &Map<String, Value>, old: &Value) -> Option<&'static str
 }
 
 /// Masks the secrets of settings. Without the plugin's schema everything counts as secret.
-fn masked(place: &SettingsPlace, mut settings: Value, plugins: &impl PluginDirectory) -> Value {
+fn masked(place: &SettingsPlace, mut settings: Value, plugins: &dyn PluginDirectory) -> Value {
     match plugins.info(place.kind, &place.plugin) {
         Some(info) => visit_marked(
             &mut settings,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{PluginDirectory, Registry};
+use super::Registry;
 use crate::domain::{Origin, PluginKind, ServiceFacts};
 
 /// Settings that some probe, webhook, alert or channel hands to a plugin.
@@ -18,7 +18,7 @@ pub struct SettingsUse {
     pub service: Option<ServiceFacts>,
 }
 
-impl<P: PluginDirectory> Registry<P> {
+impl Registry {
     /// Returns the settings that this plugin has to go on accepting, with their owners.
     pub fn settings_using(&self, plugin: &str) -> Vec<SettingsUse> {
         let (catalog, state) = (self.catalog(), self.state());

@@ -2,27 +2,29 @@
 //! tests of the registry and the configuration.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use serde_json::{Value, json};
 
-use super::{CheckedFiles, PluginDirectory, Registry};
+use super::{CheckedFiles, PluginAnswer, PluginDirectory, Registry};
 use crate::domain::duration::parse_duration;
 use crate::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
 use crate::plugin_host::Evaluator;
 use crate::store::{ControlStore, Keyring};
 
 pub(crate) struct FakePlugins {
-    infos: BTreeMap<(PluginKind, String), Arc<PluginInfo>>,
+    infos: Mutex<BTreeMap<(PluginKind, String), Arc<PluginInfo>>>,
 }
 
 impl FakePlugins {
     /// Returns plugins with the settings of the bundled ones that the tests use.
     pub(crate) fn bundled() -> Self {
-        let mut plugins = Self {
-            infos: BTreeMap::new(),
+        let plugins = Self {
+            infos: Mutex::default(),
         };
         let secret = json!({"type": "string", "x-secret": true});
         let window = json!({"type": "string", "description": "Window, e.g. `5m`. More."});
@@ -85,11 +87,12 @@ impl FakePlugins {
         plugins
     }
 
-    pub(crate) fn remove(&mut self, kind: PluginKind, name: &str) {
-        self.infos.remove(&(kind, name.to_owned()));
+    pub(crate) fn remove(&self, kind: PluginKind, name: &str) {
+        let mut infos = self.infos.lock().unwrap();
+        infos.remove(&(kind, name.to_owned()));
     }
 
-    fn add(&mut self, kind: PluginKind, name: &str, required: &[&str], properties: Value) {
+    pub(crate) fn add(&self, kind: PluginKind, name: &str, required: &[&str], properties: Value) {
         let settings_schema = json!({
             "type": "object", "properties": properties, "required": required, "additionalProperties": false,
         });
@@ -101,17 +104,24 @@ impl FakePlugins {
             wants: Vec::new(),
             evaluated_over_time: false,
         };
-        self.infos.insert((kind, name.to_owned()), Arc::new(info));
+        self.put(kind, Arc::new(info));
+    }
+
+    pub(crate) fn put(&self, kind: PluginKind, info: Arc<PluginInfo>) {
+        let mut infos = self.infos.lock().unwrap();
+        infos.insert((kind, info.name.clone()), info);
     }
 }
 
 impl PluginDirectory for FakePlugins {
     fn info(&self, kind: PluginKind, name: &str) -> Option<Arc<PluginInfo>> {
-        self.infos.get(&(kind, name.to_owned())).cloned()
+        let infos = self.infos.lock().unwrap();
+        infos.get(&(kind, name.to_owned())).cloned()
     }
 
     fn names(&self, kind: PluginKind) -> Vec<String> {
-        self.infos
+        let infos = self.infos.lock().unwrap();
+        infos
             .keys()
             .filter(|(other, _)| *other == kind)
             .map(|(_, name)| name.clone())
@@ -123,13 +133,13 @@ impl PluginDirectory for FakePlugins {
     }
 
     /// Refuses what a schema can't: a condition with an `=`, a window that is no duration.
-    async fn check_settings(
-        &self,
+    fn check_settings<'a>(
+        &'a self,
         _: PluginKind,
-        _: &str,
-        settings: &Value,
-        _: Option<&ServiceFacts>,
-    ) -> Result<(), Vec<Fault>> {
+        _: &'a str,
+        settings: &'a Value,
+        _: Option<&'a ServiceFacts>,
+    ) -> PluginAnswer<'a, Result<(), Vec<Fault>>> {
         let mut faults = Vec::new();
         if settings
             .get("condition")
@@ -145,19 +155,24 @@ impl PluginDirectory for FakePlugins {
         {
             faults.push(Fault::new("/window", error.to_string()));
         }
-        if faults.is_empty() {
+        ready(if faults.is_empty() {
             Ok(())
         } else {
             Err(faults)
-        }
+        })
+        .boxed()
     }
 
-    async fn look_back(&self, _: &str, settings: &Value) -> Result<Duration, String> {
+    fn look_back<'a>(
+        &'a self,
+        _: &'a str,
+        settings: &'a Value,
+    ) -> PluginAnswer<'a, Result<Duration, String>> {
         let window = settings
             .get("window")
             .and_then(Value::as_str)
             .and_then(|text| parse_duration(text).ok());
-        Ok(window.unwrap_or_default())
+        ready(Ok(window.unwrap_or_default())).boxed()
     }
 }
 
@@ -183,7 +198,7 @@ impl TestStore {
 
 /// A registry with a store of its own.
 pub(crate) struct TestRegistry {
-    pub(crate) registry: Registry<FakePlugins>,
+    pub(crate) registry: Registry,
     pub(crate) store: TestStore,
 }
 
@@ -191,17 +206,21 @@ impl TestRegistry {
     /// Opens a registry with these files and the plugins of [`FakePlugins::bundled`].
     pub(crate) async fn open(files: CheckedFiles) -> Self {
         let store = TestStore::open().await;
-        let registry = Registry::open(files, FakePlugins::bundled(), store.control.clone())
-            .await
-            .unwrap();
+        let registry = Registry::open(
+            files,
+            Arc::new(FakePlugins::bundled()),
+            store.control.clone(),
+        )
+        .await
+        .unwrap();
         Self { registry, store }
     }
 }
 
 impl Deref for TestRegistry {
-    type Target = Registry<FakePlugins>;
+    type Target = Registry;
 
-    fn deref(&self) -> &Registry<FakePlugins> {
+    fn deref(&self) -> &Registry {
         &self.registry
     }
 }

@@ -97,7 +97,7 @@ async fn what_the_api_makes_is_stored_published_and_masked() {
 
     let reopened = Registry::open(
         CheckedFiles::default(),
-        FakePlugins::bundled(),
+        Arc::new(FakePlugins::bundled()),
         store.clone(),
     )
     .await
@@ -173,7 +173,7 @@ async fn a_service_that_can_no_longer_run_is_shown_with_the_reason() {
     let before = registry(FileEntries::default()).await;
     let spec = json!({"name": "t", "baseUrl": "https://t", "tags": ["eu"], "probes": [{"plugin": "tls", "settings": {"days": 3}}]});
     before.create(spec).await.unwrap();
-    let mut plugins = FakePlugins::bundled();
+    let plugins = Arc::new(FakePlugins::bundled());
     plugins.remove(PluginKind::Probe, "tls");
     let store = before.store.control.clone();
     let registry = Registry::open(CheckedFiles::default(), plugins, store)

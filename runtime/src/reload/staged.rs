@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{FutureExt, TryFutureExt};
 use serde_json::Value;
 
 use crate::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
 use crate::plugin_host::{Evaluator, PluginHost, StagedPlugin};
-use crate::registry::PluginDirectory;
+use crate::registry::{PluginAnswer, PluginDirectory};
 
 /// Staged versions in place of the active ones of the same name.
 pub(super) struct StagedDirectory {
@@ -47,28 +48,34 @@ impl PluginDirectory for StagedDirectory {
         self.host.evaluator()
     }
 
-    async fn check_settings(
-        &self,
+    fn check_settings<'a>(
+        &'a self,
         kind: PluginKind,
-        name: &str,
-        settings: &Value,
-        service: Option<&ServiceFacts>,
-    ) -> Result<(), Vec<Fault>> {
+        name: &'a str,
+        settings: &'a Value,
+        service: Option<&'a ServiceFacts>,
+    ) -> PluginAnswer<'a, Result<(), Vec<Fault>>> {
         match self.staged.get(name) {
-            Some(staged) => {
-                self.host
-                    .check_settings_staged(staged, settings, service)
-                    .await
-            }
-            None => PluginHost::check_settings(&self.host, kind, name, settings, service).await,
+            Some(staged) => self
+                .host
+                .check_settings_staged(staged, settings, service)
+                .boxed(),
+            None => PluginDirectory::check_settings(&self.host, kind, name, settings, service),
         }
     }
 
-    async fn look_back(&self, rule: &str, settings: &Value) -> Result<Duration, String> {
-        let answer = match self.staged.get(rule) {
-            Some(staged) => self.host.look_back_staged(staged, settings).await,
-            None => PluginHost::look_back(&self.host, rule, settings).await,
-        };
-        answer.map_err(|error| error.to_string())
+    fn look_back<'a>(
+        &'a self,
+        rule: &'a str,
+        settings: &'a Value,
+    ) -> PluginAnswer<'a, Result<Duration, String>> {
+        match self.staged.get(rule) {
+            Some(staged) => self
+                .host
+                .look_back_staged(staged, settings)
+                .map_err(|error| error.to_string())
+                .boxed(),
+            None => PluginDirectory::look_back(&self.host, rule, settings),
+        }
     }
 }

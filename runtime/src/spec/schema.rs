@@ -158,8 +158,7 @@ impl Schema {
                     .get("description")?
                     .as_str()
             })
-            .and_then(|text| text.split_inclusive(". ").next())
-            .map(|text| text.trim().trim_end_matches('.').to_owned());
+            .map(|text| first_sentence(text).to_owned());
         match description {
             Some(description) => format!("is missing ({description})"),
             None => "is missing".to_owned(),
@@ -171,6 +170,19 @@ impl Schema {
         let path = error.schema_path().as_str();
         self.root.pointer(&path[..path.rfind('/')?])
     }
+}
+
+/// Returns the first sentence without its full stop; that of `e.g.` ends none.
+fn first_sentence(text: &str) -> &str {
+    let mut ends = text.match_indices(". ").map(|(end, _)| end);
+    let end = ends.find(|end| {
+        !["e.g", "i.e"]
+            .iter()
+            .any(|short| text[..*end].ends_with(short))
+    });
+    text[..end.unwrap_or(text.len())]
+        .trim()
+        .trim_end_matches('.')
 }
 
 /// `example.com:8080/a` is a URI by the letter, of the scheme `example.com`, and never meant so.

@@ -127,7 +127,7 @@ async fn render(deps: &ApiDeps, sequence: u64, pending: Pending) -> Batch {
         reload: pending.list,
         ..Batch::default()
     };
-    let catalog = deps.services.catalog();
+    let catalog = deps.registry.catalog();
     for (index, slug) in pending.services.into_iter().enumerate() {
         if let Some(service) = catalog.services.get(&slug) {
             let row = fragments::service(service, deps.monitor.service_status(&slug).as_ref());

@@ -83,14 +83,14 @@ fn services(state: &ApiState, view: &View) -> Markup {
 
 /// Services that were described over the API and can't run, e.g. because their plugin is gone.
 fn unable(state: &ApiState) -> impl Iterator<Item = ServiceRecord> {
-    let services = &state.deps.services;
-    let running = services.catalog();
-    let slugs = services
+    let registry = &state.deps.registry;
+    let running = registry.catalog();
+    let slugs = registry
         .slugs()
         .into_iter()
         .filter(move |slug| !running.services.contains_key(slug));
     slugs
-        .filter_map(|slug| services.record(&slug))
+        .filter_map(|slug| registry.record(&slug))
         .take(MAX_UNABLE)
 }
 

@@ -1,36 +1,33 @@
-//! The parts behind the API: the stores, the recordings and the configuration as they are; the engines
-//! and the plugin host by narrow traits, which they implement here, and which the tests implement
-//! from memory.
+//! The parts behind the API: the stores, the registry, the recordings and the configuration as they
+//! are; the engines and the plugin host by narrow traits, which they implement here, and which the
+//! tests implement from memory.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use serde_json::{Map, Value};
 
 use crate::alerts::{AlertActions, AlertSignals, Notifier};
 use crate::backtest::{
     BacktestError, BacktestProgress, BacktestReport, BacktestRequest, Backtester,
 };
-use crate::domain::{Catalog, CurrentStatus, Observation, PluginPolicy, WebhookRequest};
+use crate::domain::{CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{
     self, ComponentCheck, Evaluator, InstallRequest, PluginEntry, PluginGrants, PluginHost,
     Recordings, VersionEntry,
 };
-use crate::registry::{CatalogError, Registry, ServiceRecord};
+use crate::registry::Registry;
 use crate::reload::ConfigHandle;
 use crate::store::{ControlStore, ResultStore};
 
 /// Future of the plugin host: object-safe traits need boxes.
 pub(crate) type PluginFuture<'a, T> = BoxFuture<'a, Result<T, plugin_host::InstallError>>;
-/// Future of the registry.
-pub(crate) type ServiceFuture<'a, T> = BoxFuture<'a, Result<T, CatalogError>>;
 
 #[derive(Clone)]
 pub struct ApiDeps {
-    pub services: Arc<dyn Services>,
+    pub registry: Registry,
     pub monitor: Arc<dyn Monitor>,
     pub webhooks: Arc<dyn Webhooks>,
     pub plugins: Arc<dyn Plugins>,
@@ -66,54 +63,6 @@ impl Backtests for Backtester {
         progress: &'a (dyn Fn(BacktestProgress) + Send + Sync),
     ) -> BoxFuture<'a, Result<BacktestReport, BacktestError>> {
         self.run(request, progress).boxed()
-    }
-}
-
-/// The registry.
-pub trait Services: Send + Sync + 'static {
-    /// Returns what runs.
-    fn catalog(&self) -> Arc<Catalog>;
-    /// Returns all described services in order, also those that can't run.
-    fn slugs(&self) -> Vec<String>;
-    fn record(&self, slug: &str) -> Option<ServiceRecord>;
-    fn create(&self, spec: Map<String, Value>) -> ServiceFuture<'_, ServiceRecord>;
-    fn replace<'a>(
-        &'a self,
-        slug: &'a str,
-        spec: Map<String, Value>,
-        revision: Option<i64>,
-    ) -> ServiceFuture<'a, ServiceRecord>;
-    fn delete<'a>(&'a self, slug: &'a str, revision: Option<i64>) -> ServiceFuture<'a, ()>;
-}
-
-impl Services for Registry {
-    fn catalog(&self) -> Arc<Catalog> {
-        self.catalog()
-    }
-
-    fn slugs(&self) -> Vec<String> {
-        self.slugs()
-    }
-
-    fn record(&self, slug: &str) -> Option<ServiceRecord> {
-        self.record(slug)
-    }
-
-    fn create(&self, spec: Map<String, Value>) -> ServiceFuture<'_, ServiceRecord> {
-        self.create(Value::Object(spec)).boxed()
-    }
-
-    fn replace<'a>(
-        &'a self,
-        slug: &'a str,
-        spec: Map<String, Value>,
-        revision: Option<i64>,
-    ) -> ServiceFuture<'a, ServiceRecord> {
-        self.replace(slug, Value::Object(spec), revision).boxed()
-    }
-
-    fn delete<'a>(&'a self, slug: &'a str, revision: Option<i64>) -> ServiceFuture<'a, ()> {
-        self.delete(slug, revision).boxed()
     }
 }
 

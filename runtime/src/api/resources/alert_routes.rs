@@ -76,7 +76,7 @@ fn channel_name(catalog: &Catalog, id: &ChannelId) -> String {
 }
 
 async fn get(State(state): State<ApiState>) -> Json<RoutesBody> {
-    let catalog = state.deps.services.catalog();
+    let catalog = state.deps.registry.catalog();
     Json(RoutesBody {
         route: catalog
             .route
@@ -90,7 +90,7 @@ async fn preview(
     Json(spec): Json<RoutePreviewSpec>,
 ) -> ApiResult<Json<RoutePreviewBody>> {
     let now_ms = now_ms();
-    let catalog = state.deps.services.catalog();
+    let catalog = state.deps.registry.catalog();
     let (alert, own_channels) = subject(&spec, &catalog)?;
     let destinations = match own_channels {
         Some(channels) => vec![at_once(&alert, &channels, &catalog)],

@@ -77,7 +77,7 @@ async fn list(
     State(state): State<ApiState>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<ChannelBody>>> {
-    let catalog = state.deps.services.catalog();
+    let catalog = state.deps.registry.catalog();
     let mut items: Vec<ChannelBody> = catalog.channels.values().map(ChannelBody::from).collect();
     let key = |item: &ChannelBody| format!("{}\0{}", item.name, item.id);
     items.sort_by_cached_key(key);
@@ -119,7 +119,7 @@ async fn preview(
     Path(ChannelPath { name }): Path<ChannelPath>,
     OptionalBody(request): OptionalBody<PreviewRequest>,
 ) -> ApiResult<Json<PreviewBody>> {
-    let catalog = state.deps.services.catalog();
+    let catalog = state.deps.registry.catalog();
     let channel = find(&catalog, &name)?;
     let message = Message {
         receiver: channel.name.clone(),
@@ -234,7 +234,7 @@ async fn test(
     Path(ChannelPath { name }): Path<ChannelPath>,
     OptionalBody(request): OptionalBody<TestRequest>,
 ) -> ApiResult<Json<TestBody>> {
-    let channel = find(&state.deps.services.catalog(), &name)?;
+    let channel = find(&state.deps.registry.catalog(), &name)?;
     let mut message = match request.status.unwrap_or(NotificationStatus::Firing) {
         NotificationStatus::Firing => Message::sample(1, 0),
         NotificationStatus::Resolved => Message::sample(0, 1),

@@ -106,7 +106,7 @@ async fn of_service(
     Path(SlugPath { slug }): Path<SlugPath>,
     Query(query): Query<ServiceEventQuery>,
 ) -> ApiResult<Json<Page<EventBody>>> {
-    if state.deps.services.record(&slug).is_none() {
+    if state.deps.registry.record(&slug).is_none() {
         return Err(ApiError::service_not_found(&slug));
     }
     let filter = EventFilter {

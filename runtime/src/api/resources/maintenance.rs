@@ -85,7 +85,7 @@ async fn list(
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<MaintenanceBody>>> {
     let now_ms = now_ms();
-    let catalog = state.deps.services.catalog();
+    let catalog = state.deps.registry.catalog();
     let mut items: Vec<MaintenanceBody> = catalog
         .maintenance
         .iter()
@@ -120,7 +120,7 @@ async fn create(
     };
     if state
         .deps
-        .services
+        .registry
         .catalog()
         .maintenance
         .iter()
@@ -161,7 +161,7 @@ async fn delete(
         Err(ControlError::NotFound { .. }) => {
             let is_file = state
                 .deps
-                .services
+                .registry
                 .catalog()
                 .maintenance
                 .iter()

@@ -72,7 +72,7 @@ async fn list(
     Path(SlugPath { slug }): Path<SlugPath>,
     Query(query): Query<ObservationQuery>,
 ) -> ApiResult<Json<Page<ObservationBody>>> {
-    if state.deps.services.record(&slug).is_none() {
+    if state.deps.registry.record(&slug).is_none() {
         return Err(ApiError::service_not_found(&slug));
     }
     let before = page::id_cursor(query.cursor.as_deref())?;

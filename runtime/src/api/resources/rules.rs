@@ -56,7 +56,7 @@ async fn list(
     let after = page::key_cursor(query.cursor.as_deref(), |key| {
         key.contains('/') && !key.contains(char::is_control)
     })?;
-    let catalog = state.deps.services.catalog();
+    let catalog = state.deps.registry.catalog();
     let standings = state.deps.actions.signals().rule_statuses();
     let mut rules: Vec<&AlertRule> = rules(&catalog, query.service.as_deref()).collect();
     rules.sort_by(|left, right| left.key.cmp(&right.key));
@@ -129,7 +129,7 @@ async fn escalations(
     State(state): State<ApiState>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<EscalationBody>>> {
-    let catalog = state.deps.services.catalog();
+    let catalog = state.deps.registry.catalog();
     let mut items: Vec<EscalationBody> = catalog
         .escalations
         .values()

@@ -110,13 +110,13 @@ async fn list(
     let after = page::key_cursor(query.cursor.as_deref(), |key| {
         crate::domain::slug(key) == key
     })?;
-    let slugs = state.deps.services.slugs();
+    let slugs = state.deps.registry.slugs();
     let slugs = slugs
         .iter()
         .filter(|slug| after.is_none_or(|after| slug.as_str() > after));
     let rows: Vec<ServiceRecord> = slugs
         .filter(|slug| status.is_none_or(|status| state.deps.monitor.status(slug) == Some(status)))
-        .filter_map(|slug| state.deps.services.record(slug))
+        .filter_map(|slug| state.deps.registry.record(slug))
         .filter(|record| query.tag.as_deref().is_none_or(|tag| has_tag(record, tag)))
         .take(limit as usize + 1)
         .collect();
@@ -149,7 +149,7 @@ async fn get(
 ) -> ApiResult<axum::response::Response> {
     let record = state
         .deps
-        .services
+        .registry
         .record(&slug)
         .ok_or_else(|| ApiError::service_not_found(&slug))?;
     let answer = tagged(ServiceBody::new(&state, record));

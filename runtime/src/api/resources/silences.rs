@@ -267,7 +267,7 @@ async fn preview(
     if !report.faults.is_empty() {
         return Err(ApiError::invalid_silence(report.faults));
     }
-    let catalog = state.deps.services.catalog();
+    let catalog = state.deps.registry.catalog();
     let open = state.deps.control.alert_open_list().await?;
     let alerts = open
         .into_iter()

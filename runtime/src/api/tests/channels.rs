@@ -3,52 +3,43 @@
 use serde_json::json;
 
 use super::*;
+use crate::spec::NotificationSpec;
 
 const TITLE: &str = "{{ counts.firing }} down, {{ counts.resolved }} up";
 
-fn channel(id: &str, name: &str, plugin: &str, options: ChannelOptions) -> Channel {
-    Channel {
-        id: ChannelId(id.to_owned()),
-        name: name.to_owned(),
-        plugin: plugin.to_owned(),
-        settings: json!({"webhook": "https://secret.example.com"}),
-        origin: Origin::File,
-        options,
-    }
-}
-
+/// Three channels of the files, of which two share a name, and the second of those is refused.
 async fn router_with_channels() -> Router {
     let world = world().await;
-    let texts = MessageTexts {
-        title: Some(TITLE.to_owned()),
-        ..MessageTexts::default()
-    };
-    let template = Some(Arc::new(MessageTemplate {
-        name: "short".to_owned(),
-        sources: texts,
-    }));
-    world.channel_add(channel(
-        "slack-1",
-        "ops",
-        "slack",
-        ChannelOptions {
-            template,
-            ..ChannelOptions::default()
-        },
-    ));
-    world.channel_add(channel(
-        "email-1",
-        "mail",
-        "email",
-        ChannelOptions::default(),
-    ));
-    world.channel_add(channel(
-        "email-2",
-        "mail",
-        "refuses",
-        ChannelOptions::default(),
-    ));
+    let settings = json!({"token": {"x-secret": true}});
+    world
+        .directory
+        .add(PluginKind::Notifier, "refuses", &[], settings);
+    let notifications: Vec<NotificationSpec> = serde_json::from_value(json!([
+        {"channel": "slack", "name": "ops", "template": "short", "webhook": "https://secret.example.com"},
+        {"channel": "email", "name": "mail", "recipients": ["ops@secret.example.com"]},
+        {"channel": "refuses", "name": "mail", "token": "https://secret.example.com"},
+    ]))
+    .unwrap();
+    let template = serde_json::from_value(json!({"title": TITLE})).unwrap();
+    world
+        .files_change(|entries| {
+            entries
+                .message_templates
+                .insert("short".to_owned(), template);
+            entries
+                .notifications
+                .extend(notifications.into_iter().enumerate());
+        })
+        .await;
     router(&world)
+}
+
+/// Returns the id of the channel of a plugin.
+async fn id_of(router: &Router, plugin: &str) -> String {
+    let channels = get(router, "/api/v1/channels").await.json();
+    let mut items = channels["items"].as_array().unwrap().iter();
+    let channel = items.find(|item| item["plugin"] == plugin).unwrap();
+    channel["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -61,7 +52,9 @@ async fn lists_channels_without_their_settings() {
         .iter()
         .map(|item| item["id"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(names, ["email-1", "email-2", "slack-1"]);
+    let mut sorted = names.clone();
+    sorted.sort();
+    assert_eq!((names.len(), &names), (3, &sorted));
     assert_eq!(answer.json()["items"][2]["template"], "short");
     assert!(
         !answer.body.contains("secret.example.com"),
@@ -96,7 +89,9 @@ async fn previews_in_the_words_of_the_template_or_of_one_that_is_tried() {
     .await
     .json();
     assert_eq!(alert["text"], "Shop API");
-    let own = preview("email-1", json!({})).await.json();
+    let own = preview(&id_of(&router, "email").await, json!({}))
+        .await
+        .json();
     assert_eq!(own["title"], "[FIRING] Sample Service 1: Service Down");
     assert_eq!(
         (&own["template"], &own["text"]),
@@ -141,7 +136,7 @@ async fn a_test_is_sent_and_says_what_came_of_it() {
         (&sent["delivered"], &sent["answer"]),
         (&true.into(), &"200 0 down, 1 up".into())
     );
-    let refused = test("email-2", json!({})).await;
+    let refused = test(&id_of(&router, "refuses").await, json!({})).await;
     assert_eq!(
         (&refused["delivered"], &refused["retryable"]),
         (&false.into(), &false.into())

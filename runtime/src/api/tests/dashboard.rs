@@ -6,6 +6,8 @@ use tokio_util::sync::CancellationToken;
 use super::world::SOON;
 use super::*;
 use crate::domain::{Acknowledgement, MuteChange};
+use crate::spec::ServiceSpec;
+use serde_json::json;
 
 #[tokio::test]
 async fn the_overview_says_how_things_are() {
@@ -38,7 +40,9 @@ async fn the_overview_says_how_things_are() {
 async fn what_others_wrote_is_escaped() {
     let world = world().await;
     let evil = r#"<script>alert("x")</script>"#;
-    let slug = world.service_add(evil, evil, "https://x.org/\"><img src=x>", Origin::Api);
+    let slug = world
+        .service_add(evil, "https://x.org/\"><img/src=x>")
+        .await;
     let mut observation = world.observation(&slug, evil, 9, Status::Error);
     observation.failure = Some(Failure::new(ErrorKind::Protocol, evil));
     world.observe(observation.clone());
@@ -131,17 +135,21 @@ async fn an_alert_that_nobody_hears_of_says_why() {
 #[tokio::test]
 async fn a_service_that_cannot_run_is_told() {
     let world = world().await;
-    world.service_break("shop-api", "there is no probe plugin `gone`");
+    let probes = json!([{"plugin": "tls", "settings": {"days": 3}}]);
+    let spec = json!({"name": "Names", "baseUrl": "https://names.example.com", "probes": probes});
+    world.registry.create(spec).await.unwrap();
+    world.probe_remove("tls").await;
     let router = router(&world);
     let page = get(&router, "/").await.body;
     assert!(
-        page.contains("<b>shop-api</b> can't run: there is no probe plugin <code>gone</code>"),
+        page.contains("<b>names</b> can't run: there is no probe plugin <code>tls</code>"),
         "{page}"
     );
-    let service = get(&router, "/api/v1/services/shop-api").await.json();
-    assert_eq!(
-        service["faults"][0]["message"],
-        "there is no probe plugin `gone`"
+    let service = get(&router, "/api/v1/services/names").await.json();
+    let fault = service["faults"][0]["message"].as_str().unwrap();
+    assert!(
+        fault.starts_with("there is no probe plugin `tls`"),
+        "{fault}"
     );
 }
 
@@ -166,13 +174,14 @@ async fn the_overview_is_searched_and_filtered_by_its_address() {
 #[tokio::test]
 async fn many_services_come_in_pages_and_rows_are_light() {
     let world = World::empty().await;
-    for number in 0..450 {
-        let slug = world.service_add(
-            &format!("Service {number:03}"),
-            "REST",
-            "https://x.org",
-            Origin::File,
-        );
+    let names = (0..450)
+        .map(|number| json!({"name": format!("Service {number:03}"), "baseUrl": "https://x.org"}));
+    let specs: Vec<ServiceSpec> = serde_json::from_value(names.collect()).unwrap();
+    let slugs: Vec<String> = specs.iter().map(|spec| slug(&spec.name)).collect();
+    world
+        .files_change(|entries| entries.services.extend(specs.into_iter().enumerate()))
+        .await;
+    for slug in slugs {
         for run in 0..40 {
             world.observe(world.observation(&slug, "http", run, Status::Healthy));
         }

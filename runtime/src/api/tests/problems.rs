@@ -153,9 +153,10 @@ async fn bodies_that_make_no_sense() {
     )
     .await;
     assert_problem(&answer, 422, "invalid-service", "`/name`: is missing");
+    let message = "is missing (Name for people, e.g. `Payment Gateway API`)";
     assert_eq!(
         answer.json()["faults"],
-        json!([{"pointer": "/name", "message": "is missing"}])
+        json!([{"pointer": "/name", "message": message}])
     );
 }
 

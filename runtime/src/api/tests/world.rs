@@ -1,5 +1,5 @@
-//! A small world behind the API: the real stores in a folder of their own, and engines that answer
-//! from memory.
+//! A small world behind the API: the real stores and the registry in a folder of their own, and
+//! engines that answer from memory.
 
 mod engines;
 mod plugins;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ use crate::alerts::{AlertActions, AlertSignals, Notifier, SystemClock};
 use crate::api::http::deps::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::backtest::*;
+use crate::domain::fault::FaultReport;
 use crate::domain::*;
 use crate::monitoring::{
     Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus,
@@ -28,7 +29,8 @@ use crate::plugin_host::{
     self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin,
     Recordings, ShadowEntry, StepOutcome, VersionEntry, VersionState,
 };
-use crate::registry::{CatalogError, ServiceRecord};
+use crate::registry::testing::FakePlugins;
+use crate::registry::{CheckedFiles, Defaults, FileEntries, Registry, check_files};
 use crate::reload::ConfigHandle;
 use crate::store::control::{
     AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, TokenDraft, TokenOrigin,
@@ -53,8 +55,10 @@ pub(crate) const RECORDING: &str = r#"{"format":2,"run":{"runId":7,"tsMs":179541
 
 pub(crate) struct World {
     pub(crate) now: UnixMillis,
-    catalog: Mutex<Arc<Catalog>>,
-    specs: Mutex<BTreeMap<String, ServiceRecord>>,
+    pub(crate) registry: Registry,
+    /// Plugins that the registry sees.
+    pub(crate) directory: Arc<FakePlugins>,
+    entries: Mutex<FileEntries>,
     statuses: Mutex<BTreeMap<String, ServiceStatus>>,
     pub(crate) plugins: Mutex<Vec<PluginEntry>>,
     policies: Mutex<BTreeMap<String, PluginPolicy>>,
@@ -95,10 +99,15 @@ impl World {
         std::fs::create_dir(&recordings).unwrap();
         std::fs::write(recordings.join("7.json"), RECORDING).unwrap();
         let (recordings, _) = Recordings::open(recordings);
+        let directory = Arc::new(FakePlugins::bundled());
+        let registry = Registry::open(CheckedFiles::default(), directory.clone(), control.clone())
+            .await
+            .unwrap();
         Arc::new(Self {
             now,
-            catalog: Mutex::default(),
-            specs: Mutex::default(),
+            registry,
+            directory,
+            entries: Mutex::default(),
             statuses: Mutex::default(),
             plugins: Mutex::default(),
             policies: Mutex::default(),
@@ -113,7 +122,7 @@ impl World {
 
     pub(crate) fn deps(self: &Arc<Self>) -> ApiDeps {
         ApiDeps {
-            services: self.clone(),
+            registry: self.registry.clone(),
             monitor: self.clone(),
             webhooks: self.clone(),
             plugins: self.clone(),
@@ -143,82 +152,43 @@ impl World {
         ApiState::new(settings, self.deps(), live, CancellationToken::new())
     }
 
-    pub(crate) fn channel_add(&self, channel: Channel) {
-        let mut catalog = self.catalog.lock().unwrap();
-        let mut changed = Catalog::clone(&catalog);
-        changed
-            .channels
-            .insert(channel.id.clone(), Arc::new(channel));
-        *catalog = Arc::new(changed);
+    /// Changes the files of the configuration and loads them.
+    pub(crate) async fn files_change(&self, change: impl FnOnce(&mut FileEntries)) {
+        let entries = {
+            let mut entries = self.entries.lock().unwrap();
+            change(&mut entries);
+            entries.clone()
+        };
+        let plugins = &*self.directory;
+        let (files, report) = check_files(
+            &entries,
+            Defaults::default(),
+            plugins,
+            FaultReport::default(),
+        )
+        .await;
+        assert_eq!(report.faults, []);
+        self.registry.prepare(files, plugins).await.publish();
     }
 
-    pub(crate) fn service_add(
-        &self,
-        name: &str,
-        kind: &str,
-        base_url: &str,
-        origin: Origin,
-    ) -> String {
-        let slug = slug(name);
-        let service = Service {
-            slug: slug.clone(),
-            name: name.to_owned(),
-            kind: kind.to_owned(),
-            base_url: base_url.to_owned(),
-            health_endpoint: Some("/health".to_owned()),
-            tags: Vec::new(),
-            labels: Default::default(),
-            depends_on: Vec::new(),
-            owner: None,
-            description: None,
-            origin,
-            hosts: Vec::new(),
-            private: Default::default(),
-            credentials: Vec::new(),
-            probes: Vec::new(),
-            webhooks: Vec::new(),
-        };
-        let mut catalog = self.catalog.lock().unwrap();
-        let mut changed = Catalog::clone(&catalog);
-        changed.services.insert(slug.clone(), Arc::new(service));
-        *catalog = Arc::new(changed);
-        let spec = json!({
-            "name": name, "type": kind, "baseUrl": base_url, "healthEndpoint": "/health",
-            "authentication": {"type": "api_key", "header": "X-API-Key", "value": "***"},
-            "monitoring": {"interval": 60, "timeout": 5000},
-        });
-        let Value::Object(spec) = spec else {
-            unreachable!()
-        };
-        let revision = (origin == Origin::Api).then_some(1);
-        let written = revision.map(|_| self.now - 7_200_000);
-        let record = ServiceRecord {
-            slug: slug.clone(),
-            spec,
-            origin,
-            revision,
-            created_ms: written,
-            updated_ms: written,
-            faults: Vec::new(),
-            warnings: Vec::new(),
-        };
-        self.specs.lock().unwrap().insert(slug.clone(), record);
-        slug
+    /// Adds a service to the files.
+    pub(crate) async fn file_service_add(&self, name: &str, base_url: &str) -> String {
+        let spec = serde_json::from_value(service_spec(name, base_url)).unwrap();
+        self.files_change(|entries| entries.services.push((entries.services.len(), spec)))
+            .await;
+        slug(name)
     }
 
-    /// A service that the registry keeps and does not run.
-    pub(crate) fn service_break(&self, slug: &str, fault: &str) {
-        let mut catalog = self.catalog.lock().unwrap();
-        let mut changed = Catalog::clone(&catalog);
-        changed.services.remove(slug);
-        *catalog = Arc::new(changed);
-        self.specs
-            .lock()
-            .unwrap()
-            .get_mut(slug)
-            .unwrap()
-            .faults
-            .push(Fault::new("", fault));
+    /// Adds a service over the API.
+    pub(crate) async fn service_add(&self, name: &str, base_url: &str) -> String {
+        let spec = service_spec(name, base_url);
+        self.registry.create(spec).await.unwrap().slug
+    }
+
+    /// Removes a plugin of the services, which are checked again.
+    pub(crate) async fn probe_remove(&self, name: &str) {
+        self.directory.remove(PluginKind::Probe, name);
+        self.files_change(|_| {}).await;
     }
 
     /// One observation becomes the latest of its probe.
@@ -525,6 +495,14 @@ impl World {
 /// Quarters of digests.
 const ACTIVE: &str = "9f86d081884c7d65";
 const CANDIDATE: &str = "3fdba35f04dc8c46";
+
+fn service_spec(name: &str, base_url: &str) -> Value {
+    json!({
+        "name": name, "type": "REST", "baseUrl": base_url, "healthEndpoint": "/health",
+        "authentication": {"type": "api_key", "header": "X-API-Key", "value": "k3y-of-the-tests"},
+        "monitoring": {"interval": 60, "timeout": 5000},
+    })
+}
 
 fn now<'a, T: Send + 'a>(answer: T) -> BoxFuture<'a, T> {
     std::future::ready(answer).boxed()

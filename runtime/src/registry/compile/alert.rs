@@ -10,7 +10,6 @@ use super::channel::ChannelPlace;
 use super::scope::Scope;
 use crate::domain::fault::{child, list, suggest};
 use crate::domain::{AlertOptions, Channel, ChannelId, PluginKind, Service, Severity};
-use crate::registry::PluginDirectory;
 use crate::spec::{
     AlertSpec, DurationSpec, LifecycleSpec, NotificationSpec, PluginSettings, ServiceAlertSpec,
     TemplateUseSpec,
@@ -93,7 +92,7 @@ pub(super) struct RuleParts<'s> {
     pub(super) settings: &'s PluginSettings,
 }
 
-impl<P: PluginDirectory> Compiler<'_, P> {
+impl Compiler<'_> {
     pub(crate) async fn shared_rule(&mut self, spec: &AlertSpec, at: &str) -> Option<SharedRule> {
         if spec.template.template.is_none() {
             self.template_check(&spec.template, at);

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use super::{Compiler, canonical, channel_options};
 use crate::domain::fault::child;
 use crate::domain::{Channel, ChannelId, Origin, PluginKind, slug};
-use crate::registry::PluginDirectory;
 use crate::spec::NotificationSpec;
 
 const MAX_NOTIFICATIONS: usize = 32;
@@ -49,7 +48,7 @@ pub(crate) fn settings_key(channel: &Channel) -> String {
     canonical(&json!({ "plugin": channel.plugin, "settings": channel.settings }))
 }
 
-impl<P: PluginDirectory> Compiler<'_, P> {
+impl Compiler<'_> {
     /// Compiles channels, each given with its index in its list.
     pub(crate) async fn channels<'s>(
         &mut self,

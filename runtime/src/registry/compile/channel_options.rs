@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::Compiler;
 use crate::domain::fault::{child, suggest};
 use crate::domain::{ChannelOptions, Fallback, MessageRate, MessageTemplate, MessageTexts};
-use crate::registry::PluginDirectory;
 use crate::spec::{DurationSpec, MessageTemplateSpec, NotificationSpec};
 
 /// Limit of message templates: a team can't keep more apart.
@@ -26,7 +25,7 @@ const INCIDENTS: &str = "pagerduty";
 
 pub(crate) type MessageTemplates = BTreeMap<String, Arc<MessageTemplate>>;
 
-impl<P: PluginDirectory> Compiler<'_, P> {
+impl Compiler<'_> {
     /// Compiles message templates. Those with faults are known nevertheless, so that no other fault
     /// follows.
     pub(crate) async fn message_templates(

@@ -12,7 +12,6 @@ use crate::domain::fault::{child, suggest};
 use crate::domain::{
     Channel, ChannelId, EscalationPolicy, EscalationStep, StepHours, StepRepeat, Watchdog,
 };
-use crate::registry::PluginDirectory;
 use crate::spec::{
     EscalationSpec, EscalationStepSpec, NotificationSpec, NotifySpec, PluginSettings,
     StepHoursSpec, WatchdogSpec,
@@ -47,7 +46,7 @@ pub(crate) struct Escalations {
     pub(crate) channels: Vec<Arc<Channel>>,
 }
 
-impl<P: PluginDirectory> Compiler<'_, P> {
+impl Compiler<'_> {
     pub(crate) async fn escalations(
         &mut self,
         specs: &[(String, EscalationSpec)],

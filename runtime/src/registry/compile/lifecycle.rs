@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Compiler;
 use crate::domain::fault::child;
 use crate::domain::{AlertOptions, Failures, FlappingThresholds, Retry};
-use crate::registry::PluginDirectory;
 use crate::spec::{DurationSpec, FailuresSpec, FlappingSpec, LifecycleSpec};
 
 /// More makes a probe of its own.
@@ -15,7 +14,7 @@ const MAX_RETRIES: u32 = 10;
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-impl<P: PluginDirectory> Compiler<'_, P> {
+impl Compiler<'_> {
     /// The duration of a rule under either of its names, and the other options.
     pub(super) fn options(
         &mut self,

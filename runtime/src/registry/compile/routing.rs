@@ -11,7 +11,6 @@ use crate::domain::{
     Channel, ChannelId, GroupBy, Inhibition, Labels, Maintenance, Matcher, Recurrence, Route,
     UnixMillis,
 };
-use crate::registry::PluginDirectory;
 use crate::spec::{
     DurationSpec, InhibitSpec, MaintenanceSpec, NotificationSpec, RouteSpec, Texts, WindowSpec,
 };
@@ -49,7 +48,7 @@ pub struct RoutingEntries {
     pub maintenance: Vec<(usize, MaintenanceSpec)>,
 }
 
-impl<P: PluginDirectory> Compiler<'_, P> {
+impl Compiler<'_> {
     /// `defaults`: the channels at the top of `alerts.yaml`.
     pub(crate) async fn routing(
         &mut self,

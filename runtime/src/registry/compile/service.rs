@@ -15,7 +15,6 @@ use crate::domain::{
     Channel, Labels, Mark, Origin, PluginKind, PrivateReach, Probe, Service, ServiceFacts, slug,
     visit_marked,
 };
-use crate::registry::PluginDirectory;
 use crate::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
 
 /// A service as it was written and as it runs.
@@ -37,7 +36,7 @@ const MAX_SLUG_CHARS: usize = 100;
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 
-impl<P: PluginDirectory> Compiler<'_, P> {
+impl Compiler<'_> {
     /// `None` when nothing can be built from it; its faults are in the report.
     pub(crate) async fn service(
         &mut self,

@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 
 use super::Compiler;
 use crate::domain::fault::{Fault, FaultReport, child, list, segments, suggest};
-use crate::registry::PluginDirectory;
 use crate::spec::{AlertTemplateSpec, Schema, TemplateUseSpec, prune_and_parse};
 
 /// More is a mistake.
@@ -30,7 +29,7 @@ pub(super) struct TemplateOrigin {
     keys: BTreeSet<String>,
 }
 
-impl<P: PluginDirectory> Compiler<'_, P> {
+impl Compiler<'_> {
     /// Checks templates without their uses.
     pub(crate) fn templates_check(&mut self, templates: &Templates, at: &str) {
         if templates.len() > MAX_TEMPLATES {

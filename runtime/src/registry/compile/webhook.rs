@@ -5,14 +5,13 @@ use serde_json::Value;
 use super::Compiler;
 use crate::domain::fault::child;
 use crate::domain::{PluginKind, Probe, Webhook, slug};
-use crate::registry::PluginDirectory;
 use crate::spec::{ServiceSpec, WebhookSpec};
 
 /// More is a mistake.
 const MAX_WEBHOOKS: usize = 16;
 const MAX_NAME_CHARS: usize = 64;
 
-impl<P: PluginDirectory> Compiler<'_, P> {
+impl Compiler<'_> {
     /// Reports of a webhook are observations: its name must not be that of a probe.
     pub(super) async fn webhooks(
         &mut self,

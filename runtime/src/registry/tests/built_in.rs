@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn plugin_alerts(registry: &Registry<FakePlugins>) -> Vec<(String, Vec<String>)> {
+fn plugin_alerts(registry: &Registry) -> Vec<(String, Vec<String>)> {
     let catalog = registry.catalog();
     let rules = catalog
         .rules

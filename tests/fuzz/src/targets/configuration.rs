@@ -1,5 +1,6 @@
 //! The configuration files and `.env`.
 
+use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use extrack::config::{self, ConfigFiles, Environment};
 use extrack::domain::{Fault, PluginInfo, PluginKind, ServiceFacts};
 use extrack::plugin_host::Evaluator;
-use extrack::registry::PluginDirectory;
+use extrack::registry::{PluginAnswer, PluginDirectory};
 use serde_json::Value;
 
 use super::text;
@@ -67,17 +68,21 @@ impl PluginDirectory for NoPlugins {
         PluginDirectory::evaluator(host())
     }
 
-    async fn check_settings(
-        &self,
+    fn check_settings<'a>(
+        &'a self,
         _kind: PluginKind,
-        _name: &str,
-        _settings: &Value,
-        _service: Option<&ServiceFacts>,
-    ) -> Result<(), Vec<Fault>> {
-        Ok(())
+        _name: &'a str,
+        _settings: &'a Value,
+        _service: Option<&'a ServiceFacts>,
+    ) -> PluginAnswer<'a, Result<(), Vec<Fault>>> {
+        Box::pin(ready(Ok(())))
     }
 
-    async fn look_back(&self, _rule: &str, _settings: &Value) -> Result<Duration, String> {
-        Ok(Duration::ZERO)
+    fn look_back<'a>(
+        &'a self,
+        _rule: &'a str,
+        _settings: &'a Value,
+    ) -> PluginAnswer<'a, Result<Duration, String>> {
+        Box::pin(ready(Ok(Duration::ZERO)))
     }
 }

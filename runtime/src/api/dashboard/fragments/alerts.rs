@@ -22,7 +22,7 @@ pub(crate) async fn alerts(deps: &ApiDeps) -> Result<Markup, ControlError> {
             Reverse(alert.started_ms),
         )
     });
-    let catalog = deps.services.catalog();
+    let catalog = deps.registry.catalog();
     let service_name = |slug: &str| {
         catalog
             .described(slug)

@@ -8,7 +8,7 @@ use crate::api::http::deps::ApiDeps;
 
 pub(crate) fn counts(deps: &ApiDeps) -> Counts {
     let mut counts = Counts::default();
-    for slug in deps.services.catalog().services.keys() {
+    for slug in deps.registry.catalog().services.keys() {
         counts.add(deps.monitor.status(slug).into());
     }
     counts

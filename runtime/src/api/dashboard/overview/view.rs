@@ -141,7 +141,7 @@ impl View {
     }
 
     fn find(&self, deps: &ApiDeps) -> Vec<(Standing, String, Arc<Service>)> {
-        let catalog = deps.services.catalog();
+        let catalog = deps.registry.catalog();
         let mut found: Vec<_> = catalog
             .services
             .values()

@@ -56,7 +56,7 @@ async fn create(
     Json(SpecBody(spec)): Json<SpecBody>,
 ) -> ApiResult<Response> {
     private_is_allowed(&principal, &spec)?;
-    let record = state.deps.services.create(spec).await?;
+    let record = state.deps.registry.create(Value::Object(spec)).await?;
     audit::note(&state, &principal, "service.create", &record.slug).await;
     state.live.changes().services();
     let location =
@@ -80,7 +80,11 @@ async fn replace(
 ) -> ApiResult<Response> {
     private_is_allowed(&principal, &spec)?;
     let revision = if_match(&state, &slug, &headers)?;
-    let replaced = state.deps.services.replace(&slug, spec, revision).await;
+    let replaced = state
+        .deps
+        .registry
+        .replace(&slug, Value::Object(spec), revision)
+        .await;
     let record = replaced?;
     audit::note(&state, &principal, "service.replace", &slug).await;
     state.live.changes().services();
@@ -94,7 +98,7 @@ async fn delete(
     headers: HeaderMap,
 ) -> ApiResult<NoContent> {
     let revision = if_match(&state, &slug, &headers)?;
-    state.deps.services.delete(&slug, revision).await?;
+    state.deps.registry.delete(&slug, revision).await?;
     audit::note(&state, &principal, "service.delete", &slug).await;
     state.live.changes().services();
     Ok(NoContent)
@@ -135,7 +139,7 @@ fn if_match(state: &ApiState, slug: &str, headers: &HeaderMap) -> ApiResult<Opti
     let revisions = revisions(headers)?;
     let current = state
         .deps
-        .services
+        .registry
         .record(slug)
         .and_then(|record| record.revision);
     let held = revisions

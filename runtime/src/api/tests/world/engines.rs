@@ -2,80 +2,6 @@
 
 use super::*;
 
-impl Services for World {
-    fn catalog(&self) -> Arc<Catalog> {
-        self.catalog.lock().unwrap().clone()
-    }
-
-    fn slugs(&self) -> Vec<String> {
-        self.specs.lock().unwrap().keys().cloned().collect()
-    }
-
-    fn record(&self, slug: &str) -> Option<ServiceRecord> {
-        self.specs.lock().unwrap().get(slug).cloned()
-    }
-
-    fn create(
-        &self,
-        spec: Map<String, Value>,
-    ) -> BoxFuture<'_, Result<ServiceRecord, CatalogError>> {
-        let Some(name) = spec.get("name").and_then(Value::as_str) else {
-            return now(Err(CatalogError::Invalid(vec![Fault::new(
-                "/name",
-                "is missing",
-            )])));
-        };
-        if self.record(&slug(name)).is_some() {
-            return now(Err(CatalogError::Exists(slug(name))));
-        }
-        let base_url = spec
-            .get("baseUrl")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let slug = self.service_add(name, "REST", base_url, Origin::Api);
-        now(Ok(self.record(&slug).unwrap()))
-    }
-
-    fn replace<'a>(
-        &'a self,
-        slug: &'a str,
-        spec: Map<String, Value>,
-        revision: Option<i64>,
-    ) -> BoxFuture<'a, Result<ServiceRecord, CatalogError>> {
-        let mut specs = self.specs.lock().unwrap();
-        now(match specs.get_mut(slug) {
-            None => Err(CatalogError::NotFound(slug.to_owned())),
-            Some(record) => match (record.origin, record.revision, revision) {
-                (Origin::File, ..) => Err(CatalogError::OwnedByFile(slug.to_owned())),
-                (_, Some(current), Some(wanted)) if current != wanted => {
-                    Err(CatalogError::RevisionConflict { current })
-                }
-                _ => {
-                    record.spec = spec;
-                    record.revision = record.revision.map(|revision| revision + 1);
-                    Ok(record.clone())
-                }
-            },
-        })
-    }
-
-    fn delete<'a>(
-        &'a self,
-        slug: &'a str,
-        _revision: Option<i64>,
-    ) -> BoxFuture<'a, Result<(), CatalogError>> {
-        let mut specs = self.specs.lock().unwrap();
-        now(match specs.get(slug).map(|record| record.origin) {
-            None => Err(CatalogError::NotFound(slug.to_owned())),
-            Some(Origin::File) => Err(CatalogError::OwnedByFile(slug.to_owned())),
-            Some(Origin::Api) => {
-                specs.remove(slug);
-                Ok(())
-            }
-        })
-    }
-}
-
 /// One webhook, `told` of `shop-api`, which does as the body asks.
 impl Webhooks for World {
     fn has(&self, service: &str, webhook: &str) -> bool {
@@ -141,7 +67,7 @@ impl Monitor for World {
         slug: &'a str,
         probe: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Arc<Observation>, CheckError>> {
-        if !self.specs.lock().unwrap().contains_key(slug) {
+        if self.registry.record(slug).is_none() {
             return now(Err(CheckError::UnknownService(slug.to_owned())));
         }
         let probe = probe.unwrap_or("http");
