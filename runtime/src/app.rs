@@ -31,8 +31,9 @@ use crate::reload::{Basis, ConfigReload, StartConfiguration, start_with};
 use crate::store::{ControlStore, ResultStore};
 use crate::telemetry;
 
+pub use crate::store::results::TableSize;
 pub use core_parts::{Options, Started};
-pub use stores::accept_store;
+pub use stores::{accept_store, check_stores, compact_results, result_sizes};
 
 use core_parts::Core;
 use faces::FaceParts;

@@ -1,6 +1,7 @@
 //! The command line, one file per subcommand.
 
 mod alerts;
+mod backup;
 mod channels;
 mod check_config;
 mod client;
@@ -50,10 +51,12 @@ enum Command {
     Demo(demo::Demo),
     CheckConfig(check_config::CheckConfig),
     Sql(sql::Sql),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     /// The configuration files: whether they are in use, and the confirmation of what is held.
     #[command(subcommand)]
     Config(config::Config),
-    /// The stores in the data folder: go on after one lost its content.
+    /// The stores in the data folder: check, size, compact; go on after one lost its content.
     #[command(subcommand)]
     Store(store::Store),
     /// Services: list, show, check now.
@@ -115,6 +118,8 @@ pub fn main() -> ExitCode {
             Command::Demo(demo) => demo.run().await,
             Command::CheckConfig(check) => check.run(&server).await,
             Command::Sql(sql) => sql.run(&server).await,
+            Command::Backup(backup) => backup.run(&server).await,
+            Command::Restore(restore) => restore.run().await,
             Command::Config(config) => config.run(&server).await,
             Command::Store(store) => store.run().await,
             Command::Services(services) => services.run(&server).await,

@@ -7,6 +7,7 @@ pub mod local;
 pub mod api;
 
 pub mod backtest;
+pub mod backup;
 pub mod config;
 pub mod plugin_sources;
 pub mod reload;

@@ -8,6 +8,7 @@ pub mod results;
 mod lock;
 
 pub use control::{ControlError, ControlStore, KeyError, Keyring};
+pub(crate) use lock::DataLock;
 pub use lock::LockError;
 pub use results::{
     EventFilter, QueryError, QueryLimits, ResultError, ResultHealth, ResultSettings, ResultStore,

@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "app",
+            "backup",
             "config",
             "local",
             "plugin_host",
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "plugin_sources",
             "api",
             "backtest",
+            "backup",
             "registry",
             "monitoring",
             "alerts",
@@ -45,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "api",
         &[
             "backtest",
+            "backup",
             "reload",
             "registry",
             "monitoring",
@@ -68,6 +71,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("plugin_sources", &["registry", "plugin_host"]),
     ("backtest", &["registry", "alerts", "store", "plugin_host"]),
+    ("backup", &["store"]),
     // Settings of the parts are read from the environment and checked by `config`.
     (
         "config",

@@ -4,6 +4,7 @@ mod alerts;
 mod api;
 mod author;
 mod backtest;
+mod backups;
 mod channel_settings;
 mod channels;
 mod clocks;

@@ -4,6 +4,7 @@ pub(super) mod alert_routes;
 pub(super) mod alerts;
 pub(super) mod audit;
 pub(super) mod backtest;
+pub(super) mod backups;
 pub(super) mod channels;
 pub(super) mod configuration;
 pub(super) mod events;

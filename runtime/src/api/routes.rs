@@ -10,9 +10,9 @@ use super::http::route_builder::Routes;
 use super::http::state::ApiState;
 use super::http::{auth, guard, openapi};
 use super::resources::{
-    alert_routes, alerts, audit, backtest, channels, configuration, events, health, maintenance,
-    metrics, notifications, observations, plugins, recordings, rules, services, silences, sql,
-    tokens, webhooks,
+    alert_routes, alerts, audit, backtest, backups, channels, configuration, events, health,
+    maintenance, metrics, notifications, observations, plugins, recordings, rules, services,
+    silences, sql, tokens, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -24,6 +24,7 @@ pub(super) fn routes() -> Routes {
         .resource("program", audit::endpoints())
         .resource("program", tokens::endpoints())
         .resource("program", configuration::endpoints())
+        .resource("program", backups::endpoints())
         .resource("services", services::endpoints())
         .resource("services", services::change::endpoints())
         .resource("services", observations::endpoints())

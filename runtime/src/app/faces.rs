@@ -16,6 +16,7 @@ use super::{Core, Options, Started, descriptors};
 use crate::alerts::{AlertActions, AlertChange, SystemClock};
 use crate::api::{self, ApiDeps, ApiSettings, ApiState, Live};
 use crate::backtest::Backtester;
+use crate::backup::Backups;
 use crate::config::Settings;
 use crate::monitoring::{Monitoring, StatusChange};
 use crate::plugin_sources::PluginFolder;
@@ -71,7 +72,8 @@ pub(super) async fn build(
         metrics,
         configuration: configuration.clone(),
     };
-    let deps = api_deps(core, monitoring, configuration, program);
+    let backups = Backups::new(&options.data, core.control.clone(), core.results.clone());
+    let deps = api_deps(core, monitoring, configuration, program, backups);
     let (pages, page_deps) = (live.clone(), deps.clone());
     tasks.spawn(Stage::Faces, "live pages", |stop| {
         pages.run(page_deps, stop)
@@ -88,6 +90,7 @@ fn api_deps(
     monitoring: Monitoring,
     configuration: ConfigHandle,
     program: RunningProgram,
+    backups: Backups,
 ) -> ApiDeps {
     ApiDeps {
         configuration,
@@ -113,6 +116,7 @@ fn api_deps(
         recordings: core.host.recordings().clone(),
         evaluator: core.host.evaluator().clone(),
         program: Arc::new(program),
+        backups,
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use super::private_files;
 use crate::config::{self, Environment, Settings};
 use crate::store::control::ControlSettings;
+use crate::store::results::{self, Compacted, TableRows, TableSize};
 use crate::store::{
     ControlStore, Keyring, ResultError, ResultSettings, ResultStore, SpoolSettings,
 };
@@ -46,6 +47,27 @@ pub async fn accept_store(data: &Path, config_dir: &Path) -> Result<()> {
     let control = ControlStore::open_with(&data.join(CONTROL), keyring, accepting).await?;
     control.close().await;
     Ok(())
+}
+
+/// Reads both stores of a program that does not run from end to end, and returns the rows of the
+/// results.
+pub async fn check_stores(data: &Path) -> Result<TableRows> {
+    let folder = data.to_owned();
+    let rows = tokio::task::spawn_blocking(move || results::check(&folder)).await??;
+    ControlStore::check(&data.join(CONTROL)).await?;
+    Ok(rows)
+}
+
+/// Writes the results of a program that does not run anew.
+pub async fn compact_results(data: &Path) -> Result<Compacted> {
+    let folder = data.to_owned();
+    Ok(tokio::task::spawn_blocking(move || results::compact(&folder)).await??)
+}
+
+/// Returns the room of the tables of a program that does not run.
+pub async fn result_sizes(data: &Path) -> Result<Vec<TableSize>> {
+    let folder = data.to_owned();
+    Ok(tokio::task::spawn_blocking(move || results::sizes(&folder)).await??)
 }
 
 /// Opens the results and starts their writer.

@@ -178,6 +178,11 @@ impl Client {
         Ok(())
     }
 
+    /// Asks for something that may take long to come.
+    pub(super) async fn post_stream(&self, path: &str) -> Result<Response> {
+        self.send(self.endless(Method::POST, path)).await
+    }
+
     pub(super) async fn post_text(&self, path: &str, body: &impl Serialize) -> Result<String> {
         let response = self
             .send(self.request(Method::POST, path).json(body))

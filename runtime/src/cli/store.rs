@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::outcome::Outcome;
-use super::print::line;
+use super::print::{json, line, note, table};
+use crate::app::TableSize;
 use crate::{app, telemetry};
 
 #[derive(Debug, Subcommand)]
@@ -29,17 +30,90 @@ pub(super) enum Store {
         #[arg(long, env = "EXTRACK_CONFIG", default_value = "config")]
         config: PathBuf,
     },
+    /// Reads both stores from end to end; the server must not run.
+    ///
+    /// The databases compare the checksum of every block that they read.
+    ///
+    /// Example:
+    ///   extrack store check --data data
+    #[command(verbatim_doc_comment)]
+    Check {
+        /// Folder with the stores, as for `serve`.
+        #[arg(long, env = "EXTRACK_DATA", default_value = "data")]
+        data: PathBuf,
+    },
+    /// Writes the results anew without the room that deleted rows left; the server must not run.
+    ///
+    /// It needs the size of `results.duckdb` once more while it works, and may be cut off at any
+    /// time.
+    ///
+    /// Example:
+    ///   extrack store compact --data data
+    #[command(verbatim_doc_comment)]
+    Compact {
+        /// Folder with the stores, as for `serve`.
+        #[arg(long, env = "EXTRACK_DATA", default_value = "data")]
+        data: PathBuf,
+    },
+    /// Shows the rows and the room of each table of the results; the server must not run.
+    ///
+    /// Example:
+    ///   extrack store size --data data
+    #[command(verbatim_doc_comment)]
+    Size {
+        /// Folder with the stores, as for `serve`.
+        #[arg(long, env = "EXTRACK_DATA", default_value = "data")]
+        data: PathBuf,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl Store {
     pub(super) async fn run(self) -> Outcome {
         telemetry::start_logs("warn");
-        let Store::Accept { data, config } = self;
-        app::accept_store(&data, &config).await?;
-        line(&format!(
-            "the control store in `{}` is accepted as it is",
-            data.display()
-        ));
+        match self {
+            Store::Accept { data, config } => {
+                app::accept_store(&data, &config).await?;
+                line(&format!(
+                    "the control store in `{}` is accepted as it is",
+                    data.display()
+                ));
+            }
+            Store::Check { data } => {
+                note("reading both stores from end to end …");
+                let rows = app::check_stores(&data).await?;
+                let rows: i64 = rows.into_iter().map(|(_, rows)| rows).sum();
+                line(&format!("both stores are whole; {rows} rows of results"));
+            }
+            Store::Compact { data } => {
+                note("writing the results anew …");
+                let sizes = app::compact_results(&data).await?;
+                line(&format!(
+                    "results.duckdb: {} MB before, {} MB now",
+                    megabytes(sizes.before_bytes),
+                    megabytes(sizes.after_bytes)
+                ));
+            }
+            Store::Size { data, json } => print_sizes(app::result_sizes(&data).await?, json),
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn print_sizes(sizes: Vec<TableSize>, as_json: bool) {
+    if as_json {
+        let body = |size: TableSize| serde_json::json!({"table": size.table, "rows": size.rows, "bytes": size.bytes});
+        return json(&sizes.into_iter().map(body).collect::<Vec<_>>());
+    }
+    let rows: Vec<Vec<String>> = sizes
+        .into_iter()
+        .map(|size| vec![size.table, size.rows.to_string(), megabytes(size.bytes)])
+        .collect();
+    table(&["TABLE", "ROWS", "MB"], &rows);
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1e6)
 }

@@ -6,6 +6,7 @@ mod accepted_configuration;
 mod alert_groups;
 mod alerts;
 mod audit;
+mod backup;
 mod ballast;
 mod channels;
 mod error;

@@ -3,6 +3,7 @@
 //! spooled on another disk. Readers use connections of their own; what users write in SQL passes a
 //! gate first. Secrets never come here.
 
+mod backup;
 mod committer;
 mod damage;
 mod database;
@@ -11,6 +12,7 @@ mod events;
 mod gate;
 mod health;
 mod interrupt;
+mod offline;
 mod part;
 mod progress;
 mod query;
@@ -33,10 +35,12 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
+pub use backup::{TableRows, rows_of};
 pub use database::ALERTING_READERS;
 pub use error::{QueryError, ResultError};
 pub use events::EventFilter;
 pub use health::{StoredSpan, VersionKey};
+pub use offline::{Compacted, TableSize, check, compact, sizes};
 pub use progress::{ResultHealth, Stalled, WriterStats};
 pub use query::{QueryLimits, SqlAnswer, SqlColumn};
 pub use run_groups::GroupSpan;

@@ -12,6 +12,7 @@ use crate::alerts::{AlertActions, AlertSignals, Notifier};
 use crate::backtest::{
     BacktestError, BacktestProgress, BacktestReport, BacktestRequest, Backtester,
 };
+use crate::backup::Backups;
 use crate::domain::{CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{
@@ -33,6 +34,7 @@ pub struct ApiDeps {
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn ProgramStatus>,
     pub backtests: Arc<dyn Backtests>,
+    pub backups: Backups,
     pub configuration: ConfigHandle,
     /// Wakes what waits for alerts.
     pub signals: AlertSignals,

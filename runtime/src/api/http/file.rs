@@ -7,6 +7,18 @@ use aide::openapi::{MediaType, Operation, Response};
 /// A WebAssembly component.
 pub(crate) struct File;
 
+/// A tar archive.
+pub(crate) struct TarFile;
+
+fn response_of(content_type: &str) -> Response {
+    Response {
+        content: [(content_type.to_owned(), MediaType::default())]
+            .into_iter()
+            .collect(),
+        ..Response::default()
+    }
+}
+
 impl OperationOutput for File {
     type Inner = Self;
 
@@ -14,21 +26,31 @@ impl OperationOutput for File {
         _context: &mut GenContext,
         _operation: &mut Operation,
     ) -> Option<Response> {
-        Some(Response {
-            content: [("application/wasm".to_owned(), MediaType::default())]
-                .into_iter()
-                .collect(),
-            ..Response::default()
-        })
+        Some(response_of("application/wasm"))
     }
 
     fn inferred_responses(
-        context: &mut GenContext,
-        operation: &mut Operation,
+        _context: &mut GenContext,
+        _operation: &mut Operation,
     ) -> Vec<(Option<u16>, Response)> {
-        Self::operation_response(context, operation)
-            .map(|response| (Some(200), response))
-            .into_iter()
-            .collect()
+        vec![(Some(200), response_of("application/wasm"))]
+    }
+}
+
+impl OperationOutput for TarFile {
+    type Inner = Self;
+
+    fn operation_response(
+        _context: &mut GenContext,
+        _operation: &mut Operation,
+    ) -> Option<Response> {
+        Some(response_of("application/x-tar"))
+    }
+
+    fn inferred_responses(
+        _context: &mut GenContext,
+        _operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        vec![(Some(200), response_of("application/x-tar"))]
     }
 }

@@ -20,6 +20,7 @@ use crate::alerts::{AlertActions, AlertSignals, Notifier, SystemClock};
 use crate::api::http::deps::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
 use crate::backtest::*;
+use crate::backup::Backups;
 use crate::domain::fault::FaultReport;
 use crate::domain::*;
 use crate::monitoring::{
@@ -68,7 +69,7 @@ pub(crate) struct World {
     pub(crate) control: ControlStore,
     results: ResultStore,
     recordings: Recordings,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl World {
@@ -116,7 +117,7 @@ impl World {
             control,
             results,
             recordings,
-            _data: data,
+            data,
         })
     }
 
@@ -135,6 +136,7 @@ impl World {
                 AlertSignals::default(),
             ),
             backtests: self.clone(),
+            backups: Backups::new(self.data.path(), self.control.clone(), self.results.clone()),
             configuration: ConfigHandle::held(Configuration {
                 status: ConfigurationStatus::Held,
                 reasons: vec!["`services.yaml` was there and is gone".to_owned()],

@@ -9,7 +9,7 @@ use duckdb::{Config, Connection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::damage::{self, Cause};
-use super::{ResultError, schema};
+use super::{ResultError, backup, schema};
 use crate::store::lock::DataLock;
 
 /// Connections other than the writer's: pages, boards and user queries together.
@@ -87,6 +87,10 @@ impl Database {
             last,
             notices,
         })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// For the writer. It must be dropped before [`Self::reopen`].
@@ -202,12 +206,17 @@ fn open_or_set_aside(
     Ok(None)
 }
 
+/// Opens a store that no program has open, without its gates.
+pub(super) fn open_up_to_date(path: &Path, memory_limit: &str) -> Result<Connection, ResultError> {
+    let base = open_file(path, memory_limit)?;
+    schema::migrate(base, path, |path| open_file(path, memory_limit))
+}
+
 /// Up to date, locked down, and its newest rows readable.
 fn open_whole(path: &Path, memory_limit: &str) -> Result<(Connection, LastIds), ResultError> {
     let open = || {
-        let base = open_file(path, memory_limit)?;
-        let base = schema::migrate(base, path, |path| open_file(path, memory_limit))?;
-        lock_down(&base).map_err(opening)?;
+        let base = open_up_to_date(path, memory_limit)?;
+        lock_down(&base, &backup::staging_of(path)).map_err(opening)?;
         let last = last_ids(&base)?;
         Ok((base, last))
     };
@@ -256,10 +265,13 @@ fn open_file(path: &Path, memory_limit: &str) -> Result<Connection, ResultError>
     Connection::open_with_flags(path, config().map_err(opening)?).map_err(opening)
 }
 
-/// From here on no statement reaches another file, and none can change that.
-fn lock_down(connection: &Connection) -> Result<(), duckdb::Error> {
+/// From here on no statement reaches another file than copies in `staging`, and none can change
+/// that.
+fn lock_down(connection: &Connection, staging: &Path) -> Result<(), duckdb::Error> {
     // Only known where ICU is linked; without it there is no other zone than UTC.
     let _ = connection.execute_batch("SET GLOBAL TimeZone = 'UTC'");
+    let staging = staging.display().to_string().replace('\'', "''");
+    connection.execute_batch(&format!("SET GLOBAL allowed_directories = ['{staging}']"))?;
     connection.execute_batch("SET GLOBAL enable_external_access = false")?;
     connection.execute_batch("SET GLOBAL lock_configuration = true")
 }

@@ -23,6 +23,11 @@ pub enum ResultError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("could not write `{}` anew", path.display())]
+    Compact {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("not committed yet: {0}")]
     NotCommitted(String),
     #[error("the results store is closed")]

@@ -1,3 +1,4 @@
+mod copies;
 mod durability;
 mod queries;
 mod readers;
