@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::AlertSignals;
@@ -76,6 +76,7 @@ pub async fn run(
         compared,
     } = plugins;
     let start = start.check(&options.config, &host).await?;
+    let (storage, follow_storage) = watch::channel(start.loaded.storage.clone());
     let (core, start) = build_core(settings, control, results, host, start).await?;
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
@@ -89,6 +90,7 @@ pub async fn run(
         &core.registry,
         &core.control,
         sources,
+        storage,
         start,
     );
     let parts = FaceParts {
@@ -98,6 +100,7 @@ pub async fn run(
         configuration,
         reload,
         folder,
+        storage: follow_storage,
     };
     let ready = faces::build(&mut tasks, &core, &options, parts).await?;
 

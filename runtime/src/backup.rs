@@ -5,6 +5,7 @@
 mod manifest;
 mod reading;
 mod restore;
+mod schedule;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 pub use manifest::{Manifest, ManifestFile};
 pub use reading::{Unpacking, unpack, verify};
 pub use restore::{Restored, restore};
+pub use schedule::BackupStatus;
 
 use crate::domain::now_ms;
 use crate::store::{ControlError, ControlStore, ResultError, ResultStore};

@@ -1,4 +1,5 @@
-//! The configuration: `services.yaml`, `alerts.yaml`, `plugins.yaml`, the environment and `.env`.
+//! The configuration: `services.yaml`, `alerts.yaml`, `plugins.yaml`, `storage.yaml`, the
+//! environment and `.env`.
 //! Everything is checked before anything starts, and all faults are reported at once, each with
 //! file, line, column and key.
 
@@ -12,6 +13,7 @@ mod outline;
 mod plugins;
 mod secret_file;
 mod settings;
+mod storage;
 mod surrogates;
 #[cfg(test)]
 mod tests;
@@ -34,10 +36,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::domain::fault::{FaultReport, child};
-use crate::domain::{Fault, PluginTrust};
+use crate::domain::{Fault, PluginTrust, StorageSettings};
 use crate::registry::{CheckedFiles, FileEntries, PluginDirectory, RoutingEntries, check_files};
 use crate::spec::{
-    AlertsFile, NotificationSpec, PluginsFile, Schema, ServicesFile, prune_and_parse,
+    AlertsFile, NotificationSpec, PluginsFile, Schema, ServicesFile, StorageFile, prune_and_parse,
 };
 use document::{Document, MAX_FILE_BYTES};
 use environment::read_limited;
@@ -47,6 +49,7 @@ use settings::SettingsReader;
 const SERVICES: &str = "services.yaml";
 const ALERTS: &str = "alerts.yaml";
 const PLUGINS: &str = "plugins.yaml";
+const STORAGE: &str = "storage.yaml";
 
 /// Keys at the top that begin so mean nothing, as in Compose files: a place for anchors.
 const EXTENSION: &str = "x-";
@@ -58,6 +61,7 @@ pub struct Loaded {
     /// Compiled files, for the registry.
     pub files: CheckedFiles,
     pub plugins: PluginsConfig,
+    pub storage: StorageSettings,
     /// Findings that work, but were hardly meant so.
     pub warnings: Vec<Fault>,
 }
@@ -72,6 +76,7 @@ pub struct ParsedConfig {
     plugins_document: Document,
     entries: FileEntries,
     plugins: PluginsConfig,
+    storage: StorageSettings,
     /// Holds the faults of the documents too, so that no consequences of them are reported.
     report: FaultReport,
     /// How many of the report's faults are placed already.
@@ -156,6 +161,11 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
     if faults.len() > faults_elsewhere {
         plugins.trust = PluginTrust::closed();
     }
+    let storage_document = document(config_dir, STORAGE, &files, environment, &mut faults);
+    let mut storage_report = structure_check::<StorageFile>(&storage_document, &mut faults);
+    let (storage, judged) = storage::read(&storage_document, &mut storage_report);
+    let placed = |fault: &Fault| storage_document.place(fault);
+    faults.extend(judged.faults.iter().map(placed));
     let mut report = FaultReport::default();
     let mut services_report = structure_check::<ServicesFile>(&services, &mut faults);
     let mut alerts_report = structure_check::<AlertsFile>(&alerts, &mut faults);
@@ -164,7 +174,12 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
         has_offline_targets: !settings.offline_targets.is_empty(),
         ..alert_entries(&alerts, &mut alerts_report)
     };
-    for part in [services_report, alerts_report, plugins_report] {
+    for part in [
+        services_report,
+        alerts_report,
+        plugins_report,
+        storage_report,
+    ] {
         part.faults.into_iter().for_each(|fault| report.add(fault));
         report.left_out += part.left_out;
     }
@@ -177,6 +192,7 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
         (SERVICES, &services),
         (ALERTS, &alerts),
         (PLUGINS, &plugins_document),
+        (STORAGE, &storage_document),
     ];
     let states: BTreeMap<_, _> = states
         .into_iter()
@@ -192,6 +208,7 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
         plugins_document,
         entries,
         plugins,
+        storage,
         report,
         placed,
         faults,
@@ -276,6 +293,7 @@ impl ParsedConfig {
             plugins_document,
             entries,
             plugins,
+            storage,
             report,
             placed,
             ..
@@ -312,6 +330,7 @@ impl ParsedConfig {
             settings,
             files,
             plugins,
+            storage,
             warnings,
         })
     }
@@ -339,10 +358,12 @@ fn folder_check(config_dir: &Path, faults: &mut Vec<Fault>, warnings: &mut Vec<F
             .unwrap_or_default();
         if name == SERVICES || name == ALERTS {
             found += 1;
-        } else if name != PLUGINS && (name.ends_with(".yaml") || name.ends_with(".yml")) {
+        } else if ![PLUGINS, STORAGE].contains(&name)
+            && (name.ends_with(".yaml") || name.ends_with(".yml"))
+        {
             warnings.push(placed(
                 &path,
-                "is not read: only `services.yaml`, `alerts.yaml` and `plugins.yaml` are",
+                "is not read: only `services.yaml`, `alerts.yaml`, `plugins.yaml` and `storage.yaml` are",
             ));
         }
     }

@@ -38,6 +38,7 @@ mod severity;
 pub mod shadow;
 pub mod size;
 pub mod slug;
+mod storage;
 mod trusted_proxies;
 
 pub use alert::{
@@ -105,6 +106,7 @@ pub use service::{
 pub use severity::Severity;
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
+pub use storage::{BackupSettings, StorageSettings};
 pub use trusted_proxies::TrustedProxies;
 
 /// Milliseconds since 1970, UTC: the one representation of a moment between the parts.

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, ConfigFiles, ConfigWatch, Environment, FileStamps, ParsedConfig};
-use crate::domain::{AcceptRefusal, Configuration, ConfigurationStatus, now_ms};
+use crate::domain::{AcceptRefusal, Configuration, ConfigurationStatus, StorageSettings, now_ms};
 use crate::plugin_host::PluginHost;
 use crate::plugin_sources::{PluginSources, StagedSources};
 use crate::registry::Registry;
@@ -49,6 +49,8 @@ pub struct ConfigReload {
     /// Files in use.
     basis: Basis,
     state: watch::Sender<Arc<Configuration>>,
+    /// Content of `storage.yaml`, for those who follow it.
+    storage: watch::Sender<StorageSettings>,
     requests: mpsc::Receiver<AcceptRequest>,
 }
 
@@ -60,6 +62,7 @@ impl ConfigReload {
         registry: &Registry,
         control: &ControlStore,
         sources: PluginSources,
+        storage: watch::Sender<StorageSettings>,
         (basis, state): (Basis, Configuration),
     ) -> (Self, ConfigHandle) {
         let (state, seen) = watch::channel(Arc::new(state));
@@ -72,6 +75,7 @@ impl ConfigReload {
             sources,
             basis,
             state,
+            storage,
             requests,
         };
         (reload, ConfigHandle::new(seen, sender))
@@ -212,6 +216,11 @@ impl ConfigReload {
         prepared.publish();
         self.sources.taken_over(&plugins.trust, pulled);
         self.basis = basis;
+        self.storage.send_if_modified(|storage| {
+            let is_changed = *storage != loaded.storage;
+            *storage = loaded.storage;
+            is_changed
+        });
         config::log_warnings(&loaded.warnings);
         Ok(())
     }

@@ -193,3 +193,55 @@ async fn a_restore_that_is_killed_is_repeated() {
     api.get("/api/v1/services/shop-api").await.expect(200);
     wait_for_observations(&api, 3).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backups_are_made_by_themselves_where_the_settings_say() {
+    let vendor = Vendor::start().await;
+    let runtime = server(&vendor).await;
+    let folder = beside(&runtime, "backups");
+    let settings = format!(
+        "results: {{backups: {{folder: {}, every: 6h}}}}",
+        text(&folder)
+    );
+    std::fs::write(runtime.config().join("storage.yaml"), settings).unwrap();
+    // The folder is not there: that is shown, and nothing is made in its place.
+    let api = runtime.api();
+    wait_for("a warning", PATIENCE, async || {
+        let ready = api.get("/readyz").await.expect(200).to_string();
+        if ready.contains("the last backup could not be made") {
+            Ok(())
+        } else {
+            Err(ready)
+        }
+    })
+    .await;
+    assert!(!folder.exists());
+    std::fs::create_dir(&folder).unwrap();
+    let settings = format!(
+        "results: {{backups: {{folder: {}, every: 12h}}}}",
+        text(&folder)
+    );
+    std::fs::write(runtime.config().join("storage.yaml"), settings).unwrap();
+    let backup = wait_for("a backup", PATIENCE, async || {
+        let entries = std::fs::read_dir(&folder).unwrap().flatten();
+        entries
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|end| end == "tar"))
+            .ok_or_else(|| runtime.logs())
+    })
+    .await;
+    wait_for("the warning to go", PATIENCE, async || {
+        let ready = api.get("/readyz").await.expect(200).to_string();
+        if ready.contains("backup") {
+            Err(ready)
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    let fresh = beside(&runtime, "fresh");
+    let said = runtime
+        .cli(["restore", "--from", text(&backup), "--data", text(&fresh)])
+        .await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+}

@@ -16,8 +16,9 @@ use super::{Core, Options, Started, descriptors};
 use crate::alerts::{AlertActions, AlertChange, SystemClock};
 use crate::api::{self, ApiDeps, ApiSettings, ApiState, Live};
 use crate::backtest::Backtester;
-use crate::backup::Backups;
+use crate::backup::{BackupStatus, Backups};
 use crate::config::Settings;
+use crate::domain::StorageSettings;
 use crate::monitoring::{Monitoring, StatusChange};
 use crate::plugin_sources::PluginFolder;
 use crate::reload::{ConfigHandle, ConfigReload};
@@ -31,6 +32,7 @@ pub(super) struct FaceParts {
     pub(super) configuration: ConfigHandle,
     pub(super) reload: ConfigReload,
     pub(super) folder: PluginFolder,
+    pub(super) storage: watch::Receiver<StorageSettings>,
 }
 
 /// Starts the faces, after everything that can fail: a token that is kept and was never shown is
@@ -64,21 +66,28 @@ pub(super) async fn build(
         configuration,
         reload,
         folder,
+        storage,
         ..
     } = parts;
+    let backup_status = BackupStatus::default();
     let program = RunningProgram {
         core: core.clone(),
         status_cache: monitoring.status_cache(),
         metrics,
         configuration: configuration.clone(),
+        backups: backup_status.clone(),
     };
     let backups = Backups::new(&options.data, core.control.clone(), core.results.clone());
+    let scheduled = backups.clone();
     let deps = api_deps(core, monitoring, configuration, program, backups);
     let (pages, page_deps) = (live.clone(), deps.clone());
     tasks.spawn(Stage::Faces, "live pages", |stop| {
         pages.run(page_deps, stop)
     });
     start_http(tasks, deps, live, listener, &core.settings, max_connections)?;
+    tasks.spawn(Stage::Faces, "backups", |stop| {
+        scheduled.run(storage, backup_status, stop)
+    });
     tasks.spawn(Stage::Faces, "plugin folder", |stop| folder.run(stop));
     tasks.spawn(Stage::Faces, "configuration watch", |stop| reload.run(stop));
     Ok(Started { address, new_token })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::api::ProgramStatus;
+use crate::backup::BackupStatus;
 use crate::domain::{CurrentStatus, UnixMillis};
 use crate::monitoring::StatusCache;
 use crate::reload::ConfigHandle;
@@ -19,6 +20,7 @@ pub(super) struct RunningProgram {
     pub(super) status_cache: Arc<StatusCache>,
     pub(super) metrics: PrometheusHandle,
     pub(super) configuration: ConfigHandle,
+    pub(super) backups: BackupStatus,
 }
 
 impl ProgramStatus for RunningProgram {
@@ -39,6 +41,7 @@ impl ProgramStatus for RunningProgram {
         warnings.extend(self.core.control.warnings());
         warnings.extend(self.core.signals.warnings());
         warnings.extend(self.configuration.warnings());
+        warnings.extend(self.backups.warning());
         warnings
     }
 

@@ -12,7 +12,12 @@ use super::document::MAX_FILE_BYTES;
 use super::environment::read_limited;
 
 /// Files that are read in a configuration folder.
-pub const NAMES: [&str; 3] = [super::SERVICES, super::ALERTS, super::PLUGINS];
+pub const NAMES: [&str; 4] = [
+    super::SERVICES,
+    super::ALERTS,
+    super::PLUGINS,
+    super::STORAGE,
+];
 
 /// Texts by file name; a file that is not there has none. They may hold secrets, and print as their
 /// names.

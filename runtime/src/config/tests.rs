@@ -277,6 +277,34 @@ services:
 }
 
 #[tokio::test]
+async fn storage_yaml_says_where_backups_go() {
+    let folder = Folder::with("", "");
+    let path = folder.config().join(STORAGE);
+    let write = |text: &str| std::fs::write(&path, text).unwrap();
+    assert_eq!(folder.load(&[]).await.unwrap().storage.backups, None);
+    write("results: {backups: {folder: \"${WHERE}\", every: 6h}}");
+    let loaded = folder.load(&[("WHERE", "/backups")]).await.unwrap();
+    let backups = loaded.storage.backups.unwrap();
+    assert_eq!(
+        (backups.folder.as_path(), backups.every, backups.keep),
+        (Path::new("/backups"), Duration::from_secs(6 * 3_600), 7)
+    );
+    write("results:\n  backups:\n    folder: b\n    every: 5m\n    keep: 0\n    where: x\n");
+    let faults = folder.load(&[]).await.unwrap_err();
+    for part in [
+        "config/storage.yaml:3:13: results.backups.folder: `b` depends on where",
+        "config/storage.yaml:4:12: results.backups.every: must be at least an hour",
+        "config/storage.yaml:5:11: results.backups.keep: ",
+        "config/storage.yaml:6:5: results.backups.where: is not a known key",
+    ] {
+        assert!(
+            faults.to_string().contains(part),
+            "{part} is not in {faults}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_folder_that_is_missing_or_odd_is_reported() {
     let folder = Folder::with("", "alerts:\n");
     std::fs::write(folder.config().join("service.yml"), "").unwrap();
@@ -284,7 +312,7 @@ async fn a_folder_that_is_missing_or_odd_is_reported() {
     assert_eq!(
         folder.told(&loaded.warnings),
         [
-            "config/service.yml: is not read: only `services.yaml`, `alerts.yaml` and `plugins.yaml` are"
+            "config/service.yml: is not read: only `services.yaml`, `alerts.yaml`, `plugins.yaml` and `storage.yaml` are"
         ]
     );
     let gone = folder.0.path().join("gone");

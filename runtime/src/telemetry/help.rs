@@ -99,6 +99,16 @@ const METRICS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "extrack_backup_failures_total",
+        "Scheduled backups that could not be made",
+    ),
+    (
+        Gauge,
+        "extrack_backup_last_success_timestamp_seconds",
+        "Moment of the last scheduled backup since the start",
+    ),
+    (
+        Counter,
         "extrack_clock_jumps_total",
         "Jumps of the wall clock, by direction",
     ),
