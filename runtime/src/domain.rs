@@ -22,6 +22,7 @@ pub mod message;
 mod message_template;
 pub mod mute;
 pub mod observation;
+mod percentage;
 pub mod plugin;
 pub mod plugin_health;
 pub mod plugin_policy;
@@ -77,6 +78,7 @@ pub use mute::{
 pub use observation::{
     CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status,
 };
+pub use percentage::percentage_hint;
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
 pub use plugin_health::{
     BrokenRun, DURATION_BUCKETS, DurationQuantiles, Failing, PluginHealth, RUNS_REMEMBERED,

@@ -223,6 +223,44 @@ messageTemplates:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_messages_of_a_discord_webhook_with_a_thread_go_to_that_thread() {
+    let (mut nginx, apis) = (TargetServer::start().await, ChatApis::start().await);
+    let alerts = format!(
+        r#"
+alerts:
+  - name: "Service Down"
+    condition: "status in ['unhealthy', 'error']"
+    notifications:
+      - {{channel: discord, webhook: "{}", editOnResolve: true}}
+"#,
+        apis.url("/api/webhooks/811/discord-token?thread_id=42"),
+    );
+    let runtime = TestRuntime::builder()
+        .services(SERVICES.replace("URL", &nginx.url()))
+        .alerts(&alerts)
+        .start()
+        .await;
+    // Only who waits for the answer learns the message's id, by which it is edited.
+    for (api, is_outage) in [("discord", true), ("discord edit", false)] {
+        if is_outage {
+            first_healthy_run(&runtime).await;
+            nginx.stop().await;
+        } else {
+            nginx.restart().await;
+        }
+        wait_for(api, PATIENCE, async || match apis.taken(api).as_slice() {
+            [message] if message["thread_id"] == 42 => Ok(()),
+            other => Err(format!("{other:?}, refused: {:?}", apis.refused())),
+        })
+        .await;
+    }
+    assert_eq!(apis.refused(), Vec::<String>::new());
+    let kept = runtime.api().list("/api/v1/notifications").await;
+    let shown = serde_json::to_string(&kept).unwrap();
+    assert!(!shown.contains("discord-token"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signed_webhook_that_is_gone_falls_back_and_its_dead_letter_is_sent_again() {
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let (mut nginx, apis, mut inbox) = (

@@ -215,6 +215,23 @@ async fn every_fault_is_told_at_once_with_file_line_and_column() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_percentage_for_a_share_is_a_fault_with_what_was_meant() {
+    let services = "services:\n  - name: Shop\n    baseUrl: http://127.0.0.1:9\n    alerts:\n      \
+                    - {type: response_time, threshold: 500, quantile: 95}\n      \
+                    - {type: availability, threshold: \"99.5%\"}\n";
+    let runtime = TestRuntime::builder().services(services).prepare();
+    let said = runtime.check_config().await;
+    let told = told(&runtime, &said);
+    assert_eq!((said.code, told.len()), (Some(64), 2), "{said:?}");
+    for (line, place, hint) in [
+        (&told[0], "services.yaml:5:", "write `0.95`"),
+        (&told[1], "services.yaml:6:", "write `99.5`"),
+    ] {
+        assert!(line.starts_with(place) && line.contains(hint), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_no_configuration_is_a_fault() {
     for (what, services, wanted) in [
         ("not YAML", "services: [\n", "services.yaml:2:1:"),

@@ -153,15 +153,26 @@ async fn pagerduty(State(shared): State<Shared>, body: Bytes) -> Answer {
 }
 
 #[derive(serde::Deserialize)]
-struct Wait {
+struct DiscordQuery {
     wait: Option<bool>,
+    thread_id: Option<u64>,
+}
+
+impl DiscordQuery {
+    /// The message, with the thread that it went to.
+    fn placed(&self, mut message: Value) -> Value {
+        if let Some(thread) = self.thread_id {
+            message["thread_id"] = thread.into();
+        }
+        message
+    }
 }
 
 /// <https://discord.com/developers/docs/resources/webhook#execute-webhook>
 async fn discord(
     State(shared): State<Shared>,
     Path((id, token)): Path<(String, String)>,
-    Query(query): Query<Wait>,
+    Query(query): Query<DiscordQuery>,
     Json(message): Json<Value>,
 ) -> Answer {
     let refuse = |why| shared.refuse(StatusCode::BAD_REQUEST, "discord", why);
@@ -171,7 +182,7 @@ async fn discord(
     if let Some(fault) = discord_fault(&message) {
         return refuse(fault);
     }
-    shared.take("discord", message);
+    shared.take("discord", query.placed(message));
     match query.wait {
         Some(true) => (StatusCode::OK, Json(json!({"id": "1100"}))),
         _ => (StatusCode::NO_CONTENT, Json(Value::Null)),
@@ -323,6 +334,7 @@ async fn telegram_edit(
 async fn discord_edit(
     State(shared): State<Shared>,
     Path((id, token, message)): Path<(String, String, String)>,
+    Query(query): Query<DiscordQuery>,
     Json(body): Json<Value>,
 ) -> Answer {
     if (id.as_str(), token.as_str(), message.as_str()) != ("811", "discord-token", "1100") {
@@ -331,7 +343,7 @@ async fn discord_edit(
     if let Some(fault) = discord_fault(&body) {
         return shared.refuse(StatusCode::BAD_REQUEST, "discord", fault);
     }
-    shared.take("discord edit", body);
+    shared.take("discord edit", query.placed(body));
     (StatusCode::OK, Json(json!({"id": "1100"})))
 }
 

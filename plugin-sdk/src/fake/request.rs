@@ -98,9 +98,26 @@ fn url(text: &Text) -> String {
     match text.0.split_first() {
         Some((Chunk::Secret(first), rest)) => {
             let rest = Text(rest.to_vec());
-            format!("{}{}", first.value(), written(&rest, encode))
+            continued(first.value(), &written(&rest, encode))
         }
         _ => written(text, encode),
+    }
+}
+
+/// What stands behind a URL that has a query: a path goes in front of that query, and a query joins
+/// it.
+fn continued(url: &str, rest: &str) -> String {
+    let bare = url.split_once('#').map_or(url, |(url, _)| url);
+    match bare.split_once('?') {
+        Some((address, query)) if rest.starts_with(['/', '?']) => {
+            let (path, more) = rest.split_once('?').unwrap_or((rest, ""));
+            let both: Vec<&str> = [query, more]
+                .into_iter()
+                .filter(|query| !query.is_empty())
+                .collect();
+            format!("{address}{path}?{}", both.join("&"))
+        }
+        _ => format!("{url}{rest}"),
     }
 }
 

@@ -134,9 +134,10 @@ pub(crate) fn quantile_fault(quantile: f64) -> Option<String> {
     if (0.0..=1.0).contains(&quantile) {
         return None;
     }
-    let percent = quantile / 100.0;
-    let hint = if (0.0..=1.0).contains(&percent) {
-        format!("; write `{percent}`")
+    // Without the digits that a division in binary adds.
+    let share = (quantile * 1e7).round() / 1e9;
+    let hint = if (0.0..=1.0).contains(&share) {
+        format!("; write `{share}`")
     } else {
         String::new()
     };

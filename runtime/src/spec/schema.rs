@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::domain::fault::{Fault, FaultReport, child, list, suggest};
+use crate::domain::percentage_hint;
 
 /// A schema, ready to check with.
 pub struct Schema {
@@ -77,7 +78,12 @@ impl Schema {
             | ValidationErrorKind::OneOfNotValid { context } => {
                 self.explain_choice(error, context, also, faults);
             }
-            _ => faults.push(Fault::new(at, self.with_example(error, sentence(error)))),
+            _ => {
+                let hint =
+                    percentage_hint(&self.root, error.schema_path().as_str(), error.instance());
+                let sentence = self.with_example(error, sentence(error));
+                faults.push(Fault::new(at, format!("{sentence}{hint}")));
+            }
         }
     }
 

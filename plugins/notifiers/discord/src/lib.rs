@@ -6,7 +6,7 @@ use extrack_plugin::prelude::*;
 
 #[derive(Settings)]
 struct Settings {
-    /// URL of the channel's webhook.
+    /// URL of the channel's webhook; with `?thread_id=ID` for a thread.
     #[setting(url)]
     webhook: Secret,
     /// Put in front of a message that fires, e.g. `@here` or `<@&ROLE_ID>`.
@@ -101,6 +101,26 @@ mod tests {
                 .as_deref(),
             Some("811")
         );
+    }
+
+    #[test]
+    fn the_thread_of_a_webhook_stays_in_its_query() {
+        let host = Host::install();
+        let settings = Settings::from_json(
+            r#"{"webhook": "https://discord.com/api/webhooks/1/token?thread_id=42", "editOnResolve": true}"#,
+        )
+        .unwrap();
+        host.answer_http(
+            "POST https://discord.com/api/webhooks/1/token?thread_id=42&wait=true",
+            response(200, r#"{"id": "811"}"#),
+        );
+        assert!(notify(&notification(1), &settings).is_ok());
+        host.answer_http(
+            "PATCH https://discord.com/api/webhooks/1/token/messages/811?thread_id=42",
+            response(200, r#"{"id": "811"}"#),
+        );
+        let end = with_attribute(resolved(1), "reference", "811");
+        assert!(notify(&end, &settings).is_ok());
     }
 
     #[test]

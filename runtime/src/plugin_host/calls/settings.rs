@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::account::row_of;
 use super::{Calls, end};
 use crate::domain::fault::child;
-use crate::domain::{Fault, PluginKind, ServiceFacts};
+use crate::domain::{Fault, PluginKind, ServiceFacts, percentage_hint};
 use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::contract::bindings::describe::exports::external_tracking::plugin::description::ProposedSettings;
 use crate::plugin_host::contract::bindings::imports::types;
@@ -41,7 +41,7 @@ impl Calls {
         settings: &Value,
         service: Option<&ServiceFacts>,
     ) -> Result<(), Vec<Fault>> {
-        let faults = schema_faults(&plugin.schema, settings);
+        let faults = schema_faults(plugin, settings);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -59,7 +59,7 @@ impl Calls {
         plugin: &LoadedPlugin,
         settings: &Value,
     ) -> Result<(), Vec<Fault>> {
-        let faults = schema_faults(&plugin.schema, settings);
+        let faults = schema_faults(plugin, settings);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -116,9 +116,13 @@ fn checked(plugin: &LoadedPlugin, answer: Result<Checked, RunError>) -> Result<(
 }
 
 /// All at once; values are never repeated, they may be secret.
-fn schema_faults(schema: &jsonschema::Validator, settings: &Value) -> Vec<Fault> {
+fn schema_faults(plugin: &LoadedPlugin, settings: &Value) -> Vec<Fault> {
+    faults_of(&plugin.schema, &plugin.info.settings_schema, settings)
+}
+
+fn faults_of(validator: &jsonschema::Validator, schema: &Value, settings: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for error in schema.iter_errors(settings) {
+    for error in validator.iter_errors(settings) {
         let path = error.instance_path().as_str().to_owned();
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
@@ -130,8 +134,14 @@ fn schema_faults(schema: &jsonschema::Validator, settings: &Value) -> Vec<Fault>
                 let name = property.as_str().unwrap_or_default();
                 faults.push(Fault::new(path, format!("setting `{name}` is missing")));
             }
-            _ => faults.push(Fault::new(path, error.masked().to_string())),
+            _ => {
+                let hint = percentage_hint(schema, error.schema_path().as_str(), error.instance());
+                faults.push(Fault::new(path, format!("{}{hint}", error.masked())));
+            }
         }
     }
     faults
 }
+
+#[cfg(test)]
+mod tests;

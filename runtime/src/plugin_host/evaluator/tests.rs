@@ -252,6 +252,11 @@ async fn a_quantile_is_a_share_of_one() {
             .contains("write `0.95`")
     );
     assert!(
+        fault("latency('5m', 99.9) > 1.0")
+            .await
+            .contains("write `0.999`")
+    );
+    assert!(
         fault("latency('5m') > 1")
             .await
             .contains("`latency('5m', 0.95)`")

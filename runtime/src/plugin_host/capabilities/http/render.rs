@@ -38,7 +38,18 @@ pub(in crate::plugin_host::capabilities) struct Renderer<'a>(
 
 impl Renderer<'_> {
     pub(super) fn url(&self, url: &Text) -> Result<String, NetError> {
-        self.text(url, Encoding::Url)
+        let written = self.text(url, Encoding::Url)?;
+        let Some(Chunk::Secret(pointer)) = url.0.first() else {
+            return Ok(written);
+        };
+        let secret = self.secret(pointer)?;
+        let Some(pieces) = Continued::new(secret, &written[secret.len()..]) else {
+            return Ok(written);
+        };
+        // The secret as a whole is not in the URL any more.
+        self.0.protect(pieces.address);
+        self.0.protect(pieces.query);
+        Ok(pieces.to_string())
     }
 
     /// Headers and body of a request, with authentication and signature.
@@ -253,6 +264,51 @@ fn set_header(
     Ok(())
 }
 
+/// A URL with a query of its own, and what a plugin wrote behind it: a path goes in front of that
+/// query, and a query joins it.
+struct Continued<'a> {
+    address: &'a str,
+    query: &'a str,
+    path: &'a str,
+    more: &'a str,
+}
+
+impl<'a> Continued<'a> {
+    /// None where the one can simply follow the other.
+    fn new(url: &'a str, rest: &'a str) -> Option<Self> {
+        if !rest.starts_with(['/', '?']) {
+            return None;
+        }
+        // A fragment never leaves.
+        let url = url.split_once('#').map_or(url, |(url, _)| url);
+        let (address, query) = url.split_once('?')?;
+        let (path, more) = rest.split_once('?').unwrap_or((rest, ""));
+        Some(Self {
+            address,
+            query,
+            path,
+            more,
+        })
+    }
+}
+
+impl std::fmt::Display for Continued<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let and = if self.query.is_empty() || self.more.is_empty() {
+            ""
+        } else {
+            "&"
+        };
+        let Self {
+            address,
+            query,
+            path,
+            more,
+        } = self;
+        write!(f, "{address}{path}?{query}{and}{more}")
+    }
+}
+
 fn json(text: &str) -> String {
     let quoted = Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
@@ -320,7 +376,19 @@ mod tests {
         let sealed = sealed();
         for (chunks, written) in [
             (&["$/url"][..], URL.to_owned()),
-            (&["$/url", "/messages/1"], format!("{URL}/messages/1")),
+            (
+                &["$/url", "/messages/1"],
+                "https://hooks.example/T0/key/messages/1?x=1".to_owned(),
+            ),
+            (
+                &["$/url", "?wait=true"],
+                "https://hooks.example/T0/key?x=1&wait=true".to_owned(),
+            ),
+            (
+                &["$/url", "/messages/1?wait=true"],
+                "https://hooks.example/T0/key/messages/1?x=1&wait=true".to_owned(),
+            ),
+            (&["$/url", "&y=2"], format!("{URL}&y=2")),
             (
                 &["https://a.example/bot", "$/pem", "/send"],
                 "https://a.example/bot1:T0K/send".to_owned(),
@@ -331,7 +399,11 @@ mod tests {
             ),
         ] {
             assert_eq!(Renderer(&sealed).url(&text(chunks)).unwrap(), written);
-            assert!(!sealed.redact(&written).contains(AWKWARD));
+            let shown = sealed.redact(&written);
+            assert!(
+                !shown.contains(AWKWARD) && !shown.contains("T0/key"),
+                "{shown}"
+            );
             if chunks.contains(&"$/key") {
                 assert_eq!(sealed.redact(&written), "https://a.example/?k=***&x=1");
             }
