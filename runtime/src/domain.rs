@@ -89,7 +89,7 @@ pub use plugin_policy::{Budget, BudgetChanges, BudgetKey, Capability, Grants, Pl
 pub use plugin_trust::{PluginTrust, RegistryAccess, RegistryLogin};
 pub use plugin_version::{
     ActivationReason, PluginActivation, PluginChange, PluginRecord, PluginShadow, PluginStep,
-    PluginVersion, Withdrawn,
+    PluginTrial, PluginVersion, Withdrawn,
 };
 pub use private_reach::{FirstSeen, PrivateReach};
 pub use rate_limit::{MAX_RATE_LIMITS, RateLimit, keep_latest, read_rate_limits};

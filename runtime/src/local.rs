@@ -59,7 +59,7 @@ async fn with_setup<T>(
     let (net, has_mail, compiling) = (
         Net::new(settings.net())?,
         settings.smtp.is_some(),
-        Compiling::in_child(false)?,
+        Compiling::in_child(settings.compiling.in_foreground())?,
     );
     work(LocalSetup {
         folder,

@@ -36,7 +36,7 @@ use crate::domain::{
 pub use calls::request::{RuleCall, WebhookCall};
 pub use calls::{PluginError, ReceiveError, RuleSession, RuleVersion};
 pub use engine::bundled::{Bundled, bundle};
-pub use engine::compile::{COMPILE_SUBCOMMAND, Compiling, compile_child};
+pub use engine::compile::{COMPILE_SUBCOMMAND, CompileLimits, Compiling, compile_child};
 pub use engine::memory::RunMemoryUse;
 pub use evaluator::{EvaluationError, Evaluator};
 pub use policy::grants::PolicyOrigin;
@@ -79,7 +79,7 @@ use versions::loader::Loader;
 use versions::shadow::Shadows;
 use versions::start::load_bundled;
 use versions::sweep::Spare;
-use versions::trial::WITHDRAWALS_QUEUED;
+use versions::trial::TRIALS_QUEUED;
 use versions::users::PluginUsers;
 
 #[derive(Clone)]
@@ -144,7 +144,7 @@ impl PluginHost {
                 path: setup.folder.clone(),
                 source,
             })?;
-        let (withdrawals, withdrawal_inbox) = mpsc::channel(WITHDRAWALS_QUEUED);
+        let (trial_news, trial_inbox) = mpsc::channel(TRIALS_QUEUED);
         let active = Arc::new(ActivePlugins::default());
         let shadows = Arc::new(Shadows::default());
         let calls = Arc::new(Calls {
@@ -159,7 +159,7 @@ impl PluginHost {
             runs: setup.runs,
             run_ids: setup.run_ids,
             labels: health::Labels::default(),
-            withdrawals,
+            trial_news,
         });
         let versions = Arc::new(Versions {
             loader,
@@ -174,7 +174,7 @@ impl PluginHost {
             net: setup.net,
             versions_kept: setup.versions_kept,
             changing: tokio::sync::Mutex::new(()),
-            withdrawal_inbox: Mutex::new(Some(withdrawal_inbox)),
+            trial_inbox: Mutex::new(Some(trial_inbox)),
         });
         Ok(Self { calls, versions })
     }

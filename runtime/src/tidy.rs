@@ -75,7 +75,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Settings of the parts are read from the environment and checked by `config`.
     (
         "config",
-        &["registry", "monitoring", "alerts", "net", "spec"],
+        &[
+            "registry",
+            "monitoring",
+            "alerts",
+            "plugin_host",
+            "net",
+            "spec",
+        ],
     ),
     // Engines: they never import each other.
     ("registry", &["store", "plugin_host", "net", "spec"]),

@@ -126,6 +126,43 @@ async fn a_probe_that_breaks_from_its_first_run_on_is_rolled_back_and_stays_so()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_trial_of_a_version_goes_on_after_a_restart() {
+    let nginx = TargetServer::start().await;
+    // Nothing runs by itself while this test does.
+    let services = format!(
+        "services:\n  - {{name: Shop, type: own, baseUrl: \"{}\", monitoring: {{probe: swapped, interval: 86400, timeout: 5000}}}}\n",
+        nginx.url()
+    );
+    let mut runtime = TestRuntime::builder()
+        .services(services)
+        .plugin("swapped.wasm", components::guest("swapped-one"))
+        .start()
+        .await;
+    let check = async |runtime: &TestRuntime, times: usize| {
+        for _ in 0..times {
+            runtime.api().check("shop").await;
+        }
+    };
+    check(&runtime, 1).await;
+    runtime
+        .api()
+        .plugin_put("swapped", &components::guest("swapped-broken"))
+        .await
+        .expect(200);
+    check(&runtime, 3).await;
+    runtime.restart().await;
+    let plugin = runtime
+        .api()
+        .get("/api/v1/plugins/swapped")
+        .await
+        .expect(200);
+    assert_eq!(plugin["version"], "4.0.0", "three runs decide nothing");
+    check(&runtime, 2).await;
+    let back = wait_for_version(&runtime.api(), "swapped", "1.0.0").await;
+    assert_eq!(back["rolledBack"]["version"], "4.0.0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_and_notifiers_are_rolled_back_too_and_no_message_is_lost() {
     let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
     let service = |name: &str| {

@@ -43,7 +43,7 @@ pub(super) async fn build(
     let configured = start.draft.plugins();
     let host = PluginHost::start(Setup {
         folder: options.data.join("plugins"),
-        compiling: Compiling::in_child(true)?,
+        compiling: Compiling::in_child(settings.compiling)?,
         trust: configured.trust.clone(),
         net: net.clone(),
         log: VersionLog::of(control.clone()),

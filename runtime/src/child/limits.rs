@@ -20,8 +20,8 @@ pub struct Limits {
     pub wall_clock: Duration,
     /// The largest file it may write.
     pub file_bytes: u64,
-    /// Others come first.
-    pub is_background: bool,
+    /// Added to the niceness of the parent, 0 to 19: at 0 it is as urgent as its parent.
+    pub nice: u8,
 }
 
 impl Limits {
@@ -39,8 +39,8 @@ impl Limits {
         let memory = taken_already().saturating_add(self.memory_bytes);
         // Some systems know it and refuse it; there only time and size hold.
         let _ = setrlimit(Resource::As, most(memory, memory));
-        if self.is_background {
-            let _ = nice(BACKGROUND);
+        if self.nice > 0 {
+            let _ = nice(self.nice.into());
         }
         let parent = getppid();
         std::thread::Builder::new()
@@ -54,10 +54,6 @@ impl Limits {
         Ok(())
     }
 }
-
-/// A tenth of what the others get while all cores are busy. At 19 it would be a seventieth, and on
-/// a busy machine never end.
-const BACKGROUND: i32 = 10;
 
 /// Address space of the program, its libraries and its first thread.
 fn taken_already() -> u64 {

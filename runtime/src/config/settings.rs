@@ -1,5 +1,6 @@
 //! Settings of the program itself from the environment: the seed's variables, and a few of ours.
 
+mod compiling;
 mod mail;
 mod retention;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::domain::fault::child;
 use crate::domain::{Fault, TrustedProxies};
 use crate::monitoring::{MonitoringSettings, OfflineTarget};
 use crate::net::{NetSettings, SmtpSettings};
+use crate::plugin_host::CompileLimits;
 use crate::registry::Defaults;
 
 #[derive(Debug, Clone)]
@@ -61,6 +63,10 @@ pub struct Settings {
     /// `EXTRACK_RUNS_MEMORY_MB` (a quarter of the machine's, at least 256): memory of all plugin
     /// runs together, MiB.
     pub runs_memory_bytes: Option<u64>,
+    /// `EXTRACK_COMPILE_CPU` (240) and `EXTRACK_COMPILE_TIMEOUT` (900): seconds of CPU time and of
+    /// waiting that compiling one plugin may take. `EXTRACK_COMPILE_MEMORY_MB` (2048): its memory,
+    /// MiB. `EXTRACK_COMPILE_NICE` (10): its niceness, 0 to 19.
+    pub compiling: CompileLimits,
     /// `EXTRACK_OFFLINE_TARGETS` (none): `host:port`, with commas between them. When none of them
     /// can be reached, the monitor itself is offline.
     pub offline_targets: Vec<OfflineTarget>,
@@ -157,6 +163,7 @@ impl<'a> SettingsReader<'a> {
             spool_bytes: self.spool_mb() << 20,
             monitoring: self.monitoring(),
             runs_memory_bytes: self.runs_memory_bytes(),
+            compiling: self.compiling(),
             offline_targets: self.offline_targets(),
             nameservers: self.nameservers(),
             control_ballast_mebibytes: self.control_ballast_mebibytes(),

@@ -34,6 +34,17 @@ pub struct PluginActivation {
     pub is_bundled: bool,
     pub activated_ms: UnixMillis,
     pub activated_by: String,
+    /// Its trial, while it goes on.
+    pub trial: Option<PluginTrial>,
+}
+
+/// The trial of a version that took the place of one that worked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginTrial {
+    /// Digest of the version that worked.
+    pub previous: String,
+    /// First runs that broke, all of them so far.
+    pub broken: u32,
 }
 
 /// The candidate that runs beside the active version.
@@ -75,6 +86,10 @@ pub struct PluginChange {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for a decision, and is gone with it"
+)]
 pub enum PluginStep {
     Activate {
         why: ActivationReason,
@@ -85,6 +100,8 @@ pub enum PluginStep {
         bundled_before: Option<PluginVersion>,
         /// The candidate became the active version.
         ends_shadow: bool,
+        /// Digest of the version that worked, if this one is on trial.
+        trial_after: Option<String>,
     },
     /// Deactivates the name; its candidate goes with it.
     Deactivate,

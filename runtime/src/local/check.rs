@@ -16,6 +16,8 @@ use crate::plugin_sources::PluginFolder;
 /// server, and returns it with its warnings.
 pub async fn check_config(config_dir: &Path, plugins: &[PathBuf]) -> Result<Loaded> {
     let environment = Environment::read(config_dir);
+    // Their faults are among those of the configuration.
+    let (settings, _) = config::program_settings(&environment);
     let scratch = tempfile::tempdir()?;
     keep_compiled(scratch.path());
     // The accounts of these runs go nowhere.
@@ -23,7 +25,7 @@ pub async fn check_config(config_dir: &Path, plugins: &[PathBuf]) -> Result<Load
     let drain = tokio::spawn(async move { while accounted.recv().await.is_some() {} });
     let setup = Setup {
         folder: scratch.path().to_owned(),
-        compiling: Compiling::in_child(false)?,
+        compiling: Compiling::in_child(settings.compiling.in_foreground())?,
         // What would be installed is the server's question.
         trust: PluginTrust::default(),
         net: Net::new(NetSettings::default())?,

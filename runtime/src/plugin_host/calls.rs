@@ -25,7 +25,7 @@ use super::run::{RunError, Runner};
 use super::versions::active::ActivePlugins;
 use super::versions::loader::LoadedPlugin;
 use super::versions::shadow::Shadows;
-use super::versions::trial::Withdrawal;
+use super::versions::trial::TrialNews;
 use crate::domain::{PluginKind, PluginRun, RunIds, RunOutcome};
 use crate::net::Net;
 
@@ -65,7 +65,8 @@ pub(super) struct Calls {
     pub(super) runs: mpsc::Sender<PluginRun>,
     pub(super) run_ids: RunIds,
     pub(super) labels: Labels,
-    pub(super) withdrawals: mpsc::Sender<Withdrawal>,
+    /// Takes what becomes of the trials of versions.
+    pub(super) trial_news: mpsc::Sender<TrialNews>,
 }
 
 impl Calls {

@@ -35,7 +35,7 @@ use self::entry::PluginEntry;
 use self::loader::{LoadedPlugin, Loader};
 use self::log::VersionLog;
 use self::shadow::Shadows;
-use self::trial::Withdrawal;
+use self::trial::TrialNews;
 use self::users::PluginUsers;
 use super::calls::Calls;
 use super::policy::install_error::{InstallError, InstallStep};
@@ -58,7 +58,7 @@ pub(super) struct Versions {
     /// Held by one change at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Held until the withdrawer takes it.
-    pub(super) withdrawal_inbox: Mutex<Option<mpsc::Receiver<Withdrawal>>>,
+    pub(super) trial_inbox: Mutex<Option<mpsc::Receiver<TrialNews>>>,
 }
 
 impl Versions {

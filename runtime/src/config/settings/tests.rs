@@ -69,6 +69,7 @@ fn without_variables_there_are_defaults() {
         (2_000, 16)
     );
     assert_eq!(settings.runs_memory_bytes, None);
+    assert_eq!(settings.compiling, CompileLimits::default());
     assert_eq!(settings.offline_targets, []);
     assert!(
         settings.smtp.is_none()
@@ -145,6 +146,26 @@ fn faults_of_variables_explain_what_is_wrong() {
             "EXTRACK_RUNS_MEMORY_MB",
             "1GB",
             "must be a whole number of MiB between 16 and 1048576",
+        ),
+        (
+            "EXTRACK_COMPILE_CPU",
+            "4m",
+            "must be a whole number of seconds between 1 and 86400",
+        ),
+        (
+            "EXTRACK_COMPILE_TIMEOUT",
+            "0",
+            "must be a whole number of seconds between 1 and 86400",
+        ),
+        (
+            "EXTRACK_COMPILE_MEMORY_MB",
+            "63",
+            "must be a whole number of MiB between 64 and 1048576",
+        ),
+        (
+            "EXTRACK_COMPILE_NICE",
+            "20",
+            "must be a whole number between 0 and 19",
         ),
         (
             "EXTRACK_PROBES_IN_FLIGHT",
@@ -248,6 +269,26 @@ fn name_servers_are_addresses_with_a_port_or_without() {
             wanted
         );
     }
+}
+
+#[test]
+fn limits_of_compiling_are_read_in_seconds_and_mebibytes() {
+    let (settings, faults, _) = read(&[
+        ("EXTRACK_COMPILE_CPU", "20"),
+        ("EXTRACK_COMPILE_TIMEOUT", "60"),
+        ("EXTRACK_COMPILE_MEMORY_MB", "512"),
+        ("EXTRACK_COMPILE_NICE", "0"),
+    ]);
+    assert_eq!(faults, [""; 0]);
+    assert_eq!(
+        settings.compiling,
+        CompileLimits {
+            cpu: Duration::from_secs(20),
+            wall_clock: Duration::from_secs(60),
+            memory_bytes: 512 << 20,
+            nice: 0,
+        }
+    );
 }
 
 #[test]

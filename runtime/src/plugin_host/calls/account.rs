@@ -6,7 +6,7 @@ use crate::domain::{PluginRun, RunOutcome, now_ms};
 use crate::plugin_host::health::is_work;
 use crate::plugin_host::run::RunUsage;
 use crate::plugin_host::versions::loader::LoadedPlugin;
-use crate::plugin_host::versions::trial::Withdrawal;
+use crate::plugin_host::versions::trial::{TrialNews, Verdict, Withdrawal};
 
 impl Calls {
     /// Counts a run of the active version, or of one that is being replaced, and hands over its
@@ -52,24 +52,34 @@ impl Calls {
 
     /// Counts the first runs of a version that took the place of one that worked.
     fn note_trial(&self, plugin: &LoadedPlugin, run: &PluginRun) {
-        let Some(trial) = plugin
-            .trial
-            .as_ref()
-            .filter(|trial| trial.note(run.is_broken()))
-        else {
+        let Some(trial) = &plugin.trial else {
             return;
         };
-        let last = run.error.as_deref().unwrap_or(run.outcome.as_str());
-        let withdrawal = Withdrawal {
+        let Some(verdict) = trial.note(run.is_broken()) else {
+            return;
+        };
+        let count = |broken| TrialNews::Count {
             name: plugin.info.name.clone(),
             digest: plugin.digest.clone(),
-            previous: trial.previous().to_owned(),
-            reason: format!("its first {RUNS_THAT_DECIDE} runs all broke: {last}"),
+            broken,
         };
-        if self.withdrawals.try_send(withdrawal).is_err() {
+        let news = match verdict {
+            Verdict::Broken(broken) => count(Some(broken)),
+            Verdict::Passed => count(None),
+            Verdict::Failed => {
+                let last = run.error.as_deref().unwrap_or(run.outcome.as_str());
+                TrialNews::Failed(Withdrawal {
+                    name: plugin.info.name.clone(),
+                    digest: plugin.digest.clone(),
+                    previous: trial.previous().to_owned(),
+                    reason: format!("its first {RUNS_THAT_DECIDE} runs all broke: {last}"),
+                })
+            }
+        };
+        if self.trial_news.try_send(news).is_err() {
             tracing::error!(
                 plugin = plugin.info.name,
-                "too many versions wait to be rolled back; this one stays"
+                "too many trials of plugin versions wait to be decided; this version stays"
             );
         }
     }

@@ -26,16 +26,6 @@ pub const COMPILE_SUBCOMMAND: &str = "compile-component";
 /// Components that wait for their turn; each holds its bytes, up to 64 MiB.
 const WAITING: usize = 8;
 
-/// CPU time of one component: a Python plugin of 18 MB takes 9 s in a release build and 80 s in a
-/// debug build.
-const CPU: Duration = Duration::from_secs(240);
-
-/// A child has low priority: on a busy machine it needs several times its CPU time.
-const WALL_CLOCK: Duration = Duration::from_secs(15 * 60);
-
-/// A Python plugin of 18 MB takes 0.7 GB.
-const MEMORY_BYTES: u64 = 2 << 30;
-
 /// Machine code of one component: a Python plugin of 18 MB becomes 40 MB.
 const CODE_BYTES: u64 = 512 << 20;
 
@@ -45,8 +35,7 @@ pub enum Compiling {
     /// A child process, under limits.
     Child {
         program: Program,
-        /// Gives way to other work of the machine.
-        is_background: bool,
+        limits: CompileLimits,
     },
     /// This process, without any limit: for trusted components, such as a test's own.
     InProcess,
@@ -54,11 +43,65 @@ pub enum Compiling {
 
 impl Compiling {
     /// Compiles in a child that runs this same program, which needs [`COMPILE_SUBCOMMAND`].
-    pub fn in_child(is_background: bool) -> std::io::Result<Self> {
+    pub fn in_child(limits: CompileLimits) -> std::io::Result<Self> {
         Ok(Self::Child {
             program: Program::this(COMPILE_SUBCOMMAND)?,
-            is_background,
+            limits,
         })
+    }
+}
+
+/// Limits of compiling one component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// CPU time, in whole seconds.
+    pub cpu: Duration,
+    pub wall_clock: Duration,
+    pub memory_bytes: u64,
+    /// Niceness, 0 to 19.
+    pub nice: u8,
+}
+
+impl Default for CompileLimits {
+    /// A Python plugin of 18 MB takes 0.7 GB, and 9 s in a release build, 80 s in a debug build. On a
+    /// busy machine one of low priority needs several times its CPU time: a niceness of 10 leaves it
+    /// a tenth of what the others get, 19 would leave it a seventieth.
+    fn default() -> Self {
+        Self {
+            cpu: Duration::from_secs(240),
+            wall_clock: Duration::from_secs(15 * 60),
+            memory_bytes: 2 << 30,
+            nice: 10,
+        }
+    }
+}
+
+impl CompileLimits {
+    /// Limits where somebody waits for the result: the same, at full priority.
+    pub fn in_foreground(self) -> Self {
+        Self { nice: 0, ..self }
+    }
+
+    /// Limits for the parts of the program, which it can't start without: at least the defaults, at
+    /// full priority.
+    fn of_own_parts(self) -> Self {
+        let least = Self::default();
+        Self {
+            cpu: self.cpu.max(least.cpu),
+            wall_clock: self.wall_clock.max(least.wall_clock),
+            memory_bytes: self.memory_bytes.max(least.memory_bytes),
+            nice: 0,
+        }
+    }
+
+    fn of_child(self) -> Limits {
+        Limits {
+            memory_bytes: self.memory_bytes,
+            cpu: self.cpu,
+            wall_clock: self.wall_clock,
+            file_bytes: CODE_BYTES,
+            nice: self.nice,
+        }
     }
 }
 
@@ -75,13 +118,13 @@ pub(in crate::plugin_host) enum Urgency {
 pub(in crate::plugin_host) enum CompileError {
     #[error("is not a valid component: {0}")]
     Invalid(String),
-    #[error("compiling it takes more than {} of CPU time, the most there is for one component", format_duration(*.0))]
+    #[error("compiling it takes more than {} of CPU time; `EXTRACK_COMPILE_CPU` allows more", format_duration(*.0))]
     Cpu(Duration),
-    #[error("compiling it takes more than {} of memory, the most there is for one component", format_size(*.0))]
+    #[error("compiling it takes more than {} of memory; `EXTRACK_COMPILE_MEMORY_MB` allows more", format_size(*.0))]
     Memory(u64),
     #[error("its machine code is larger than {}", format_size(*.0))]
     CodeSize(u64),
-    #[error("compiling it took longer than {}; is the machine too busy?", format_duration(*.0))]
+    #[error("compiling it took longer than {}; is the machine too busy? `EXTRACK_COMPILE_TIMEOUT` allows more", format_duration(*.0))]
     WallClock(Duration),
     #[error("{0} components wait to be compiled already; try again in a minute")]
     Crowded(usize),
@@ -96,6 +139,8 @@ pub(in crate::plugin_host) struct Compiler {
     cache: Arc<CompiledCache>,
     how: Compiling,
     limits: Limits,
+    /// Limits for parts of the program.
+    own_limits: Limits,
     places: Semaphore,
     turn: Semaphore,
     cores: Semaphore,
@@ -109,24 +154,16 @@ impl Compiler {
         cache: CompiledCache,
         how: Compiling,
     ) -> Self {
-        let is_background = matches!(
-            how,
-            Compiling::Child {
-                is_background: true,
-                ..
-            }
-        );
+        let limits = match how {
+            Compiling::Child { limits, .. } => limits,
+            Compiling::InProcess => CompileLimits::default(),
+        };
         Self {
             engine,
             cache: Arc::new(cache),
             how,
-            limits: Limits {
-                memory_bytes: MEMORY_BYTES,
-                cpu: CPU,
-                wall_clock: WALL_CLOCK,
-                file_bytes: CODE_BYTES,
-                is_background,
-            },
+            limits: limits.of_child(),
+            own_limits: limits.of_own_parts().of_child(),
             places: Semaphore::new(WAITING + 1),
             turn: Semaphore::new(1),
             cores: Semaphore::new(cores()),
@@ -229,9 +266,9 @@ impl Compiler {
     ) -> Result<Component, CompileError> {
         let failed = |error: std::io::Error| CompileError::NotStarted(error.to_string());
         let output = self.cache.draft().map_err(failed)?;
-        let limits = Limits {
-            is_background: self.limits.is_background && urgency == Urgency::InTurn,
-            ..self.limits.clone()
+        let limits = match urgency {
+            Urgency::InTurn => self.limits.clone(),
+            Urgency::Now => self.own_limits.clone(),
         };
         let (task, path) = (limits.clone(), output.path().to_owned());
         let input = tokio::task::spawn_blocking(move || task::write(&task, path, &bytes));
@@ -249,7 +286,7 @@ impl Compiler {
         program
             .run(&limits, input, &variables)
             .await
-            .map_err(|stopped| self.told(stopped))?;
+            .map_err(|stopped| stopped_at(&limits, stopped))?;
         let (engine, cache, digest) = (self.engine.clone(), self.cache.clone(), digest.to_owned());
         let loaded =
             tokio::task::spawn_blocking(move || cache.take(&engine, &digest, output)).await;
@@ -259,17 +296,17 @@ impl Compiler {
                 CompileError::Invalid(format!("does not fit the host's bounds: {reason}"))
             })
     }
+}
 
-    fn told(&self, stopped: Stopped) -> CompileError {
-        match stopped {
-            Stopped::Refused(words) => CompileError::Invalid(words),
-            Stopped::Cpu => CompileError::Cpu(self.limits.cpu),
-            Stopped::WallClock => CompileError::WallClock(self.limits.wall_clock),
-            Stopped::Memory => CompileError::Memory(self.limits.memory_bytes),
-            Stopped::FileSize => CompileError::CodeSize(self.limits.file_bytes),
-            Stopped::Crashed(what) => CompileError::Crashed(what),
-            Stopped::NotStarted(error) => CompileError::NotStarted(error.to_string()),
-        }
+fn stopped_at(limits: &Limits, stopped: Stopped) -> CompileError {
+    match stopped {
+        Stopped::Refused(words) => CompileError::Invalid(words),
+        Stopped::Cpu => CompileError::Cpu(limits.cpu),
+        Stopped::WallClock => CompileError::WallClock(limits.wall_clock),
+        Stopped::Memory => CompileError::Memory(limits.memory_bytes),
+        Stopped::FileSize => CompileError::CodeSize(limits.file_bytes),
+        Stopped::Crashed(what) => CompileError::Crashed(what),
+        Stopped::NotStarted(error) => CompileError::NotStarted(error.to_string()),
     }
 }
 

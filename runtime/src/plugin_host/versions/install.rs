@@ -197,6 +197,10 @@ impl Versions {
             is_bundled,
             bundled_before,
             ends_shadow,
+            trial_after: candidate
+                .trial
+                .as_ref()
+                .map(|trial| trial.previous().to_owned()),
         };
         let from = outgoing.map(|outgoing| outgoing.digest.clone());
         self.commit(&name, &candidate.by, from, step).await?;

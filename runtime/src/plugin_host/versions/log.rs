@@ -40,6 +40,22 @@ impl VersionLog {
         }
     }
 
+    /// Stores how many first runs of the active version broke; with none its trial is over.
+    pub(in crate::plugin_host) async fn note_trial(
+        &self,
+        name: &str,
+        digest: &str,
+        broken: Option<u32>,
+    ) -> Result<(), String> {
+        match &self.0 {
+            Some(store) => store
+                .plugin_trial_note(name, digest, broken)
+                .await
+                .map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+    }
+
     /// Stores a change whole or not at all; durable when it returns.
     pub(in crate::plugin_host) async fn commit(&self, change: PluginChange) -> Result<(), NotKept> {
         let Some(store) = &self.0 else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::shadow::{Shadow, ShadowMap};
-use crate::domain::{PluginRecord, UnixMillis, now_ms};
+use crate::domain::{PluginActivation, PluginRecord, UnixMillis, now_ms};
 use crate::plugin_host::engine::bundled;
 use crate::plugin_host::engine::digest::ComponentBytes;
 use crate::plugin_host::policy::install_error::InstallStep;
@@ -19,7 +19,7 @@ use crate::plugin_host::versions::active::Active;
 use crate::plugin_host::versions::bundled::BundledPlugin;
 use crate::plugin_host::versions::loader::{LoadedPlugin, Loader, Provenance, Source};
 use crate::plugin_host::versions::log::BUNDLED;
-use crate::plugin_host::versions::trial::RolledBack;
+use crate::plugin_host::versions::trial::{RolledBack, Trial};
 
 /// Loads the bundled plugins at once: the first start compiles them, on as many cores as there are.
 pub(in crate::plugin_host) async fn load_bundled(
@@ -80,11 +80,17 @@ fn with_history(loaded: LoadedPlugin, records: &[PluginRecord]) -> LoadedPlugin 
             .and_then(|activation| activation.digest.as_ref());
         record.name == loaded.info.name && newest == Some(&loaded.digest)
     };
-    let rolled_back = records.iter().find(is_newest).and_then(RolledBack::newest);
+    let record = records.iter().find(is_newest);
     LoadedPlugin {
-        rolled_back,
+        rolled_back: record.and_then(RolledBack::newest),
+        trial: record.and_then(|record| resumed(record.activations.first()?)),
         ..loaded
     }
+}
+
+/// Returns the trial that goes on after the restart.
+fn resumed(activation: &PluginActivation) -> Option<Trial> {
+    activation.trial.as_ref().map(Trial::resumed)
 }
 
 impl Versions {
@@ -110,6 +116,7 @@ impl Versions {
                     let loaded = LoadedPlugin {
                         since_ms: activation.activated_ms,
                         rolled_back: RolledBack::newest(record),
+                        trial: resumed(activation),
                         ..loaded
                     };
                     active.insert(record.name.clone(), Arc::new(loaded));

@@ -3,15 +3,16 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::domain::{ActivationReason, PluginRecord, RUNS_THAT_DECIDE, UnixMillis};
+use crate::domain::{ActivationReason, PluginRecord, PluginTrial, RUNS_THAT_DECIDE, UnixMillis};
 
-/// Versions that wait to be rolled back: one of each plugin at the most, and plugins are dozens.
-pub(in crate::plugin_host) const WITHDRAWALS_QUEUED: usize = 256;
+/// What became of trials and waits to be acted on: a few of each plugin at the most, and plugins
+/// are dozens.
+pub(in crate::plugin_host) const TRIALS_QUEUED: usize = 256;
 
 /// Marks a trial that is over: no more runs are counted.
 const OVER: u32 = u32::MAX;
 
-/// The trial of a version; it ends with a restart.
+/// The trial of a version. The control store keeps it, so it goes on after a restart.
 pub(in crate::plugin_host) struct Trial {
     /// Digest of the version that worked.
     previous: String,
@@ -25,6 +26,28 @@ pub struct RolledBack {
     pub digest: String,
     pub since_ms: UnixMillis,
     pub reason: String,
+}
+
+/// What a run made of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plugin_host) enum Verdict {
+    /// So many first runs broke.
+    Broken(u32),
+    /// The version works.
+    Passed,
+    /// All first runs broke.
+    Failed,
+}
+
+/// News of a trial, for the control store or for a roll-back.
+pub(in crate::plugin_host) enum TrialNews {
+    /// So many first runs broke; with none the trial is over.
+    Count {
+        name: String,
+        digest: String,
+        broken: Option<u32>,
+    },
+    Failed(Withdrawal),
 }
 
 /// A version to roll back.
@@ -44,12 +67,20 @@ impl Trial {
         }
     }
 
+    /// The trial as it was before a restart.
+    pub(in crate::plugin_host) fn resumed(kept: &PluginTrial) -> Self {
+        Self {
+            previous: kept.previous.clone(),
+            broken: AtomicU32::new(kept.broken.min(RUNS_THAT_DECIDE - 1)),
+        }
+    }
+
     pub(in crate::plugin_host) fn previous(&self) -> &str {
         &self.previous
     }
 
-    /// Returns true once: with the last of the first runs, if all of them broke.
-    pub(in crate::plugin_host) fn note(&self, broke: bool) -> bool {
+    /// Returns what the run decides; none after the trial.
+    pub(in crate::plugin_host) fn note(&self, broke: bool) -> Option<Verdict> {
         let next = |broken: u32| match broken {
             OVER => None,
             _ if !broke => Some(OVER),
@@ -59,7 +90,14 @@ impl Trial {
         let before = self
             .broken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        broke && before.is_ok_and(|broken| broken + 1 >= RUNS_THAT_DECIDE)
+        let broken = before.ok()? + 1;
+        Some(if !broke {
+            Verdict::Passed
+        } else if broken >= RUNS_THAT_DECIDE {
+            Verdict::Failed
+        } else {
+            Verdict::Broken(broken)
+        })
     }
 }
 
@@ -106,16 +144,30 @@ impl RolledBack {
 mod tests {
     use super::*;
 
-    /// Notes runs (`x` broke) and answers with the number of the one that ended the trial of the
-    /// version.
-    fn ended_by(runs: &str) -> Option<usize> {
-        let trial = Trial::after("before");
-        let decided: Vec<usize> = runs
-            .chars()
-            .enumerate()
-            .filter(|(_, run)| trial.note(*run == 'x'))
-            .map(|(index, _)| index + 1)
-            .collect();
+    /// Notes runs (`x` broke), with a restart after some of them, and answers with the number of the
+    /// one at which the version is rolled back.
+    fn rolled_back_at(runs: &str, restart_after: usize) -> Option<usize> {
+        let mut trial = Some(Trial::after("before"));
+        let mut kept = Some(PluginTrial {
+            previous: "before".to_owned(),
+            broken: 0,
+        });
+        let mut decided = Vec::new();
+        for (index, run) in runs.chars().enumerate() {
+            if index == restart_after {
+                trial = kept.as_ref().map(Trial::resumed);
+            }
+            match trial.as_ref().and_then(|trial| trial.note(run == 'x')) {
+                Some(Verdict::Failed) => decided.push(index + 1),
+                Some(Verdict::Passed) => kept = None,
+                Some(Verdict::Broken(broken)) => {
+                    if let Some(kept) = &mut kept {
+                        kept.broken = broken;
+                    }
+                }
+                None => {}
+            }
+        }
         assert!(decided.len() < 2, "it is rolled back once");
         decided.first().copied()
     }
@@ -130,7 +182,13 @@ mod tests {
             ("xxxx.xxxxx", None),
             ("xxxxx.xxxxx", Some(5)),
         ] {
-            assert_eq!(ended_by(runs), wanted, "{runs}");
+            for restart_after in [usize::MAX, 0, 1, 4] {
+                assert_eq!(
+                    rolled_back_at(runs, restart_after),
+                    wanted,
+                    "{runs}, a restart after {restart_after}"
+                );
+            }
         }
     }
 }

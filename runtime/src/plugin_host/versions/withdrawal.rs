@@ -1,4 +1,4 @@
-//! Rolling back versions whose first runs all broke.
+//! What becomes of trials: counts are kept, and versions whose first runs all broke are rolled back.
 
 use std::sync::Arc;
 
@@ -8,28 +8,56 @@ use tokio_util::sync::CancellationToken;
 use super::Versions;
 use super::entry::PluginEntry;
 use super::log::PROGRAM;
-use super::trial::Withdrawal;
+use super::trial::{TrialNews, Withdrawal};
 use crate::domain::ActivationReason;
 use crate::plugin_host::policy::install_error::InstallError;
 
-/// Rolls back versions, one after the other.
+/// Keeps the counts of trials and rolls back versions, one after the other.
 pub struct Withdrawer {
     versions: Arc<Versions>,
-    inbox: mpsc::Receiver<Withdrawal>,
+    inbox: mpsc::Receiver<TrialNews>,
 }
 
 impl Withdrawer {
-    /// Runs until the shutdown.
+    /// Runs until the shutdown. Counts that wait then are still kept: the trial goes on after the
+    /// next start.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
-            let withdrawal = tokio::select! {
-                () = shutdown.cancelled() => return,
-                withdrawal = self.inbox.recv() => withdrawal,
+            let news = tokio::select! {
+                () = shutdown.cancelled() => break,
+                news = self.inbox.recv() => news,
             };
-            match withdrawal {
-                Some(withdrawal) => self.withdraw(withdrawal).await,
+            match news {
+                Some(TrialNews::Failed(withdrawal)) => self.withdraw(withdrawal).await,
+                Some(TrialNews::Count {
+                    name,
+                    digest,
+                    broken,
+                }) => self.keep(&name, &digest, broken).await,
                 None => return,
             }
+        }
+        while let Ok(news) = self.inbox.try_recv() {
+            if let TrialNews::Count {
+                name,
+                digest,
+                broken,
+            } = news
+            {
+                self.keep(&name, &digest, broken).await;
+            }
+        }
+    }
+
+    async fn keep(&self, name: &str, digest: &str, broken: Option<u32>) {
+        let kept = self.versions.log.note_trial(name, digest, broken).await;
+        if let Err(error) = kept {
+            tracing::warn!(
+                plugin = name,
+                digest,
+                error,
+                "the trial of a plugin version can't be kept; after a restart it goes on from the run before"
+            );
         }
     }
 
@@ -60,10 +88,10 @@ impl Withdrawer {
 }
 
 impl Versions {
-    /// Takes the queue of versions to roll back; `None` when it was taken before.
+    /// Takes the queue of what becomes of trials; `None` when it was taken before.
     pub(in crate::plugin_host) fn withdrawer(self: &Arc<Self>) -> Option<Withdrawer> {
         let inbox = self
-            .withdrawal_inbox
+            .trial_inbox
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take()?;

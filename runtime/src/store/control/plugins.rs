@@ -11,7 +11,7 @@ use sqlx::{Row, SqliteConnection};
 use super::{ControlStore, Result, audit, word};
 use crate::domain::{
     ActivationReason, PluginActivation, PluginChange, PluginKind, PluginRecord, PluginShadow,
-    PluginStep, PluginVersion, Withdrawn,
+    PluginStep, PluginTrial, PluginVersion, Withdrawn,
 };
 
 /// Activations read of one name; a rollback never goes further back.
@@ -30,7 +30,7 @@ impl ControlStore {
         .fetch_all(&mut *tx)
         .await?;
         let activations = sqlx::query(
-            "SELECT name, digest, bundled, activated_ms, activated_by FROM (
+            "SELECT name, digest, bundled, activated_ms, activated_by, trial_previous, trial_broken FROM (
                  SELECT *, row_number() OVER (PARTITION BY name ORDER BY id DESC) AS nth FROM plugin_activations
                  WHERE $1 IS NULL OR name = $1
              ) AS latest WHERE nth <= $2 ORDER BY name, nth",
@@ -58,6 +58,7 @@ impl ControlStore {
                     is_bundled: row.try_get("bundled")?,
                     activated_ms: row.try_get("activated_ms")?,
                     activated_by: row.try_get("activated_by")?,
+                    trial: trial(row)?,
                 });
         }
         for row in &shadows {
@@ -68,6 +69,27 @@ impl ControlStore {
             });
         }
         Ok(plugins.into_values().collect())
+    }
+
+    /// Writes down how many first runs of the active version broke; with none its trial is over.
+    /// Nothing changes if another version is active by now.
+    pub async fn plugin_trial_note(
+        &self,
+        name: &str,
+        digest: &str,
+        broken: Option<u32>,
+    ) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        sqlx::query(
+            "UPDATE plugin_activations SET trial_broken = $3, trial_previous = CASE WHEN $3 IS NULL THEN NULL ELSE trial_previous END
+             WHERE id = (SELECT max(id) FROM plugin_activations WHERE name = $1) AND digest = $2 AND trial_previous IS NOT NULL",
+        )
+        .bind(name)
+        .bind(digest)
+        .bind(broken)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await
     }
 
     /// All of it or nothing; on the disk when it returns.
@@ -98,6 +120,7 @@ async fn apply(tx: &mut SqliteConnection, change: &PluginChange, detail: &mut Va
             is_bundled,
             bundled_before,
             ends_shadow,
+            trial_after,
         } => {
             if let Some(before) = bundled_before {
                 put(tx, before).await?;
@@ -105,6 +128,9 @@ async fn apply(tx: &mut SqliteConnection, change: &PluginChange, detail: &mut Va
             }
             put(tx, version).await?;
             activate(tx, change, Some(&version.digest), *is_bundled).await?;
+            if let Some(previous) = trial_after {
+                begin_trial(tx, name, previous).await?;
+            }
             withdraw(tx, name, &version.digest, None).await?;
             if let (ActivationReason::Withdraw { reason, .. }, Some(from)) = (why, &change.from) {
                 let withdrawn = Withdrawn {
@@ -180,6 +206,19 @@ async fn activate(
     .bind(is_bundled)
     .bind(change.ts_ms)
     .bind(&change.by)
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
+
+/// Puts the active version on trial.
+async fn begin_trial(tx: &mut SqliteConnection, name: &str, previous: &str) -> Result<()> {
+    sqlx::query(
+        "UPDATE plugin_activations SET trial_previous = $2, trial_broken = 0
+         WHERE id = (SELECT max(id) FROM plugin_activations WHERE name = $1)",
+    )
+    .bind(name)
+    .bind(previous)
     .execute(&mut *tx)
     .await?;
     Ok(())
@@ -271,6 +310,15 @@ fn record<'a>(plugins: &'a mut BTreeMap<String, PluginRecord>, name: &str) -> &'
             activations: Vec::new(),
             shadow: None,
         })
+}
+
+fn trial(row: &SqliteRow) -> Result<Option<PluginTrial>> {
+    let previous: Option<String> = row.try_get("trial_previous")?;
+    let broken: Option<u32> = row.try_get("trial_broken")?;
+    Ok(previous.map(|previous| PluginTrial {
+        previous,
+        broken: broken.unwrap_or(0),
+    }))
 }
 
 fn read(row: &SqliteRow) -> Result<PluginVersion> {

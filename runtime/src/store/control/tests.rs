@@ -1215,7 +1215,72 @@ fn activation(digest: &str, bundled_before: Option<&str>, ends_shadow: bool) -> 
         is_bundled: false,
         bundled_before: bundled_before.map(|digest| version("0.1.0", digest)),
         ends_shadow,
+        trial_after: None,
     }
+}
+
+#[tokio::test]
+async fn the_trial_of_a_version_is_kept_until_it_is_over_or_another_version_is_active() {
+    let folder = Folder::new();
+    let on_trial = |digest: &str, previous: &str| match activation(digest, None, false) {
+        PluginStep::Activate {
+            why,
+            version,
+            is_bundled,
+            bundled_before,
+            ends_shadow,
+            ..
+        } => PluginStep::Activate {
+            why,
+            version,
+            is_bundled,
+            bundled_before,
+            ends_shadow,
+            trial_after: Some(previous.to_owned()),
+        },
+        other => other,
+    };
+    let store = folder.open().await;
+    let trial = async |store: &ControlStore| {
+        let plugin = store.plugin_list(Some("http")).await.unwrap().remove(0);
+        let trial = plugin.activations[0].trial.clone();
+        trial.map(|trial| (trial.previous, trial.broken))
+    };
+    store
+        .plugin_change(&change(2_000, activation("aa", None, false)))
+        .await
+        .unwrap();
+    assert_eq!(trial(&store).await, None);
+    store
+        .plugin_change(&change(3_000, on_trial("bb", "aa")))
+        .await
+        .unwrap();
+    assert_eq!(trial(&store).await, Some(("aa".to_owned(), 0)));
+    store
+        .plugin_trial_note("http", "bb", Some(3))
+        .await
+        .unwrap();
+    // A run of the version before that ends late is no run of this one.
+    store.plugin_trial_note("http", "aa", None).await.unwrap();
+    drop(store);
+    let store = folder.open().await;
+    assert_eq!(trial(&store).await, Some(("aa".to_owned(), 3)));
+    store.plugin_trial_note("http", "bb", None).await.unwrap();
+    assert_eq!(trial(&store).await, None);
+    store
+        .plugin_trial_note("http", "bb", Some(4))
+        .await
+        .unwrap();
+    assert_eq!(trial(&store).await, None, "what is over does not go on");
+    store
+        .plugin_change(&change(4_000, on_trial("cc", "bb")))
+        .await
+        .unwrap();
+    store
+        .plugin_change(&change(5_000, activation("bb", None, false)))
+        .await
+        .unwrap();
+    assert_eq!(trial(&store).await, None);
 }
 
 #[tokio::test]
@@ -1228,6 +1293,7 @@ async fn the_last_activation_of_a_plugin_counts() {
         is_bundled: true,
         bundled_before: None,
         ends_shadow: false,
+        trial_after: None,
     };
     for (ts_ms, step) in [
         (2_000, activation("aa", Some("00"), false)),
@@ -1303,6 +1369,7 @@ async fn a_version_that_was_rolled_back_by_itself_is_known_as_such_until_somebod
         is_bundled: false,
         bundled_before: None,
         ends_shadow: false,
+        trial_after: None,
     };
     store
         .plugin_change(&PluginChange {

@@ -27,25 +27,22 @@ fn child() -> Compiling {
     let program = Program::new(std::env::current_exe().unwrap(), arguments.map(Into::into));
     Compiling::Child {
         program,
-        is_background: true,
+        limits: CompileLimits::default(),
     }
 }
 
 fn idle() -> Compiling {
     Compiling::Child {
         program: Program::new("/bin/sleep".into(), ["1000".into()]),
-        is_background: true,
+        limits: CompileLimits::default(),
     }
 }
 
-fn compiler(
-    folder: &tempfile::TempDir,
-    how: Compiling,
-    change: impl FnOnce(&mut Limits),
-) -> Compiler {
+fn compiler(folder: &tempfile::TempDir, how: Compiling, change: impl Fn(&mut Limits)) -> Compiler {
     let engine = crate::plugin_host::engine::pool::compiler().unwrap();
     let mut compiler = Compiler::new(engine, CompiledCache::open(folder.path()).unwrap(), how);
     change(&mut compiler.limits);
+    change(&mut compiler.own_limits);
     compiler
 }
 
@@ -199,6 +196,37 @@ async fn a_component_that_takes_too_much_is_given_up_and_says_of_what() {
         std::fs::read_dir(folder.path()).unwrap().count(),
         0,
         "nothing is left of them"
+    );
+}
+
+#[test]
+fn what_is_set_holds_for_plugins_and_never_keeps_the_program_from_its_own_parts() {
+    let set = CompileLimits {
+        cpu: Duration::from_secs(1),
+        wall_clock: Duration::from_secs(7_200),
+        memory_bytes: 64 << 20,
+        nice: 19,
+    };
+    let how = Compiling::Child {
+        program: Program::new("/bin/false".into(), []),
+        limits: set,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let compiler = compiler(&folder, how, |_| {});
+    let (plugins, own) = (compiler.limits, compiler.own_limits);
+    assert_eq!(
+        (
+            plugins.cpu,
+            plugins.wall_clock,
+            plugins.memory_bytes,
+            plugins.nice
+        ),
+        (set.cpu, set.wall_clock, set.memory_bytes, set.nice)
+    );
+    let least = CompileLimits::default();
+    assert_eq!(
+        (own.cpu, own.wall_clock, own.memory_bytes, own.nice),
+        (least.cpu, set.wall_clock, least.memory_bytes, 0)
     );
 }
 
