@@ -33,7 +33,8 @@ pub use self::failure::{NetError, NetFailure, NetSetupError};
 pub use self::host_rule::HostRule;
 pub use self::host_text::canonical;
 pub use self::http::{
-    HttpRequest, HttpResponse, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES, is_connection_header,
+    BodyRoom, HttpRequest, HttpResponse, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES,
+    is_connection_header,
 };
 pub use self::identity::ClientIdentity;
 pub use self::mail::{MailError, MailMessage, SmtpSettings, SmtpTls, mail_address};

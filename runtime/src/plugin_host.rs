@@ -37,7 +37,7 @@ pub use calls::request::{RuleCall, WebhookCall};
 pub use calls::{PluginError, ReceiveError, RuleSession, RuleVersion};
 pub use engine::bundled::{Bundled, bundle};
 pub use engine::compile::{COMPILE_SUBCOMMAND, CompileLimits, Compiling, compile_child};
-pub use engine::memory::RunMemoryUse;
+pub use engine::memory::{InboundMemory, RunMemoryUse};
 pub use evaluator::{EvaluationError, Evaluator};
 pub use policy::grants::PolicyOrigin;
 pub use policy::install_error::{InstallError, InstallStep};
@@ -187,6 +187,11 @@ impl PluginHost {
     /// Memory that runs have reserved of what they have together.
     pub fn run_memory(&self) -> RunMemoryUse {
         self.calls.runner.memory.in_use()
+    }
+
+    /// Memory of all runs for bytes that are taken in for a run before it begins.
+    pub fn inbound_memory(&self) -> InboundMemory {
+        InboundMemory::of(&self.calls.runner.memory)
     }
 
     /// Recordings of runs that are kept.

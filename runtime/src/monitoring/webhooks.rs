@@ -13,7 +13,7 @@ use crate::domain::{
     Answer, Event, Observation, ReceivedEvent, Reception, Report, Service, Status, UnixMillis,
     WEBHOOK, Webhook, WebhookRequest,
 };
-use crate::plugin_host::{self, WebhookCall};
+use crate::plugin_host::{self, InboundMemory, WebhookCall};
 use crate::store::ResultError;
 use receiver::find;
 use seen_ids::SeenIds;
@@ -49,6 +49,11 @@ pub enum ReceiveError {
 impl Monitoring {
     pub fn has_webhook(&self, service: &str, webhook: &str) -> bool {
         find(&self.shared.catalog.borrow(), service, webhook).is_some()
+    }
+
+    /// Memory for the body of one delivery.
+    pub fn delivery_memory(&self) -> InboundMemory {
+        self.shared.host.inbound_memory()
     }
 
     /// The events are durable when this returns.

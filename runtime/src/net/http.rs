@@ -6,6 +6,7 @@ mod charset;
 mod encoding;
 mod exchange;
 mod request;
+mod room;
 
 use std::net::SocketAddr;
 
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use self::request::is_connection_header;
+pub use self::room::BodyRoom;
 
 use self::exchange::{Exchange, Watch, hyper_error};
 use super::certificate::Certificate;
@@ -53,6 +55,8 @@ pub struct HttpRequest {
     pub max_body_bytes: Option<usize>,
     /// Limit in place of the setting, for what the program itself fetches.
     pub own_max_body_bytes: Option<usize>,
+    /// Asked before the body grows.
+    pub room: BodyRoom,
     /// Ask for a compressed body, and answer with it decompressed. Either size over the cap is
     /// [`NetError::TooLarge`].
     pub decompress: bool,
@@ -81,6 +85,7 @@ impl HttpRequest {
             insecure: false,
             max_body_bytes: None,
             own_max_body_bytes: None,
+            room: BodyRoom::default(),
             decompress: false,
             text: false,
             http2: false,
@@ -175,7 +180,7 @@ async fn send_traced(
 
     let sent = Instant::now();
     let is_http2 = exchange.is_http2();
-    let message = head.into_request(is_http2, request.body.unwrap_or_default())?;
+    let message = head.into_request(is_http2, request.body.clone().unwrap_or_default())?;
     // Over HTTP/2 the first bytes are not the answer's; there the headers count as its first byte.
     let first_read = || watch.first_read().filter(|_| !is_http2);
     let answer = trace.until(
@@ -197,7 +202,7 @@ async fn send_traced(
     let (body, trailers, truncated) = trace
         .until(
             || format!("reading the body from `{peer}`"),
-            read(&mut exchange, body, cap),
+            read(&mut exchange, body, cap, &request.room),
         )
         .await?;
     trace.note(Phase::Body, first_byte.unwrap_or(sent).elapsed());
@@ -209,6 +214,7 @@ async fn send_traced(
         bytes: body,
         truncated,
         unread: None,
+        room: &request.room,
     };
     if request.decompress && !read.bytes.is_empty() {
         let codings = encoding::codings(&headers)?;
@@ -225,6 +231,7 @@ async fn send_traced(
         bytes: body,
         truncated,
         unread,
+        ..
     } = read;
     Ok(HttpResponse {
         status: parts.status.as_u16(),
@@ -256,13 +263,14 @@ where
 }
 
 /// A body on its way from the wire to the caller.
-struct Body {
+struct Body<'a> {
     bytes: Bytes,
     truncated: bool,
     unread: Option<String>,
+    room: &'a BodyRoom,
 }
 
-impl Body {
+impl Body<'_> {
     async fn decode(
         &mut self,
         trace: &Trace,
@@ -272,7 +280,7 @@ impl Body {
         if self.truncated {
             return Err(encoding::too_large(cap));
         }
-        let decoded = encoding::decode(codings, self.bytes.clone(), cap);
+        let decoded = encoding::decode(codings, self.bytes.clone(), cap, self.room);
         self.bytes = trace
             .until(|| "decompressing the body".to_owned(), decoded)
             .await?;
@@ -300,7 +308,10 @@ impl Body {
             .get(CONTENT_TYPE)
             .map(|value| header_text(&CONTENT_TYPE, value));
         match charset::to_utf8(content_type.as_deref(), self.bytes.clone()) {
-            Ok(text) => self.bytes = text,
+            Ok(text) => {
+                self.room.reserve(text.len())?;
+                self.bytes = text;
+            }
             Err(unknown) => self.unread = Some(unknown.to_string()),
         }
         // A character may take more bytes than it took before.
@@ -362,6 +373,7 @@ async fn read(
     exchange: &mut Exchange,
     mut body: Incoming,
     cap: usize,
+    room_for: &BodyRoom,
 ) -> Result<(Bytes, HeaderMap, bool), NetError> {
     let mut bytes = BytesMut::new();
     let mut trailers = HeaderMap::new();
@@ -378,6 +390,7 @@ async fn read(
             }
         };
         let room = cap - bytes.len();
+        room_for.reserve(bytes.len() + data.len().min(room))?;
         if data.len() > room {
             bytes.extend_from_slice(&data[..room]);
             return Ok((bytes.freeze(), trailers, true));

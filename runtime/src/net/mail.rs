@@ -47,8 +47,8 @@ pub struct SmtpSettings {
 pub enum SmtpTls {
     /// Begins in clear text, and goes on encrypted or not at all. Usual on port 587.
     Starttls,
-    /// Encrypted if the server offers it, with any certificate: without encryption it would be sent
-    /// all the same. A password is sent only where the certificate is proven.
+    /// Encrypted if the server offers it and can do it, with any certificate: without encryption it
+    /// would be sent all the same. A password is sent only where the certificate is proven.
     Opportunistic,
     /// Encrypted from the first byte. Usual on port 465.
     Implicit,
@@ -77,6 +77,27 @@ pub enum MailError {
     Permanent(String),
     #[error("{0}")]
     Denied(String),
+}
+
+/// Why there is no connection on which mail can be handed over.
+enum Unopened {
+    /// The server offered STARTTLS, and it came to nothing.
+    Starttls(MailError),
+    Other(MailError),
+}
+
+impl From<MailError> for Unopened {
+    fn from(error: MailError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Unopened> for MailError {
+    fn from(unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Starttls(error) | Unopened::Other(error) => error,
+        }
+    }
 }
 
 /// The settings, checked once.
@@ -188,12 +209,39 @@ impl Mailer {
     }
 
     /// Opens a connection on which mail can be handed over: encrypted and authenticated as the settings
-    /// want it.
+    /// want it. Where mail goes in clear text too, a server that offers STARTTLS and can't do it
+    /// gets a second connection without it.
     async fn connect(
         &self,
         context: &NetContext,
         trace: &mut Trace,
     ) -> Result<AsyncSmtpConnection, MailError> {
+        let reason = match self.open(context, trace, self.settings.tls).await {
+            Ok(connection) => return Ok(connection),
+            Err(Unopened::Starttls(reason)) if self.takes_clear_text() => reason,
+            Err(unopened) => return Err(unopened.into()),
+        };
+        tracing::warn!(
+            host = self.settings.host,
+            port = self.settings.port,
+            %reason,
+            "the SMTP server offers STARTTLS and can't do it; the mail goes in clear text"
+        );
+        let opened = self.open(context, trace, SmtpTls::None).await;
+        opened.map_err(MailError::from)
+    }
+
+    /// True if mail goes in clear text rather than not at all; a password never does.
+    fn takes_clear_text(&self) -> bool {
+        self.settings.tls == SmtpTls::Opportunistic && self.settings.password.is_none()
+    }
+
+    async fn open(
+        &self,
+        context: &NetContext,
+        trace: &mut Trace,
+        tls: SmtpTls,
+    ) -> Result<AsyncSmtpConnection, Unopened> {
         let connected = connect(
             context,
             trace,
@@ -206,22 +254,21 @@ impl Mailer {
         let Connected { peer, .. } = connected;
         let greet = format!("greeting `{}:{}`", self.settings.host, self.settings.port);
         let hello = hello::client_id(&self.settings, connected.stream.local_addr().ok());
-        let wire: Box<dyn lettre::transport::smtp::client::AsyncTokioStream> =
-            match self.settings.tls {
-                SmtpTls::Implicit => {
-                    let secured = context
-                        .tls
-                        .handshake(trace, connected, &self.host, Handshake::default())
-                        .await;
-                    Box::new(Wire::new(secured.map_err(temporary)?.stream, peer))
-                }
-                _ => Box::new(Wire::new(connected.stream, peer)),
-            };
+        let wire: Box<dyn lettre::transport::smtp::client::AsyncTokioStream> = match tls {
+            SmtpTls::Implicit => {
+                let secured = context
+                    .tls
+                    .handshake(trace, connected, &self.host, Handshake::default())
+                    .await;
+                Box::new(Wire::new(secured.map_err(temporary)?.stream, peer))
+            }
+            _ => Box::new(Wire::new(connected.stream, peer)),
+        };
         let greeting = async {
             let mut connection = AsyncSmtpConnection::connect_with_transport(wire, &hello)
                 .await
                 .map_err(smtp_fault)?;
-            self.secure(&mut connection, &hello).await?;
+            self.secure(&mut connection, tls, &hello).await?;
             self.authenticate(&mut connection).await?;
             Ok(connection)
         };
@@ -234,25 +281,28 @@ impl Mailer {
     async fn secure(
         &self,
         connection: &mut AsyncSmtpConnection,
+        tls: SmtpTls,
         hello: &ClientId,
-    ) -> Result<(), MailError> {
+    ) -> Result<(), Unopened> {
         let offered = connection.can_starttls();
-        match self.settings.tls {
-            SmtpTls::Implicit | SmtpTls::None => Ok(()),
-            // A server that is being set up, or something in between, may offer it again later.
-            SmtpTls::Opportunistic if !offered && self.settings.password.is_some() => Err(MailError::Temporary(
+        let missing = match tls {
+            SmtpTls::Implicit | SmtpTls::None => return Ok(()),
+            SmtpTls::Starttls | SmtpTls::Opportunistic if offered => {
+                let secured = connection.starttls(self.starttls.clone(), hello).await;
+                return secured.map_err(|error| Unopened::Starttls(smtp_fault(error)));
+            }
+            SmtpTls::Opportunistic if self.takes_clear_text() => return Ok(()),
+            SmtpTls::Opportunistic => {
                 "the SMTP server offers no STARTTLS, and the password is not sent in clear text; \
                  set `SMTP_TLS=none` to send it all the same"
-                    .to_owned(),
-            )),
-            SmtpTls::Opportunistic if !offered => Ok(()),
-            SmtpTls::Starttls if !offered => Err(MailError::Temporary(
+            }
+            SmtpTls::Starttls => {
                 "the SMTP server offers no STARTTLS; set `SMTP_TLS=implicit` (port 465), \
                  or `SMTP_TLS=none` to send in clear text"
-                    .to_owned(),
-            )),
-            _ => connection.starttls(self.starttls.clone(), hello).await.map_err(smtp_fault),
-        }
+            }
+        };
+        // A server that is being set up, or something in between, may offer it again later.
+        Err(MailError::Temporary(missing.to_owned()).into())
     }
 
     async fn authenticate(&self, connection: &mut AsyncSmtpConnection) -> Result<(), MailError> {

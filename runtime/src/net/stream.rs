@@ -18,8 +18,9 @@ use super::policy::Permission;
 use super::tls::{Handshake, TlsSession, alert_text, rustls_error};
 use crate::domain::Phases;
 
-/// Limit of the bytes that one read returns.
-const MAX_READ_BYTES: usize = 256 * 1024;
+/// Limit of the bytes that one read returns: hundreds of connections wait at once, each with a buffer
+/// that nobody has reserved.
+const MAX_READ_BYTES: usize = 64 * 1024;
 
 /// Limit of a protocol's name (RFC 7301, 3.1).
 const MAX_ALPN_BYTES: usize = 255;

@@ -7,6 +7,9 @@ use extrack_tests::{
     wait_for,
 };
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{assert_unharmed, beside, peak_mb, service};
 
@@ -219,4 +222,59 @@ async fn five_hundred_large_guests_at_a_vendor_that_hangs_take_no_more_memory_th
         "{reserved}"
     );
     assert_unharmed(&api).await;
+}
+
+/// A server that sends so many bytes of a body and then nothing, until it is dropped.
+async fn stalling(bytes: usize) -> (String, AbortOnDropHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port can be opened");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let server = tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4_096]).await;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", bytes + 1);
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(&vec![b'x'; bytes]).await;
+            open.push(stream);
+        }
+    });
+    (url, AbortOnDropHandle::new(server))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_count_as_memory_of_the_runs_while_they_arrive() {
+    const BODIES: usize = 10;
+    const BYTES: usize = 900_000;
+    let (url, _server) = stalling(BYTES).await;
+    let runtime = TestRuntime::builder()
+        .services(format!(
+            "services:\n  - {}\n",
+            json!({
+                "name": "Shop", "type": "own", "baseUrl": url,
+                "monitoring": {"probe": "probe-attempts", "interval": 86_400, "timeout": 120_000,
+                               "settings": {"together": true, "attempts": vec![json!({"url": url, "timeout": 110}); BODIES]}},
+            })
+        ))
+        .plugin("probe-attempts.wasm", components::guest("probe-attempts"))
+        .start()
+        .await;
+    let api = runtime.api();
+    let arriving = wait_for("the bodies to be counted", PATIENCE, async || {
+        let metrics = api.metrics().await;
+        let reserved = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("extrack_runs_memory_bytes "))
+            .and_then(|bytes| bytes.parse::<f64>().ok());
+        if reserved.is_some_and(|bytes| bytes >= (BODIES * BYTES) as f64) {
+            Ok(())
+        } else {
+            Err(format!("{reserved:?}"))
+        }
+    });
+    tokio::select! {
+        found = api.check("shop") => panic!("no body is whole: {found}"),
+        () = arriving => {}
+    }
 }

@@ -62,6 +62,19 @@ impl Bodies {
         body: Body,
         limit: BodyLimit,
     ) -> ApiResult<Bytes> {
+        self.read_into(caller, headers, body, limit, |_| true).await
+    }
+
+    /// The same with an account of memory: `reserve` is asked for so many bytes in all before the
+    /// body grows.
+    pub(crate) async fn read_into(
+        &self,
+        caller: Caller,
+        headers: &HeaderMap,
+        body: Body,
+        limit: BodyLimit,
+        reserve: impl FnMut(usize) -> bool,
+    ) -> ApiResult<Bytes> {
         let announced = headers
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -70,7 +83,7 @@ impl Bodies {
         if too_much(limit.bytes) && (waits_for_consent || too_much(limit.bytes + DISCARDED_BYTES)) {
             return Err(ApiError::body_too_large(limit.bytes));
         }
-        let mut reading = pin!(collect(body, limit.bytes));
+        let mut reading = pin!(collect(body, limit.bytes, reserve));
         if let Ok(prompt) = timeout(PROMPT, &mut reading).await {
             return prompt;
         }
@@ -115,7 +128,11 @@ impl Drop for Slow<'_> {
     }
 }
 
-async fn collect(mut body: Body, most: usize) -> ApiResult<Bytes> {
+async fn collect(
+    mut body: Body,
+    most: usize,
+    mut reserve: impl FnMut(usize) -> bool,
+) -> ApiResult<Bytes> {
     let capacity = body.size_hint().exact().unwrap_or(0).min(most as u64) as usize;
     let mut bytes = BytesMut::with_capacity(capacity.min(64 * 1024));
     let mut length = 0;
@@ -126,6 +143,11 @@ async fn collect(mut body: Body, most: usize) -> ApiResult<Bytes> {
         };
         length += data.len();
         if length <= most {
+            if !reserve(length) {
+                return Err(ApiError::busy(
+                    "no memory is left for this body at the moment; come again",
+                ));
+            }
             bytes.extend_from_slice(&data);
         } else if length > most + DISCARDED_BYTES {
             break;
@@ -260,6 +282,27 @@ mod tests {
         let error = read(&bodies, caller(1), endless()).await.unwrap_err();
         assert_eq!(error.detail(), "the body was not there after 10 s");
         assert!(bodies.by_caller.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_reserves_memory_as_it_arrives_and_is_refused_where_there_is_none() {
+        let bodies = Bodies::new(100);
+        let chunks =
+            || Body::from_stream(stream::iter(["abc", "def", "gh"].map(Ok::<_, Infallible>)));
+        let mut asked = Vec::new();
+        let reserve = |bytes| {
+            asked.push(bytes);
+            bytes <= 6
+        };
+        let headers = HeaderMap::new();
+        let read = bodies.read_into(caller(1), &headers, chunks(), LIMIT, reserve);
+        let error = read.await.unwrap_err();
+        assert!(
+            error.detail().contains("no memory is left"),
+            "{}",
+            error.detail()
+        );
+        assert_eq!(asked, [3, 6, 8]);
     }
 
     #[tokio::test(start_paused = true)]

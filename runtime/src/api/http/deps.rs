@@ -16,8 +16,8 @@ use crate::backup::Backups;
 use crate::domain::{CurrentStatus, Observation, PluginPolicy, WebhookRequest};
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{
-    self, ComponentCheck, Evaluator, InstallRequest, PluginEntry, PluginGrants, PluginHost,
-    Recordings, VersionEntry,
+    self, ComponentCheck, Evaluator, InboundMemory, InstallRequest, PluginEntry, PluginGrants,
+    PluginHost, Recordings, VersionEntry,
 };
 use crate::registry::Registry;
 use crate::reload::ConfigHandle;
@@ -110,6 +110,8 @@ pub trait Webhooks: Send + Sync + 'static {
         webhook: &'a str,
         request: WebhookRequest,
     ) -> BoxFuture<'a, Result<Accepted, ReceiveError>>;
+    /// Memory for the body of one delivery.
+    fn memory(&self) -> InboundMemory;
 }
 
 impl Webhooks for Monitoring {
@@ -124,6 +126,10 @@ impl Webhooks for Monitoring {
         request: WebhookRequest,
     ) -> BoxFuture<'a, Result<Accepted, ReceiveError>> {
         self.receive(service, webhook, request).boxed()
+    }
+
+    fn memory(&self) -> InboundMemory {
+        self.delivery_memory()
     }
 }
 

@@ -27,6 +27,7 @@ use crate::api::http::state::ApiState;
 use crate::api_types::webhooks::AcceptedBody;
 use crate::domain::{Answer, AnswerType, WebhookRequest, now_ms};
 use crate::monitoring::{Accepted, ReceiveError};
+use crate::plugin_host::InboundMemory;
 
 const PATH: &str = "/webhooks/{service}/{webhook}";
 /// Path of deliveries with more segments, which are the plugin's to read.
@@ -130,7 +131,9 @@ async fn receive(
         .webhook_rate_limit
         .admit_webhook(&service, &webhook)
         .map_err(ApiError::too_many_deliveries)?;
-    let request = webhook_request(&state, incoming).await?;
+    // Until the plugin has answered.
+    let mut memory = state.deps.webhooks.memory();
+    let request = webhook_request(&state, incoming, &mut memory).await?;
     // Of all requests, so that deliveries leave room for people.
     let _permit = state
         .deliveries
@@ -164,7 +167,11 @@ async fn receive(
     }
 }
 
-async fn webhook_request(state: &ApiState, incoming: Incoming) -> ApiResult<WebhookRequest> {
+async fn webhook_request(
+    state: &ApiState,
+    incoming: Incoming,
+    memory: &mut InboundMemory,
+) -> ApiResult<WebhookRequest> {
     let Incoming { caller, request } = incoming;
     let (
         Parts {
@@ -185,11 +192,17 @@ async fn webhook_request(state: &ApiState, incoming: Incoming) -> ApiResult<Webh
     }
     let body = match extensions.remove::<WorkPermit>() {
         _ if body.is_end_stream() => Bytes::new(),
-        None => state.bodies.read(caller, &headers, body, BODY).await?,
-        Some(permit) => {
-            permit.pause();
-            let read = state.bodies.read(caller, &headers, body, BODY).await?;
-            permit.resume().await?;
+        permit => {
+            if let Some(permit) = &permit {
+                permit.pause();
+            }
+            let reserve = |bytes| memory.grow(bytes);
+            let bodies = &state.bodies;
+            let read = bodies.read_into(caller, &headers, body, BODY, reserve);
+            let read = read.await?;
+            if let Some(permit) = &permit {
+                permit.resume().await?;
+            }
             read
         }
     };

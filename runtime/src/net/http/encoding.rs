@@ -8,6 +8,7 @@ use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use tokio::task::yield_now;
 
+use super::room::BodyRoom;
 use crate::net::failure::NetError;
 
 const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, deflate, br");
@@ -84,18 +85,21 @@ pub(super) async fn decode(
     codings: &[Coding],
     mut body: Bytes,
     cap: usize,
+    room: &BodyRoom,
 ) -> Result<Bytes, NetError> {
     for coding in codings.iter().rev() {
-        body = coding.decode(&body, cap).await?;
+        body = coding.decode(&body, cap, room).await?;
     }
     Ok(body)
 }
 
 impl Coding {
-    async fn decode(self, body: &[u8], cap: usize) -> Result<Bytes, NetError> {
+    async fn decode(self, body: &[u8], cap: usize, room: &BodyRoom) -> Result<Bytes, NetError> {
         let mut decoded = Decoded {
             bytes: Vec::new(),
             cap,
+            coded: body.len(),
+            room,
         };
         match self {
             Coding::Gzip => decoded.gzip(body).await?,
@@ -118,12 +122,15 @@ fn has_zlib_header(body: &[u8]) -> bool {
     matches!(body, [first, second, ..] if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0)
 }
 
-struct Decoded {
+struct Decoded<'a> {
     bytes: Vec<u8>,
     cap: usize,
+    /// Bytes of the coded body, which is there until the end.
+    coded: usize,
+    room: &'a BodyRoom,
 }
 
-impl Decoded {
+impl Decoded<'_> {
     /// One member after the other. What follows the last one and is no member is padding, which
     /// browsers ignore as well.
     async fn gzip(&mut self, mut rest: &[u8]) -> Result<(), NetError> {
@@ -153,6 +160,7 @@ impl Decoded {
             let start = self.bytes.len();
             // One byte more separates a body that ends at the cap from one that goes on.
             let room = (self.cap + 1 - start).min(STEP);
+            self.room.reserve(self.coded + start + room)?;
             self.bytes.resize(start + room, 0);
             let read = decoder.read(&mut self.bytes[start..]);
             self.bytes
@@ -223,7 +231,13 @@ mod tests {
     }
 
     async fn decode_one(coding: Coding, body: &[u8], cap: usize) -> Result<Bytes, NetError> {
-        decode(&[coding], Bytes::copy_from_slice(body), cap).await
+        decode(
+            &[coding],
+            Bytes::copy_from_slice(body),
+            cap,
+            &BodyRoom::default(),
+        )
+        .await
     }
 
     #[tokio::test]
@@ -271,13 +285,24 @@ mod tests {
     async fn codings_on_top_of_each_other_are_taken_off_last_first() {
         let body = coded("zlib", &coded("gzip", b"twice"));
         assert_eq!(
-            decode(&[Coding::Gzip, Coding::Deflate], body.into(), 1000)
-                .await
-                .unwrap(),
+            decode(
+                &[Coding::Gzip, Coding::Deflate],
+                body.into(),
+                1000,
+                &BodyRoom::default()
+            )
+            .await
+            .unwrap(),
             "twice"
         );
         let bomb = coded("gzip", &coded("gzip", &vec![0; 4 << 20]));
-        let read = decode(&[Coding::Gzip, Coding::Gzip], bomb.into(), 1 << 20).await;
+        let read = decode(
+            &[Coding::Gzip, Coding::Gzip],
+            bomb.into(),
+            1 << 20,
+            &BodyRoom::default(),
+        )
+        .await;
         assert!(matches!(read, Err(NetError::TooLarge(_))));
     }
 

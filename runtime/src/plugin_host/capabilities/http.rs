@@ -18,6 +18,7 @@ use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::capabilities::label::RunLabel;
 use crate::plugin_host::capabilities::outgoing::{self, RequestScope};
 use crate::plugin_host::capabilities::state::RunState;
+use crate::plugin_host::capabilities::transfer::ArrivingBody;
 use crate::plugin_host::contract::bindings::http::{
     Host, Request as GuestRequest, Response as GuestResponse,
 };
@@ -132,24 +133,19 @@ impl Sender {
             Ok(_request) => self.perform(request, deadline).await,
             Err(failure) => Err(failure),
         };
-        let mut held = HostMemory::default();
-        let performed = performed.and_then(|response| {
-            held = self.access.holds(response.body.len())?;
-            Ok(response)
-        });
-        let (answer, mut cost) = match performed {
-            Ok(response) => {
+        let (answer, mut cost, held) = match performed {
+            Ok((response, held)) => {
                 let cost = CallCost {
                     net_us: Some(response.total_us),
                     phases: response.phases,
                     bytes_in: response.received_bytes,
                     ..CallCost::default()
                 };
-                (Ok(to_guest(response)), cost)
+                (Ok(to_guest(response)), cost, held)
             }
             Err(failure) => {
                 let (error, cost) = self.access.net_failed(failure);
-                (Err(error), cost)
+                (Err(error), cost, HostMemory::default())
             }
         };
         cost.waited_us = start.elapsed().as_micros() as u64;
@@ -164,7 +160,7 @@ impl Sender {
         &self,
         request: Request,
         deadline: Instant,
-    ) -> Result<HttpResponse, NetFailure> {
+    ) -> Result<(HttpResponse, HostMemory), NetFailure> {
         bounds::request(&request).map_err(NetError::Protocol)?;
         let headers = request.headers.iter();
         outgoing::check(
@@ -200,6 +196,8 @@ impl Sender {
             .unwrap_or(usize::MAX)
             .min(self.access.may_receive());
         call.max_body_bytes = Some(most);
+        let arriving = ArrivingBody::default();
+        call.room = arriving.room(&self.access);
         let scope = RequestScope {
             net: &net,
             permission: &permission,
@@ -209,7 +207,8 @@ impl Sender {
         let response = outgoing::send(&self.access, scope, call, auth.as_deref()).await?;
         self.access.note_rate_limits(&url, &response);
         self.access.receives(response.body.len())?;
-        Ok(response)
+        let held = arriving.arrived(response.body.len());
+        Ok((response, held))
     }
 }
 

@@ -11,6 +11,10 @@ use crate::plugin_host::contract::bindings::imports::mail::{
     Host, MailError as GuestError, Message,
 };
 
+/// Memory of a message while it is sent, as a multiple of its size: its texts, their encoded form of
+/// up to three times as much, and the whole of it in one piece.
+const COPIES: usize = 7;
+
 impl Host for RunState {
     async fn send(&mut self, message: Message) -> wasmtime::Result<Result<String, GuestError>> {
         let html = message.html.as_ref().map_or(0, String::len);
@@ -19,7 +23,10 @@ impl Host for RunState {
         let call = begin!(self, "mail.send", &message);
         self.sends(size)?;
         let start = Instant::now();
-        let answer = self.send_mail(message).await;
+        let answer = match self.access.holds(size.saturating_mul(COPIES)) {
+            Ok(_composed) => self.send_mail(message).await,
+            Err(failure) => Err(GuestError::Temporary(failure.to_string())),
+        };
         self.waited_since(start);
         if let Err(GuestError::Denied(reason)) = &answer {
             self.denied(reason);

@@ -1,18 +1,15 @@
 //! Bytes that one run sends and receives, held to its budget. Shared with work for the run beside
 //! its store.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::domain::{BudgetKey, Capability};
-use crate::net::{Net, NetError, NetFailure, Permission};
+use crate::net::{BodyRoom, Net, NetError, NetFailure, Permission};
 use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::engine::limits;
 use crate::plugin_host::engine::limits::{Exceeded, Limit};
-use crate::plugin_host::engine::memory::HostMemory;
-
-/// A buffer of the host that needs no reservation.
-const UNCOUNTED_BYTES: usize = 64 << 10;
+use crate::plugin_host::engine::memory::{HostMemory, UNCOUNTED_BYTES};
 
 #[derive(Debug, Default)]
 pub(in crate::plugin_host) struct TransferMeter {
@@ -27,6 +24,30 @@ pub(in crate::plugin_host) struct TransferMeter {
 impl TransferMeter {
     pub(in crate::plugin_host) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// Memory of the host for a body, reserved while it arrives.
+#[derive(Default, Clone)]
+pub(in crate::plugin_host) struct ArrivingBody(Arc<Mutex<HostMemory>>);
+
+impl ArrivingBody {
+    /// Reserves within the bounds of a run, which ends where there is no more.
+    pub(in crate::plugin_host) fn room(&self, access: &Arc<Access>) -> BodyRoom {
+        let (body, access) = (self.clone(), access.clone());
+        BodyRoom::new(move |bytes| {
+            let mut held = body.0.lock().unwrap_or_else(PoisonError::into_inner);
+            access
+                .holds_more(&mut held, bytes)
+                .map_err(|failure| failure.error)
+        })
+    }
+
+    /// The memory of a body that is whole and has so many bytes.
+    pub(in crate::plugin_host) fn arrived(self, bytes: usize) -> HostMemory {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.shrink(bytes);
+        std::mem::take(&mut *held)
     }
 }
 
@@ -142,8 +163,10 @@ impl Access {
 mod tests {
     use std::sync::Arc;
 
+    use super::ArrivingBody;
     use crate::domain::{BudgetChanges, PluginPolicy};
     use crate::plugin_host::capabilities::access::Access;
+    use crate::plugin_host::engine::memory::RunMemory;
     use crate::plugin_host::policy::grants::{EffectiveGrants, Policy, PolicyOrigin};
 
     fn access(bytes_out: u64, bytes_in: u64) -> Access {
@@ -185,5 +208,29 @@ mod tests {
             first,
             "received more than 5B; `plugins.shop.budget.bytesIn` in plugins.yaml allows more"
         );
+    }
+
+    #[test]
+    fn a_body_that_arrives_counts_until_it_is_read_and_ends_the_run_where_there_is_no_more() {
+        const MIB: usize = 1 << 20;
+        let memory = Arc::new(RunMemory::new(4 << 20));
+        let access = Arc::new(Access {
+            memory: Some(memory.clone()),
+            ..access(0, 0)
+        });
+        let body = ArrivingBody::default();
+        let room = body.room(&access);
+        for total in [MIB / 2, MIB, 2 * MIB] {
+            room.reserve(total).unwrap();
+            assert_eq!(memory.in_use().reserved_bytes, total as u64);
+        }
+        let held = body.clone().arrived(MIB);
+        assert_eq!(memory.in_use().reserved_bytes, 1 << 20);
+        drop(held);
+        assert_eq!(memory.in_use().reserved_bytes, 0);
+        assert!(access.exceeded().is_none());
+        let refused = room.reserve(3 * MIB).unwrap_err().to_string();
+        assert!(refused.contains("EXTRACK_RUNS_MEMORY_MB"), "{refused}");
+        assert!(access.exceeded().is_some());
     }
 }

@@ -16,6 +16,9 @@ pub(in crate::plugin_host) use limiter::MemoryLimiter;
 /// Unit of reservations: a page of WebAssembly.
 const PAGE_BYTES: u64 = 64 << 10;
 
+/// A buffer of the host that needs no reservation.
+pub(in crate::plugin_host) const UNCOUNTED_BYTES: usize = 64 << 10;
+
 /// A run of so much is small: guests in Rust and C have 200 KiB, those in `QuickJS` 1.3 MiB, those
 /// in Python 12 MiB and more.
 const SMALL_BYTES: u64 = 2 << 20;
@@ -187,6 +190,39 @@ impl HostMemory {
             None => self.0 = Some(more),
         }
         true
+    }
+
+    /// Gives back what is beyond so many bytes.
+    pub(in crate::plugin_host) fn shrink(&mut self, total: usize) {
+        if let Some(held) = &mut self.0 {
+            let kept = pages(total as u64) as usize;
+            drop(held.split(held.num_permits().saturating_sub(kept)));
+        }
+    }
+}
+
+/// Memory for bytes that the program takes in for a run that has not begun; given back when it is
+/// dropped. Without limit by default.
+#[derive(Debug, Default)]
+pub struct InboundMemory {
+    memory: Option<Arc<RunMemory>>,
+    held: HostMemory,
+}
+
+impl InboundMemory {
+    pub(in crate::plugin_host) fn of(memory: &Arc<RunMemory>) -> Self {
+        Self {
+            memory: Some(memory.clone()),
+            held: HostMemory::default(),
+        }
+    }
+
+    /// Reserves so many bytes in all; false: there is no more.
+    pub fn grow(&mut self, total: usize) -> bool {
+        match &self.memory {
+            Some(memory) if total > UNCOUNTED_BYTES => self.held.grow(memory, total),
+            _ => true,
+        }
     }
 }
 

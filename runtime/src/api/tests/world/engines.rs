@@ -1,11 +1,16 @@
 //! The engines of the tests, and the program around them.
 
 use super::*;
+use crate::plugin_host::InboundMemory;
 
 /// One webhook, `told` of `shop-api`, which does as the body asks.
 impl Webhooks for World {
     fn has(&self, service: &str, webhook: &str) -> bool {
         (service, webhook) == ("shop-api", "told")
+    }
+
+    fn memory(&self) -> InboundMemory {
+        InboundMemory::default()
     }
 
     fn receive<'a>(

@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::*;
-use crate::net::ClientIdentity;
+use crate::net::{BodyRoom, ClientIdentity};
 
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -192,4 +193,75 @@ async fn a_client_certificate_is_shown_to_a_server_that_asks() {
         assert_eq!(failure.error.kind(), ErrorKind::Tls, "{failure:?}");
         assert!(failure.to_string().contains("alert"), "{failure}");
     }
+}
+
+/// Room for so many bytes, and the most that was asked for.
+fn room(bytes: usize) -> (BodyRoom, Arc<AtomicUsize>) {
+    let most = Arc::new(AtomicUsize::new(0));
+    let asked = most.clone();
+    let room = BodyRoom::new(move |total| {
+        asked.fetch_max(total, Ordering::Relaxed);
+        if total > bytes {
+            return Err(NetError::TooLarge("no room is left".to_owned()));
+        }
+        Ok(())
+    });
+    (room, most)
+}
+
+#[tokio::test]
+async fn a_body_asks_for_room_as_it_arrives_and_ends_where_there_is_none() {
+    const ROOM: usize = 256 << 10;
+    let endless = serve(|mut stream| async move {
+        read_head(&mut stream).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+    })
+    .await;
+    let bomb = coded("gzip", gzip(&vec![b'x'; 1 << 20])).await;
+    for address in [endless, bomb] {
+        let (room, most) = room(ROOM);
+        let failure = fetch(address, |request| {
+            request.room = room;
+            request.decompress = true;
+        })
+        .await
+        .unwrap_err();
+        assert_eq!(failure.to_string(), "no room is left");
+        let most = most.load(Ordering::Relaxed);
+        assert!(
+            (ROOM..4 * ROOM).contains(&most),
+            "{most} bytes were asked for"
+        );
+    }
+    let (room, most) = room(2 << 20);
+    let answer = fetch(bomb, |request| {
+        request.room = room;
+        request.decompress = true;
+    })
+    .await
+    .unwrap();
+    assert_eq!(answer.body.len(), 1 << 20);
+    assert!(most.load(Ordering::Relaxed) >= 1 << 20);
+}
+
+#[tokio::test]
+async fn room_is_reserved_before_a_slow_body_is_whole() {
+    let (arrived, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+    let address = serve(|mut stream| async move {
+        read_head(&mut stream).await;
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n";
+        let _ = stream.write_all(head).await;
+        let _ = stream.write_all(&[b'x'; 200_000]).await;
+        std::future::pending().await
+    })
+    .await;
+    let room = BodyRoom::new(move |total| {
+        let _ = arrived.send(total);
+        Ok(())
+    });
+    let fetching = tokio::spawn(fetch(address, move |request| request.room = room));
+    while arrivals.recv().await.is_some_and(|total| total < 200_000) {}
+    assert!(!fetching.is_finished());
+    fetching.abort();
 }

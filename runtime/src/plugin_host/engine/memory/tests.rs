@@ -121,8 +121,24 @@ fn buffers_of_the_host_count_and_are_refused_beyond_the_limit() {
     assert!(held.grow(&memory, MIB / 2) && held.grow(&memory, MIB));
     assert!(!held.grow(&memory, MIB + 1), "half of it is for small runs");
     assert_eq!(memory.in_use().reserved_bytes, 1 << 20);
+    held.shrink(MIB / 2);
+    assert_eq!(memory.in_use().reserved_bytes, 512 << 10);
+    held.shrink(MIB);
     drop(held);
     assert_eq!(memory.in_use().reserved_bytes, 0);
+}
+
+#[test]
+fn bytes_for_a_run_that_has_not_begun_count_and_are_refused_beyond_the_limit() {
+    let memory = memory(2);
+    let mut inbound = InboundMemory::of(&memory);
+    assert!(inbound.grow(UNCOUNTED_BYTES));
+    assert_eq!(memory.in_use().reserved_bytes, 0);
+    assert!(inbound.grow(MIB) && !inbound.grow(MIB + 1));
+    assert_eq!(memory.in_use().reserved_bytes, 1 << 20);
+    drop(inbound);
+    assert_eq!(memory.in_use().reserved_bytes, 0);
+    assert!(InboundMemory::default().grow(usize::MAX));
 }
 
 #[test]
