@@ -7,6 +7,7 @@ mod bytes;
 mod egress;
 mod exchanges;
 mod isolation;
+mod schemes;
 
 use extrack_tests::{
     Api, HangingServer, Inbox, PATIENCE, TargetServer, TestRuntime, Vendor, components, wait_for,

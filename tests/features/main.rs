@@ -3,6 +3,7 @@
 mod alerts;
 mod api;
 mod author;
+mod author_rows;
 mod backtest;
 mod backups;
 mod channel_settings;

@@ -20,7 +20,7 @@ pub const CLIENT: (&str, &str) = ("extrack", "cl1ent-s3cret");
 /// The beginning of every token.
 pub const TOKEN_START: &str = "acc3ss-t0ken-";
 
-/// `/health` is for the last token only; `/echo` and every other path answers with all it was sent.
+/// `/health` is for the last token only, `/never` for none; `/echo` and every other path answers with all it was sent.
 pub struct Guarded {
     address: SocketAddr,
     counts: Arc<Counts>,
@@ -45,6 +45,7 @@ impl Guarded {
             .route("/token", post(token))
             .route("/health", any(health))
             .route("/smuggled", any(smuggled))
+            .route("/never", any(async || StatusCode::UNAUTHORIZED))
             .fallback(echo)
             .with_state(counts.clone());
         let server = tokio::spawn(async move {

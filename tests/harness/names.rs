@@ -27,8 +27,20 @@ struct Name {
     is_dead: bool,
 }
 
+/// Makes the answer to a question; none: there is no answer.
+type Answer = fn(&[u8], &Mutex<HashMap<String, Name>>) -> Option<Vec<u8>>;
+
 impl Names {
     pub async fn start() -> Self {
+        Self::start_with(answer).await
+    }
+
+    /// Answers every question with SERVFAIL.
+    pub async fn start_failing() -> Self {
+        Self::start_with(|query, _| failure(query)).await
+    }
+
+    async fn start_with(answer: Answer) -> Self {
         let socket = UdpSocket::bind((LOOPBACK, 0))
             .await
             .expect("a port can be opened");
@@ -95,6 +107,15 @@ impl Names {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Name>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// RFC 1035: the question comes back, with the code 2.
+fn failure(query: &[u8]) -> Option<Vec<u8>> {
+    let (_, end) = name_of(query)?;
+    let mut reply = query[..2].to_vec();
+    reply.extend([0x81, 0x82, 0, 1, 0, 0, 0, 0, 0, 0]);
+    reply.extend(query.get(12..end + 4)?);
+    Some(reply)
 }
 
 /// RFC 1035: the question comes back, with one address if there is one.
