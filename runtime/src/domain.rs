@@ -16,6 +16,7 @@ pub mod escalation;
 pub mod event;
 pub mod fault;
 pub mod labels;
+mod latency_bin;
 mod marks;
 pub mod matcher;
 pub mod message;
@@ -40,6 +41,7 @@ pub mod shadow;
 pub mod size;
 pub mod slug;
 mod storage;
+mod tier;
 mod trusted_proxies;
 
 pub use alert::{
@@ -67,6 +69,7 @@ pub use event::{
 };
 pub use fault::{Fault, FaultPlace};
 pub use labels::{LabelPairs, Labels};
+pub use latency_bin::{LATENCY_BASE, LATENCY_BINS, latency_bin, latency_bin_estimate_us};
 pub use marks::{Mark, Marked, mark_faults, visit_marked};
 pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
@@ -97,9 +100,7 @@ pub use route::{Destination, GroupBy, Route};
 pub use rule::{
     Bucket, Finding, History, RateLimitReading, Selection, Span, Summary, UsageToDate, Verdict,
 };
-pub use run_group::{
-    COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, fine_from_ms, latency_bin, latency_bin_middle_us,
-};
+pub use run_group::{COARSE_MS, FINE_MS, RunGroup, fine_from_ms};
 pub use run_id::{RunIds, run_ids_within};
 pub use service::{
     ClientAuth, Credential, CredentialKind, MIN_HIDDEN_BYTES, OAuth2, Origin, Probe, Retry,
@@ -109,6 +110,7 @@ pub use severity::Severity;
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
 pub use storage::{BackupSettings, StorageSettings};
+pub use tier::{Tier, TierRetention};
 pub use trusted_proxies::TrustedProxies;
 
 /// Milliseconds since 1970, UTC: the one representation of a moment between the parts.

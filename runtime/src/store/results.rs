@@ -26,6 +26,7 @@ mod schema;
 mod shadow;
 mod spool;
 mod tables;
+mod tiers;
 mod value;
 mod writer;
 
@@ -46,10 +47,13 @@ pub use query::{QueryLimits, SqlAnswer, SqlColumn};
 pub use run_groups::GroupSpan;
 pub use spool::SpoolSettings;
 pub use tables::ServiceRow;
+pub use tiers::TierSettings;
 pub use writer::Writer;
 
 use super::lock::DataLock;
-use crate::domain::{Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun};
+use crate::domain::{
+    Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun, Tier, UnixMillis,
+};
 use database::{Database, Opened};
 use gate::Gate;
 use progress::Progress;
@@ -78,6 +82,7 @@ pub struct ResultSettings {
     pub memory_limit: String,
     /// Where kept rows go that can't be committed. None: they stay in memory.
     pub spool: Option<SpoolSettings>,
+    pub tiers: TierSettings,
 }
 
 impl Default for ResultSettings {
@@ -88,6 +93,7 @@ impl Default for ResultSettings {
             queue_rows: 20_000,
             memory_limit: "1GB".to_owned(),
             spool: None,
+            tiers: TierSettings::default(),
         }
     }
 }
@@ -293,6 +299,12 @@ impl ResultStore {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         true
+    }
+
+    /// The moment before which a tier of history is counted; none before the first look at it.
+    pub fn counted_until_ms(&self, tier: Tier) -> Option<UnixMillis> {
+        let counted = self.progress.update(|report| report.counted_until_ms);
+        counted.map(|counted| counted[tier as usize])
     }
 
     pub fn health(&self) -> ResultHealth {

@@ -354,6 +354,16 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Silences that were said to end soon",
     ),
     (
+        Counter,
+        "extrack_tier_failures_total",
+        "Steps of counting the history that failed",
+    ),
+    (
+        Gauge,
+        "extrack_tier_lag_seconds",
+        "Age of the oldest slot that a tier of history has to count, by tier",
+    ),
+    (
         Gauge,
         "extrack_unreadable_rows",
         "Stored rows that can not be read and are left out, by what they are",

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, Status, Summary, UnixMillis, fine_from_ms,
-    latency_bin, latency_bin_middle_us,
+    latency_bin, latency_bin_estimate_us,
 };
 
 /// A position in the history's list of probes.
@@ -207,7 +207,7 @@ impl Latencies {
         self.total += u64::from(runs);
     }
 
-    /// Returns the quantile by nearest rank, as the middle of its bin.
+    /// Returns the quantile by nearest rank, as the estimate of its bin.
     pub(super) fn quantile_us(&self, quantile: f64) -> Option<u64> {
         if self.total == 0 || !(0.0..=1.0).contains(&quantile) {
             return None;
@@ -218,7 +218,7 @@ impl Latencies {
             seen += u64::from(*runs);
             seen >= rank
         })?;
-        Some(latency_bin_middle_us(bin as u16))
+        Some(latency_bin_estimate_us(bin as u16).round() as u64)
     }
 }
 

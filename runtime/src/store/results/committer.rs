@@ -10,14 +10,22 @@ use tokio::sync::{mpsc, oneshot};
 use super::ResultError;
 use super::database::Database;
 use super::part::{self, Work};
+use super::tiers::{self, Stepped};
+use crate::domain::{TierRetention, now_ms};
 
-/// How a transaction ended; the text of an error is whole.
-pub(super) type Outcome = Result<(), String>;
+/// How a transaction ended, and what a step of the tiers did; the text of an error is whole.
+pub(super) type Outcome = Result<Option<Stepped>, String>;
+
+enum Task {
+    Commit(Arc<Work>),
+    Checkpoint,
+    /// The next step of the tiers.
+    Step(TierRetention),
+}
 
 struct Job {
-    /// None: a checkpoint.
-    work: Option<Arc<Work>>,
-    /// Dropped after `work`, so that the receiver owns it alone.
+    task: Task,
+    /// Dropped after `task`, so that the receiver owns its work alone.
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -45,18 +53,22 @@ impl Committer {
     }
 
     pub(super) fn commit(&self, work: Arc<Work>) -> oneshot::Receiver<Outcome> {
-        self.send(Some(work))
+        self.send(Task::Commit(work))
+    }
+
+    pub(super) fn step(&self, retention: TierRetention) -> oneshot::Receiver<Outcome> {
+        self.send(Task::Step(retention))
     }
 
     pub(super) fn checkpoint(&self) -> oneshot::Receiver<Outcome> {
-        self.send(None)
+        self.send(Task::Checkpoint)
     }
 
     /// The answer of a thread that is gone is an error as well.
-    fn send(&self, work: Option<Arc<Work>>) -> oneshot::Receiver<Outcome> {
+    fn send(&self, task: Task) -> oneshot::Receiver<Outcome> {
         let (answer, outcome) = oneshot::channel();
         if let Some(jobs) = &self.jobs {
-            let _ = jobs.try_send(Job { work, answer });
+            let _ = jobs.try_send(Job { task, answer });
         }
         outcome
     }
@@ -74,37 +86,66 @@ impl Committer {
 
 async fn serve(mut inbox: mpsc::Receiver<Job>, database: &Database) {
     let mut connection = None;
-    while let Some(Job { work, answer }) = inbox.recv().await {
-        let outcome = match &work {
-            Some(work) => commit(&mut connection, database, work).await,
-            None => checkpoint(connection.as_ref()),
+    while let Some(Job { task, answer }) = inbox.recv().await {
+        let outcome = match &task {
+            Task::Commit(work) => {
+                let committed = commit(&mut connection, database, work).await;
+                committed.map(|()| None)
+            }
+            Task::Checkpoint => checkpoint(connection.as_ref()).map(|()| None),
+            Task::Step(retention) => step(&mut connection, database, retention).map(Some),
         };
-        drop(work);
+        drop(task);
         let _ = answer.send(outcome.map_err(|error| super::error::chain(&error)));
     }
 }
 
-/// One try. The connection is gone afterwards if DuckDB has to be opened anew.
+/// One try.
 async fn commit(
     connection: &mut Option<Connection>,
     database: &Database,
     work: &Work,
 ) -> Result<(), ResultError> {
-    let open = match connection {
-        Some(open) => open,
-        None => {
-            let connected = match database.connect() {
-                Ok(connected) => connected,
-                Err(_) => {
-                    database.reopen().await?;
-                    database.connect()?
-                }
-            };
-            connection.insert(connected)
-        }
+    if connection.is_none() {
+        let connected = match database.connect() {
+            Ok(connected) => connected,
+            Err(_) => {
+                database.reopen().await?;
+                database.connect()?
+            }
+        };
+        *connection = Some(connected);
+    }
+    write(connection, database, "commit to", |open| {
+        part::write(open, work)
+    })
+}
+
+/// One step of the tiers. While the store can't be opened there is none.
+fn step(
+    connection: &mut Option<Connection>,
+    database: &Database,
+    retention: &TierRetention,
+) -> Result<Stepped, ResultError> {
+    if connection.is_none() {
+        *connection = Some(database.connect()?);
+    }
+    write(connection, database, "count the history of", |open| {
+        tiers::step(open, now_ms(), retention)
+    })
+}
+
+/// Writes with a connection that is there. It is gone afterwards if DuckDB has to be opened anew.
+fn write<T>(
+    connection: &mut Option<Connection>,
+    database: &Database,
+    doing: &'static str,
+    work: impl FnOnce(&mut Connection) -> duckdb::Result<T>,
+) -> Result<T, ResultError> {
+    let Some(open) = connection else {
+        return Err(ResultError::Unavailable);
     };
-    let written =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| part::write(open, work)));
+    let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(open)));
     let Ok(written) = written else {
         *connection = None;
         return Err(ResultError::NotCommitted("writing panicked".to_owned()));
@@ -116,10 +157,7 @@ async fn commit(
             *connection = None;
             database.invalidate();
         }
-        ResultError::Database {
-            doing: "commit to",
-            source,
-        }
+        ResultError::Database { doing, source }
     })
 }
 

@@ -27,7 +27,17 @@ pub(super) const VIEWS: &[&str] = &[
     "shadow_runs",
     "plugin_health",
     "rate_limits",
+    "roll_5m",
+    "roll_1h",
+    "roll_1d",
+    "hist_5m",
+    "hist_1h",
+    "hist_1d",
+    "availability_30d",
 ];
+
+/// Tables that take arguments. Ours alone: each is a macro of the schema `main`.
+pub(super) const MACROS: &[&str] = &["availability", "latency"];
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Parses on instances of its own, in memory, that hold nothing.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use duckdb::{Connection, ToSql, params};
 
 use super::tables::{AlertEventRow, RateLimitRow, ServiceRow, append};
+use super::tiers;
 use crate::domain::{Event, Observation, PluginRun, ShadowRun};
 
 /// Rows that were, or will be, committed in one transaction: any one of them shows whether the
@@ -68,6 +69,7 @@ pub(super) fn write(connection: &mut Connection, work: &Work) -> duckdb::Result<
     let observations = fresh.iter().flat_map(|part| &part.observations);
     let observations = observations.map(|run| run.as_ref());
     append(&tx, observations.clone())?;
+    tiers::reopen(&tx, observations.clone())?;
     append(&tx, limits_of(observations).iter())?;
     append(&tx, fresh.iter().flat_map(|part| &part.plugin_runs))?;
     append(&tx, fresh.iter().flat_map(|part| &part.events))?;

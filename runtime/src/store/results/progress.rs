@@ -64,6 +64,9 @@ pub(super) struct Report {
     /// Rows from before this start are among those.
     pub(super) has_inherited: bool,
     pub(super) notices: Vec<String>,
+    /// Before these moments tiers need nothing any more, by [`crate::domain::Tier::ALL`]; none before the first
+    /// look.
+    pub(super) counted_until_ms: Option<[UnixMillis; 3]>,
 }
 
 impl Progress {

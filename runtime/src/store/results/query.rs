@@ -14,6 +14,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout, timeout_at};
 
 use super::database::{Reader, ReaderKind};
 use super::gate::{Admitted, Gate};
+use super::tiers;
 use super::value::{cell, type_name};
 use super::{QueryError, ResultError, ResultStore};
 
@@ -193,7 +194,8 @@ fn run(reader: &Reader, gate: &Gate, sql: &str, rows: usize, deadline: Instant) 
     connection
         .execute_batch("BEGIN TRANSACTION READ ONLY")
         .map_err(failed)?;
-    let answer = execute(connection, &admitted, rows, deadline);
+    let bound = tiers::bind(connection).map_err(failed);
+    let answer = bound.and_then(|()| execute(connection, &admitted, rows, deadline));
     // The connection is dropped next; a failed roll-back goes with it.
     let _ = connection.execute_batch("ROLLBACK");
     answer

@@ -9,7 +9,7 @@ use super::database::ReaderKind;
 use super::error::reading;
 use super::read::MAX_ROWS;
 use super::{ResultError, ResultStore};
-use crate::domain::{LATENCY_BINS, RunGroup, Status, UnixMillis, fine_from_ms};
+use crate::domain::{RunGroup, Status, UnixMillis, fine_from_ms};
 
 /// Which runs are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +31,11 @@ impl ResultStore {
     ) -> Result<Vec<RunGroup>, ResultError> {
         let service = service.to_owned();
         self.read_as(ReaderKind::Alerting, move |connection| {
-            let sql = format!(
-                "WITH runs AS (
+            let sql = "WITH runs AS (
                      SELECT ts, probe, location, status,
                          if(ts < make_timestamp(? * 1000), time_bucket(INTERVAL 1 HOUR, ts), time_bucket(INTERVAL 5 MINUTE, ts)) AS slot,
                          if(status IN ('healthy', 'degraded') AND latency_us IS NOT NULL,
-                             least(floor(log2(greatest(latency_us, 1)) * 16)::INTEGER, {}), NULL) AS bin,
+                             fact.latency_bin(latency_us), NULL) AS bin,
                          least(coalesce(epoch_ms(lead(ts) OVER (PARTITION BY probe, location ORDER BY ts, run_id)) - epoch_ms(ts), ?), ?)
                              AS covered_ms
                      FROM fact.observations
@@ -47,11 +46,9 @@ impl ResultStore {
                      sum(covered_ms)::BIGINT AS covered_ms
                  FROM runs
                  WHERE ts < make_timestamp(? * 1000)
-                 GROUP BY ALL ORDER BY start_ms DESC LIMIT ?",
-                LATENCY_BINS - 1
-            );
+                 GROUP BY ALL ORDER BY start_ms DESC LIMIT ?";
             let most_ms = i64::try_from(span.covered_by_one_run.as_millis()).unwrap_or(i64::MAX);
-            let mut statement = connection.prepare(&sql).map_err(reading)?;
+            let mut statement = connection.prepare(sql).map_err(reading)?;
             let fine_ms = fine_from_ms(span.before_ms);
             // The run after the last one tells how long that spoke for the service.
             let until_ms = span.before_ms.saturating_add(most_ms);
@@ -76,7 +73,7 @@ impl ResultStore {
                     probe: row.get("probe").map_err(reading)?,
                     location: row.get("location").map_err(reading)?,
                     status,
-                    latency_bin: row.get::<_, Option<i32>>("bin").map_err(reading)?.map(|bin| bin.unsigned_abs() as u16),
+                    latency_bin: row.get::<_, Option<i16>>("bin").map_err(reading)?.map(|bin| bin.unsigned_abs()),
                     runs: row.get::<_, i64>("runs").map_err(reading)?.unsigned_abs(),
                     covered_ms: row.get::<_, i64>("covered_ms").map_err(reading)?.max(0).unsigned_abs(),
                 });

@@ -1,6 +1,6 @@
 //! Migrations of the results store: one statement a transaction, a checkpoint after each, so that
-//! no DDL is ever left in the write-ahead log; a copy of the file before an existing one is
-//! changed.
+//! no DDL of a file with history is ever left in the write-ahead log; a copy of the file before an
+//! existing one is changed.
 
 use std::path::Path;
 
@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/results/0004_events.sql"),
     include_str!("../../../migrations/results/0005_plugin_health_view.sql"),
     include_str!("../../../migrations/results/0006_rate_limits.sql"),
+    include_str!("../../../migrations/results/0007_tiers.sql"),
 ];
 
 /// One statement each; the position of the last one applied is the schema's version.
@@ -64,16 +65,21 @@ pub(super) fn migrate(
     if found > 0 && found < steps.len() {
         connection = back_up(connection, path, found, open)?;
     }
-    for (index, step) in steps.iter().enumerate().skip(found) {
-        apply(&connection, step).map_err(migrating)?;
-        apply(
-            &connection,
-            &format!(
-                "INSERT INTO fact.schema_steps VALUES ({}, make_timestamp(epoch_us(now())))",
-                index + 1
-            ),
-        )
-        .map_err(migrating)?;
+    for (index, &step) in steps.iter().enumerate().skip(found) {
+        let note = format!(
+            "INSERT INTO fact.schema_steps VALUES ({}, make_timestamp(epoch_us(now())))",
+            index + 1
+        );
+        for statement in [step, note.as_str()] {
+            connection.execute_batch(statement).map_err(migrating)?;
+            // A new file has nothing to lose: a log that can't be replayed is set aside.
+            if found > 0 {
+                connection.execute_batch("CHECKPOINT").map_err(migrating)?;
+            }
+        }
+    }
+    if found == 0 {
+        connection.execute_batch("CHECKPOINT").map_err(migrating)?;
     }
     Ok(connection)
 }

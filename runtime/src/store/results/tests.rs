@@ -1,5 +1,6 @@
 mod copies;
 mod durability;
+mod history;
 mod queries;
 mod readers;
 mod rows;

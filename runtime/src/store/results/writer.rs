@@ -6,6 +6,7 @@
 mod closing;
 mod outcome;
 mod report;
+mod steps;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -22,6 +23,7 @@ use super::run_ids::RunIds;
 use super::spool::Spool;
 use super::{ResultError, ResultSettings};
 use crate::domain::{UnixMillis, now_ms};
+use steps::Steps;
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The state is looked at so often although nothing arrived.
@@ -81,6 +83,7 @@ impl Writer {
             losses: (0, 0),
             losses_logged: None,
             is_spool_warned: false,
+            steps: Steps::new(settings.tiers),
         };
         runtime.block_on(flow.run(closing))
     }
@@ -105,6 +108,8 @@ enum Origin {
     Overtaken,
     /// The oldest frames of the spool.
     Spool { frames: usize, unreadable: usize },
+    /// No rows: a step of the tiers, behind which rows wait.
+    Tiers,
 }
 
 struct Flow {
@@ -126,6 +131,7 @@ struct Flow {
     losses: (u64, u64),
     losses_logged: Option<Instant>,
     is_spool_warned: bool,
+    steps: Steps,
 }
 
 impl Flow {
@@ -172,6 +178,9 @@ impl Flow {
         {
             until = until.min(at);
         }
+        if self.may_step() {
+            until = until.min(self.steps.due_at().max(now + Duration::from_millis(1)));
+        }
         let sleep = tokio::time::sleep_until(until.into());
         let outcome = match &mut self.under_way {
             Some(under_way) => tokio::select! {
@@ -195,7 +204,9 @@ impl Flow {
             let is_behind = self.spool.as_ref().is_some_and(|spool| !spool.is_empty());
             let is_due = self.retry_at.is_none_or(|at| Instant::now() >= at);
             if self.under_way.is_none() && is_due {
-                if is_behind {
+                if self.is_step_wanted(is_behind) {
+                    self.step();
+                } else if is_behind {
                     self.drain();
                 } else if let Some(held) = self.held.take() {
                     self.commit(held);
@@ -244,7 +255,7 @@ impl Flow {
     /// A commit is under way that goes well as far as is known, and behind which nothing waits.
     fn is_settled(&self) -> bool {
         let is_last = match self.under_way.as_ref().map(|under_way| under_way.origin) {
-            Some(Origin::Queue) => true,
+            Some(Origin::Queue | Origin::Tiers) => true,
             Some(Origin::Spool { frames, .. }) => self
                 .spool
                 .as_ref()

@@ -80,6 +80,23 @@ static SCALAR: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     .collect()
 });
 
+/// Functions of arguments of our table macros: an interval is written by them.
+const MACRO_ARGUMENTS: &[&str] = &[
+    "to_days",
+    "to_hours",
+    "to_minutes",
+    "to_months",
+    "to_seconds",
+    "to_weeks",
+    "to_years",
+    "trunc",
+];
+
+/// In an argument of a table macro.
+pub(super) fn is_macro_argument(name: &str) -> bool {
+    MACRO_ARGUMENTS.contains(&name)
+}
+
 /// In an expression. Names in lower case.
 pub(super) fn is_scalar_allowed(name: &str) -> bool {
     SCALAR.contains(name)

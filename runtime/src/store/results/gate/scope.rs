@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::functions::{is_scalar_allowed, is_table_allowed};
-use super::{VIEWS, refused};
+use super::functions::{is_macro_argument, is_scalar_allowed, is_table_allowed};
+use super::{MACROS, VIEWS, refused};
 use crate::store::results::error::QueryError;
 
 type Checked = Result<(), QueryError>;
@@ -198,7 +198,9 @@ fn table(value: &Value, scope: &Scope<'_>) -> Checked {
 fn table_function(value: &Value, scope: &Scope<'_>) -> Checked {
     let function = &value["function"];
     let name = function_name(function)?;
-    if !is_table_allowed(&name) {
+    if MACROS.contains(&name.as_str()) {
+        macro_arguments(&name, &function["children"])?;
+    } else if !is_table_allowed(&name) {
         return Err(refused(format!(
             "the table function `{name}` is not available here"
         )));
@@ -212,6 +214,29 @@ fn table_function(value: &Value, scope: &Scope<'_>) -> Checked {
         .iter()
         .filter(|(key, _)| *key != "function")
         .try_for_each(|(_, child)| walk(child, scope))
+}
+
+/// Values alone: whatever stands there is put in at several places of the macro.
+fn macro_arguments(name: &str, value: &Value) -> Checked {
+    let is_value = match (value["class"].as_str(), value) {
+        (_, Value::Array(items)) => {
+            return items
+                .iter()
+                .try_for_each(|item| macro_arguments(name, item));
+        }
+        (Some("CONSTANT"), _) => true,
+        (Some("CAST"), _) => return macro_arguments(name, &value["child"]),
+        (Some("FUNCTION"), _) if is_macro_argument(&function_name(value)?) => {
+            return macro_arguments(name, &value["children"]);
+        }
+        _ => false,
+    };
+    if is_value {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "`{name}` takes the slug of a service, or NULL for all, and an interval, written as values: `{name}('shop', INTERVAL 7 DAY)`"
+    )))
 }
 
 /// `DESCRIBE` and `SUMMARIZE` of a query, and `SHOW TABLES`.

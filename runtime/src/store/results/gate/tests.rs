@@ -183,6 +183,36 @@ const HOSTILE: &[(&str, &str)] = &[
         "SELECT * REPLACE ((SELECT count(*) FROM glob('*')) AS ts) FROM observations",
         "`glob`",
     ),
+    // tables with arguments are those of the schema `main`, and take values
+    (
+        "FROM fact.availability_since('a', now())",
+        "leave that away",
+    ),
+    (
+        "FROM results.main.latency('a', INTERVAL 1 DAY)",
+        "leave that away",
+    ),
+    ("FROM roll_since(utc_now())", "`roll_since`"),
+    ("FROM fact.roll_1d", "no table"),
+    ("FROM roll_state", "no table"),
+    ("SELECT availability('a', INTERVAL 1 DAY)", "`availability`"),
+    ("SELECT getvariable('done_until_5m')", "`getvariable`"),
+    (
+        "FROM latency((SELECT slug FROM services LIMIT 1), INTERVAL 1 DAY)",
+        "written as values",
+    ),
+    (
+        "FROM services s, availability(s.slug, INTERVAL 1 DAY)",
+        "written as values",
+    ),
+    (
+        "FROM availability('a' || 'b', INTERVAL 1 DAY)",
+        "written as values",
+    ),
+    (
+        "FROM availability(CAST((SELECT content FROM read_text('/etc/passwd')) AS VARCHAR), INTERVAL 1 DAY)",
+        "written as values",
+    ),
     // text as SQL
     ("SELECT * FROM query('DROP VIEW observations')", "`query`"),
     ("SELECT * FROM query_table('observations')", "`query_table`"),
@@ -341,6 +371,18 @@ pub(in crate::store::results) const USEFUL: &[&str] = &[
     "SHOW TABLES",
     "EXPLAIN SELECT * FROM observations",
     "explain analyze select 1",
+    "SELECT * FROM roll_5m r JOIN hist_5m h USING (ts, service, probe, location)",
+    "SELECT service, sum(runs) FROM roll_1d WHERE ts > utc_now() - INTERVAL 1 YEAR GROUP BY service",
+    "SELECT sum(n) FROM hist_1h UNION ALL SELECT sum(n) FROM hist_1d UNION ALL SELECT sum(runs) FROM roll_1h",
+    "FROM availability('shop-api', INTERVAL 7 DAY)",
+    "SELECT * FROM main.availability(NULL, span := INTERVAL '36 hours') WHERE availability < 99.9",
+    "SELECT a.service, l.p95_ms FROM availability_30d a JOIN latency(NULL, INTERVAL 30 DAY) l USING (service)",
+    "FROM latency('shop-api', to_days(90))",
+    "WITH ranks AS (
+        SELECT ts, bin, sum(n) OVER (PARTITION BY ts ORDER BY bin) AS so_far, sum(n) OVER (PARTITION BY ts) AS total
+        FROM hist_1d WHERE service = 'shop-api' AND probe = 'http' AND location = 'local'
+     )
+     SELECT ts, 2 * 1.05 ** min(bin) FILTER (so_far >= 0.95 * total) / 2.05 / 1000 AS p95_ms FROM ranks GROUP BY ts ORDER BY ts",
     " -- why\nEXPLAIN -- slow\nANALYZE SELECT 1",
 ];
 

@@ -175,11 +175,18 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         json!(tables),
         json!([
             ["alert_events"],
+            ["availability_30d"],
             ["events"],
+            ["hist_1d"],
+            ["hist_1h"],
+            ["hist_5m"],
             ["observations"],
             ["plugin_health"],
             ["plugin_runs"],
             ["rate_limits"],
+            ["roll_1d"],
+            ["roll_1h"],
+            ["roll_5m"],
             ["services"],
             ["shadow_runs"]
         ])

@@ -38,9 +38,10 @@ impl Flow {
         let Some(under_way) = self.under_way.take() else {
             return;
         };
-        match outcome {
-            Ok(()) => self.committed(under_way),
-            Err(reason) => self.failed(under_way, &reason),
+        match (under_way.origin, outcome) {
+            (Origin::Tiers, outcome) => self.stepped(&under_way, outcome),
+            (_, Ok(_)) => self.committed(under_way),
+            (_, Err(reason)) => self.failed(under_way, &reason),
         }
     }
 
@@ -149,7 +150,11 @@ impl Flow {
         }
         let (origin, rows) = (under_way.origin, under_way.work.rows());
         if is_late {
-            let reason = format!("a commit takes longer than {} s", COMMIT_PATIENCE.as_secs());
+            let what = match origin {
+                Origin::Tiers => "a step of the tiers of history",
+                _ => "a commit",
+            };
+            let reason = format!("{what} takes longer than {} s", COMMIT_PATIENCE.as_secs());
             answer(std::mem::take(&mut under_way.copied), || {
                 Err(ResultError::NotCommitted(reason.clone()))
             });
