@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use super::private_files;
 use crate::config::{self, Environment, Settings};
 use crate::store::control::ControlSettings;
-use crate::store::results::{self, Compacted, TableRows, TableSize};
+use crate::store::results::{self, Compacted, TableRows, TableSize, TierSettings};
 use crate::store::{
     ControlStore, Keyring, ResultError, ResultSettings, ResultStore, SpoolSettings,
 };
@@ -79,6 +79,10 @@ pub(super) async fn open_results(
     spool.max_bytes = settings.spool_bytes;
     let settings = ResultSettings {
         spool: Some(spool),
+        tiers: TierSettings {
+            retention: settings.history,
+            ..TierSettings::default()
+        },
         ..ResultSettings::default()
     };
     let folder = data.to_owned();
