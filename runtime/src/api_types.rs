@@ -23,6 +23,7 @@ pub mod plugin_health;
 pub mod plugin_shadow;
 pub mod plugins;
 pub mod problem;
+pub mod queries;
 pub mod recordings;
 pub mod rules;
 pub mod scope;

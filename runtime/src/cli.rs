@@ -12,6 +12,7 @@ mod notifications;
 mod outcome;
 mod plugin;
 mod print;
+mod queries;
 mod routes;
 mod rule;
 mod serve;
@@ -53,6 +54,9 @@ enum Command {
     Sql(sql::Sql),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    /// Saved queries: list, show, save, run, delete.
+    #[command(subcommand)]
+    Queries(queries::Queries),
     /// The configuration files: whether they are in use, and the confirmation of what is held.
     #[command(subcommand)]
     Config(config::Config),
@@ -120,6 +124,7 @@ pub fn main() -> ExitCode {
             Command::Sql(sql) => sql.run(&server).await,
             Command::Backup(backup) => backup.run(&server).await,
             Command::Restore(restore) => restore.run().await,
+            Command::Queries(queries) => queries.run(&server).await,
             Command::Config(config) => config.run(&server).await,
             Command::Store(store) => store.run().await,
             Command::Services(services) => services.run(&server).await,

@@ -8,9 +8,13 @@ pub mod results;
 mod lock;
 
 pub use control::{ControlError, ControlStore, KeyError, Keyring};
+/// Batches in which SQL is answered.
+pub use duckdb::arrow::datatypes::SchemaRef;
+pub use duckdb::arrow::record_batch::RecordBatch;
 pub(crate) use lock::DataLock;
 pub use lock::LockError;
 pub use results::{
-    EventFilter, QueryError, QueryLimits, ResultError, ResultHealth, ResultSettings, ResultStore,
-    SpoolSettings, SqlAnswer, SqlColumn, Writer,
+    Diagnosis, EventFilter, JsonRows, Place, QueryError, QueryLimits, QueryParams, QueryRequest,
+    QueryStream, ResultError, ResultHealth, ResultSettings, ResultStore, SpoolSettings, SqlAnswer,
+    SqlColumn, SqlMacro, SqlSchema, SqlView, SqlViewColumn, Writer,
 };

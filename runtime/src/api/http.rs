@@ -19,6 +19,7 @@ pub(super) mod optional_body;
 pub(super) mod page;
 
 mod login_rate_limit;
+pub(super) mod running_queries;
 mod token_uses;
 mod webhook_rate_limit;
 

@@ -14,6 +14,7 @@ pub(super) mod metrics;
 pub(super) mod notifications;
 pub(super) mod observations;
 pub(super) mod plugins;
+pub(super) mod queries;
 pub(super) mod recordings;
 pub(super) mod rules;
 pub(super) mod services;

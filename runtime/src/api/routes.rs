@@ -11,8 +11,8 @@ use super::http::state::ApiState;
 use super::http::{auth, guard, openapi};
 use super::resources::{
     alert_routes, alerts, audit, backtest, backups, channels, configuration, events, health,
-    maintenance, metrics, notifications, observations, plugins, recordings, rules, services,
-    silences, sql, tokens, webhooks,
+    maintenance, metrics, notifications, observations, plugins, queries, recordings, rules,
+    services, silences, sql, tokens, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -46,6 +46,7 @@ pub(super) fn routes() -> Routes {
         .resource("plugins", plugins::shadow::endpoints())
         .resource("plugins", recordings::endpoints())
         .resource("sql", sql::endpoints())
+        .resource("sql", queries::endpoints())
 }
 
 /// The whole face. Requests carry `ConnectInfo<SocketAddr>`, so that limits are counted by client.

@@ -183,11 +183,19 @@ impl Client {
         self.send(self.endless(Method::POST, path)).await
     }
 
-    pub(super) async fn post_text(&self, path: &str, body: &impl Serialize) -> Result<String> {
-        let response = self
-            .send(self.request(Method::POST, path).json(body))
-            .await?;
-        Ok(response.text().await?)
+    /// Asks in SQL, under an id that the caller chose. The answer comes bit by bit.
+    pub(super) async fn ask(
+        &self,
+        path: &str,
+        query_id: &str,
+        body: &impl Serialize,
+    ) -> Result<Response> {
+        let request = self
+            .endless(Method::POST, path)
+            .header("extrack-query-id", query_id)
+            .header("te", "trailers")
+            .json(body);
+        self.send(request).await
     }
 
     /// Sends a component, with the text of its `.minisig` file.
@@ -302,6 +310,16 @@ impl Client {
             if !message.contains(&fault.message) {
                 message.push_str(&format!("\n  {}: {}", fault.pointer, fault.message));
             }
+        }
+        if let (Some(line), Some(column), Some(caret)) =
+            (problem.line, problem.column, &problem.caret)
+        {
+            let caret = caret.replace('\n', "\n  ");
+            message.push_str(&format!("\nline {line}, column {column}:\n  {caret}"));
+        }
+        if !problem.candidates.is_empty() && !message.contains("Did you mean") {
+            let candidates = problem.candidates.join("`, `");
+            message.push_str(&format!("\ndid you mean `{candidates}`?"));
         }
         bail!(message)
     }

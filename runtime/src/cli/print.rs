@@ -31,15 +31,21 @@ pub(super) fn json(value: &impl Serialize) {
     line(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
-/// Columns as wide as their widest cell; the last one is not padded.
+/// Prints a table, see [`table_text`].
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
+    line(table_text(header, rows).trim_end_matches('\n'));
+}
+
+/// Returns a table. Columns are as wide as their widest cell; the last one is not padded.
+pub(super) fn table_text(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut lines = String::new();
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let print = |cells: &[&str]| {
+    let mut print = |cells: &[&str]| {
         let mut text = String::new();
         for (index, (cell, width)) in cells.iter().zip(&widths).enumerate() {
             text.push_str(cell);
@@ -47,12 +53,14 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) {
                 text.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
             }
         }
-        line(text.trim_end());
+        lines.push_str(text.trim_end());
+        lines.push('\n');
     };
     print(header);
     for row in rows {
         print(&row.iter().map(String::as_str).collect::<Vec<_>>());
     }
+    lines
 }
 
 /// Returns the cell for a value as JSON has it; `-` for none. Control characters, which could move

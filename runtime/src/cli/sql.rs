@@ -1,78 +1,193 @@
 //! `extrack sql`
 
-use std::io::Read;
+mod ask;
+mod output;
+mod params;
+mod prompt;
+mod schema;
+
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde::Serialize;
 
-use super::client::Server;
+use super::client::{Client, Server};
 use super::outcome::Outcome;
-use super::print::{cell, json as print_json, line, table};
-use crate::api_types::sql::{SqlAnswer, SqlFormat, SqlRequest};
+use crate::api_types::sql::{SqlFormat, SqlParams, SqlRequest};
+use output::{Format, Output};
+pub(super) use params::parse as parse_params;
 
 /// Asks the history in SQL (DuckDB's dialect, SELECT only).
 ///
+/// Without a statement it asks for statements at a prompt, with history and completion; `\?` shows
+/// its commands. Ctrl-C cancels the query that runs.
+///
 /// Examples:
 ///   extrack sql "SELECT service, count(*) FROM observations GROUP BY service"
-///   extrack sql --csv "SELECT ts, status, latency_ms FROM observations" > runs.csv
-///   echo "SELECT 1" | extrack sql -
+///   extrack sql --param service=shop-api "SELECT * FROM observations WHERE service = $service"
+///   extrack sql -o runs.parquet "SELECT ts, status, latency_ms FROM observations"
+///   extrack sql -f report.sql --param from=2026-11-01T00:00:00+01:00 --csv
+///   extrack sql --watch 5 "SELECT service, status FROM observations ORDER BY ts DESC LIMIT 5"
+///   extrack sql '\d observations'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Sql {
-    /// The statement, or `-` to read it from standard input.
-    query: String,
+    /// The statement; `-` reads it from standard input, `\d` lists views, `\d VIEW` columns.
+    #[arg(conflicts_with = "file")]
+    query: Option<String>,
+    /// File with the statement.
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Repeats the query every so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    watch: Option<u64>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Options of everything that asks in SQL.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Options {
+    /// Value of a parameter, `$NAME` or `$1` in the statement. Numbers, `true`, `false` and `null`
+    /// are such; `"404"` in quotes is text.
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    params: Vec<String>,
+    /// Form of the answer. Default: what the name of the output file ends with, else a table.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// JSON instead of a table.
-    #[arg(long, conflicts_with = "csv")]
+    #[arg(long, conflicts_with_all = ["csv", "format"])]
     json: bool,
     /// Comma-separated values instead of a table.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     csv: bool,
+    /// File for the answer; it appears when it is whole.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Most rows.
+    #[arg(long)]
+    limit: Option<u32>,
+}
+
+impl Options {
+    fn output(&self) -> Result<Output> {
+        let format = match (self.json, self.csv) {
+            (true, _) => Some(Format::Json),
+            (_, true) => Some(Format::Csv),
+            _ => self.format,
+        };
+        Output::new(format, self.output.clone())
+    }
+
+    /// Format that the server is asked for.
+    pub(super) fn wanted(&self) -> Result<SqlFormat> {
+        Ok(self.output()?.format())
+    }
+
+    pub(super) fn params(&self) -> Result<Option<SqlParams>> {
+        parse_params(&self.params)
+    }
+
+    pub(super) fn limit(&self) -> Option<u32> {
+        self.limit
+    }
 }
 
 impl Sql {
     pub(super) async fn run(self, server: &Server) -> Outcome {
-        let mut query = self.query;
-        if query == "-" {
-            query.clear();
-            std::io::stdin().read_to_string(&mut query)?;
-        }
-        if query.trim().is_empty() {
+        let client = server.connect()?;
+        let Some(statement) = self.statement()? else {
+            return prompt::run(client, self.options).await;
+        };
+        let statement = statement.trim().trim_end_matches(';').trim_end();
+        if statement.is_empty() {
             bail!(
                 "the statement is empty; try `extrack sql \"SELECT * FROM observations LIMIT 5\"`"
             );
         }
-        let format = if self.csv {
-            SqlFormat::Csv
-        } else {
-            SqlFormat::Json
-        };
-        let client = server.connect()?;
-        let request = SqlRequest { query, format };
-        if self.csv {
-            let text = client.post_text("/sql", &request).await?;
-            line(text.trim_end());
+        if statement.starts_with('\\') {
+            schema::command(&client, statement).await?;
             return Ok(ExitCode::SUCCESS);
         }
-        let answer = client.post("/sql", &request).await?;
-        if self.json {
-            print_json(&answer);
-            return Ok(ExitCode::SUCCESS);
-        }
-        let SqlAnswer {
-            columns,
-            rows,
-            truncated,
-        } = answer.read()?;
-        let names: Vec<String> = columns.iter().map(|column| cell(&column.name)).collect();
-        let rows: Vec<Vec<String>> = rows
-            .iter()
-            .map(|row| row.iter().map(cell).collect())
-            .collect();
-        table(&names.iter().map(String::as_str).collect::<Vec<_>>(), &rows);
-        if truncated {
-            line("… cut off: there are more rows; add LIMIT or a narrower WHERE");
+        let request = request(statement, &self.options)?;
+        match self.watch {
+            Some(seconds) => {
+                watch(
+                    &client,
+                    &request,
+                    &self.options,
+                    Duration::from_secs(seconds),
+                )
+                .await?;
+            }
+            None => run(&client, "/sql", &request, &self.options).await?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Returns none where statements are to be asked for.
+    fn statement(&self) -> Result<Option<String>> {
+        let from_input = || -> Result<Option<String>> {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            Ok(Some(text))
+        };
+        match (&self.query, &self.file) {
+            (_, Some(file)) => std::fs::read_to_string(file)
+                .map(Some)
+                .with_context(|| format!("could not read `{}`", file.display())),
+            (Some(query), _) if query == "-" => from_input(),
+            (Some(query), _) => Ok(Some(query.clone())),
+            (None, None) if std::io::stdin().is_terminal() => Ok(None),
+            (None, None) => from_input(),
+        }
+    }
+}
+
+fn request(statement: &str, options: &Options) -> Result<SqlRequest> {
+    Ok(SqlRequest {
+        query: statement.to_owned(),
+        params: options.params()?,
+        format: Some(options.wanted()?),
+        limit: options.limit,
+    })
+}
+
+/// Asks once, and prints or stores the answer.
+pub(super) async fn run(
+    client: &Client,
+    path: &str,
+    request: &impl Serialize,
+    options: &Options,
+) -> Result<()> {
+    let output = options.output()?;
+    ask::ask(client, path, request, async |response| {
+        output.take(response).await
+    })
+    .await
+}
+
+/// Asks again and again, until Ctrl-C.
+async fn watch(
+    client: &Client,
+    request: &SqlRequest,
+    options: &Options,
+    every: Duration,
+) -> Result<()> {
+    loop {
+        super::print::line(&format!(
+            "{}, every {} s; Ctrl-C ends it",
+            jiff::Timestamp::now().strftime("%F %T UTC"),
+            every.as_secs()
+        ));
+        run(client, "/sql", request, options).await?;
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+        }
     }
 }

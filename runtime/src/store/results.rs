@@ -7,6 +7,8 @@ mod backup;
 mod committer;
 mod damage;
 mod database;
+mod describe;
+mod diagnosis;
 mod error;
 mod events;
 mod gate;
@@ -38,12 +40,16 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use backup::{TableRows, rows_of};
 pub use database::ALERTING_READERS;
+pub use describe::{SqlMacro, SqlSchema, SqlView, SqlViewColumn};
+pub use diagnosis::{Diagnosis, Place};
 pub use error::{QueryError, ResultError};
 pub use events::EventFilter;
 pub use health::{StoredSpan, VersionKey};
 pub use offline::{Compacted, TableSize, check, compact, sizes};
 pub use progress::{ResultHealth, Stalled, WriterStats};
-pub use query::{QueryLimits, SqlAnswer, SqlColumn};
+pub use query::{
+    JsonRows, QueryLimits, QueryParams, QueryRequest, QueryStream, SqlAnswer, SqlColumn,
+};
 pub use run_groups::GroupSpan;
 pub use spool::SpoolSettings;
 pub use tables::ServiceRow;

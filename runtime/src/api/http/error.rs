@@ -29,9 +29,20 @@ pub(crate) struct ApiError {
     title: &'static str,
     detail: Box<str>,
     faults: Vec<Fault>,
+    /// Place of a fault in a query, and what may have been meant there.
+    query_fault: Option<Box<QueryFault>>,
     /// Header of the answer beside the content type.
     header: Option<Box<(&'static str, Cow<'static, str>)>>,
     source: Option<anyhow::Error>,
+}
+
+/// Place of a fault in a query.
+#[derive(Debug, Default)]
+pub(crate) struct QueryFault {
+    pub(crate) line: Option<usize>,
+    pub(crate) column: Option<usize>,
+    pub(crate) caret: Option<String>,
+    pub(crate) candidates: Vec<String>,
 }
 
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
@@ -49,6 +60,7 @@ impl ApiError {
             title,
             detail: detail.into(),
             faults: Vec::new(),
+            query_fault: None,
             header: None,
             source: None,
         }
@@ -82,6 +94,11 @@ impl ApiError {
         value: impl Into<Cow<'static, str>>,
     ) -> Self {
         self.header = Some(Box::new((name, value.into())));
+        self
+    }
+
+    pub(crate) fn with_query_fault(mut self, fault: QueryFault) -> Self {
+        self.query_fault = Some(Box::new(fault));
         self
     }
 
@@ -177,12 +194,17 @@ impl IntoResponse for ApiError {
         if let Some(source) = &self.source {
             tracing::error!(error = format!("{source:#}"), "a request failed");
         }
+        let fault = self.query_fault.map(|fault| *fault).unwrap_or_default();
         let problem = Problem {
             r#type: format!("urn:problem-type:extrack:{}", self.name),
             title: self.title.to_owned(),
             status: self.status.as_u16(),
             detail: self.detail.into(),
             faults: self.faults,
+            line: fault.line,
+            column: fault.column,
+            caret: fault.caret,
+            candidates: fault.candidates,
         };
         let mut response = (self.status, axum::Json(problem)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);

@@ -10,6 +10,7 @@ use url::Url;
 use super::bodies::Bodies;
 use super::deps::ApiDeps;
 use super::login_rate_limit::LoginRateLimit;
+use super::running_queries::RunningQueries;
 use super::token_uses::TokenUses;
 use super::webhook_rate_limit::WebhookRateLimit;
 use crate::api::dashboard::Live;
@@ -74,6 +75,7 @@ pub struct Inner {
     pub(crate) webhook_rate_limit: WebhookRateLimit,
     /// Held while the policy of a plugin is changed.
     pub(crate) policies: tokio::sync::Mutex<()>,
+    pub(crate) queries: RunningQueries,
     pub(crate) in_flight: Arc<Semaphore>,
     /// Deliveries of webhooks among them.
     pub(crate) deliveries: Semaphore,
@@ -100,6 +102,7 @@ impl ApiState {
             work: TaskTracker::new(),
             webhook_rate_limit: WebhookRateLimit::default(),
             policies: tokio::sync::Mutex::default(),
+            queries: RunningQueries::default(),
             settings,
             deps,
             live,

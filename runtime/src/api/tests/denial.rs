@@ -37,6 +37,7 @@ fn concrete(route: &str) -> String {
     route
         .replace("{file}", "app.css")
         .replace("{runId}", "7")
+        .replace("{queryId}", "q1")
         .replace("{digest}", &digest)
 }
 

@@ -26,6 +26,7 @@ const SMALL: &[&str] = &[
     "plugin_shadows",
     "plugin_versions",
     "rule_memory",
+    "saved_queries",
     "sealed_check",
     "services",
     "sessions",

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::lock::LockError;
+use super::diagnosis::Diagnosis;
+use crate::domain::Fault;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ResultError {
@@ -52,10 +54,16 @@ pub enum ResultError {
 pub enum QueryError {
     /// Understood, and not allowed.
     #[error("{0}")]
-    Refused(String),
+    Refused(Diagnosis),
     /// DuckDB's own text.
     #[error("{0}")]
-    Invalid(String),
+    Invalid(Diagnosis),
+    #[error("{}", faults_text(.0))]
+    Params(Vec<Fault>),
+    #[error("the query was cancelled")]
+    Cancelled,
+    #[error("the answer was not read for {} s", .0.as_secs())]
+    Stalled(Duration),
     #[error("the query took longer than {} ms; narrow it, for example by `ts`", .0.as_millis())]
     Timeout(Duration),
     #[error("all query slots are taken; try again in a moment")]
@@ -64,6 +72,22 @@ pub enum QueryError {
     Memory,
     #[error(transparent)]
     Store(#[from] ResultError),
+}
+
+fn faults_text(faults: &[Fault]) -> String {
+    let texts: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
+    texts.join("; ")
+}
+
+impl QueryError {
+    /// Finds the place of a fault in the statement as it was written, see [`Diagnosis::located`].
+    pub(super) fn located(self, sql: &str, shift: isize) -> Self {
+        match self {
+            Self::Refused(diagnosis) => Self::Refused(diagnosis.located(sql, shift)),
+            Self::Invalid(diagnosis) => Self::Invalid(diagnosis.located(sql, shift)),
+            other => other,
+        }
+    }
 }
 
 pub(super) fn reading(source: duckdb::Error) -> ResultError {

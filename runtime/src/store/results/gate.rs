@@ -4,6 +4,8 @@
 
 mod cost;
 mod functions;
+mod moments;
+mod parameters;
 mod scope;
 mod statements;
 
@@ -14,7 +16,9 @@ use duckdb::{Config, Connection};
 use serde_json::Value;
 
 use super::ResultError;
+use super::diagnosis::Diagnosis;
 use super::error::QueryError;
+use super::query::QueryParams;
 use statements::StatementCounter;
 
 /// What users may name after `FROM`, and nothing else.
@@ -54,7 +58,14 @@ struct Parser {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Admitted {
     pub(super) sql: String,
+    /// Where in the statement as it was written this text begins.
+    pub(super) shift: isize,
+    /// Identifiers of its parameters, each once.
+    pub(super) parameters: Vec<String>,
 }
+
+/// Puts values in the places of the parameters with these identifiers.
+type PutValues<'a> = &'a mut dyn FnMut(&mut Value, &[String]) -> Result<(), QueryError>;
 
 impl Gate {
     pub(super) fn open() -> Result<Self, ResultError> {
@@ -81,7 +92,24 @@ impl Gate {
         })
     }
 
-    pub(super) fn admit(&self, sql: &str) -> Result<Admitted, QueryError> {
+    /// Judges a statement with the values of its parameters.
+    pub(super) fn admit(&self, sql: &str, params: &QueryParams) -> Result<Admitted, QueryError> {
+        self.judge(sql, &mut |tree, wanted| {
+            params.check(wanted)?;
+            parameters::put(tree, &mut |name| params.get(name).cloned());
+            Ok(())
+        })
+    }
+
+    /// Judges a statement before its parameters have values.
+    pub(super) fn check(&self, sql: &str) -> Result<Admitted, QueryError> {
+        self.judge(sql, &mut |tree, _| {
+            parameters::put(tree, &mut |_| Some(Value::from(1)));
+            Ok(())
+        })
+    }
+
+    fn judge(&self, sql: &str, put_values: PutValues<'_>) -> Result<Admitted, QueryError> {
         if sql.len() > MAX_BYTES {
             return Err(refused(format!(
                 "the statement is longer than {} KiB",
@@ -89,43 +117,122 @@ impl Gate {
             )));
         }
         let (explain, inner) = split_explain(sql);
+        // Both are parts of texts of at most 64 KiB.
+        let before_inner = (sql.len() - inner.len()) as isize;
+        let mut judge = || -> Result<Vec<String>, QueryError> {
+            let mut tree = self.parse(inner)?;
+            // Values of parameters keep their offsets.
+            moments::check(query_of(&tree)?)?;
+            let parameters = parameters::of(&tree);
+            put_values(&mut tree, &parameters)?;
+            let query = query_of(&tree)?;
+            scope::check(query)?;
+            cost::check(query)?;
+            Ok(parameters)
+        };
+        let parameters = judge().map_err(|error| error.located(sql, before_inner))?;
+        Ok(Admitted {
+            parameters,
+            sql: format!("{explain}{inner}"),
+            shift: before_inner - explain.len() as isize,
+        })
+    }
+
+    /// Returns the tree of the one statement of a text, as DuckDB's serializer has it.
+    fn parse(&self, text: &str) -> Result<Value, QueryError> {
         let parser = self
             .parser
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let text = CString::new(inner)
+        let c_text = CString::new(text)
             .map_err(|_| refused("the statement holds a NUL character".to_owned()))?;
-        match parser.counter.count(&text).map_err(QueryError::Invalid)? {
-            1 => {}
-            0 => return Err(refused("there is no statement".to_owned())),
-            _ => {
+        match parser.counter.count(&c_text) {
+            Ok(1) => {}
+            Ok(0) => return Err(refused("there is no statement".to_owned())),
+            Ok(_) => {
                 return Err(refused(
                     "one statement at a time, and no `PIVOT` statement".to_owned(),
                 ));
             }
+            Err(error) => return Err(parser.syntax_error(error, text)),
         }
-        let tree: String = parser
-            .connection
-            .query_row(
-                "SELECT json_serialize_sql(?::VARCHAR) AS tree",
-                [inner],
-                |row| row.get("tree"),
-            )
-            .map_err(|error| QueryError::Invalid(error.to_string()))?;
-        drop(parser);
-        let tree: Value = serde_json::from_str(&tree)
-            .map_err(|_| refused("the statement is nested too deeply".to_owned()))?;
-        let query = query_of(&tree)?;
-        scope::check(query)?;
-        cost::check(query)?;
-        Ok(Admitted {
-            sql: format!("{explain}{inner}"),
-        })
+        let tree = parser.tree(text)?;
+        serde_json::from_str(&tree)
+            .map_err(|_| refused("the statement is nested too deeply".to_owned()))
     }
 }
 
+impl Parser {
+    fn tree(&self, text: &str) -> Result<String, QueryError> {
+        self.connection
+            .query_row(
+                "SELECT json_serialize_sql(?::VARCHAR) AS tree",
+                [text],
+                |row| row.get("tree"),
+            )
+            .map_err(|error| QueryError::Invalid(error.to_string().into()))
+    }
+
+    /// Returns the error of the parser, with a hint where a word of SQL is the name of a column:
+    /// ours are called `cost`, `error` and the like.
+    fn syntax_error(&self, error: String, text: &str) -> QueryError {
+        let Some((message, offset)) = self.syntax_fault(text) else {
+            return QueryError::Invalid(error.into());
+        };
+        let mut diagnosis = Diagnosis {
+            message,
+            offset,
+            ..Diagnosis::default()
+        };
+        let place = offset.filter(|offset| *offset > 0);
+        if let Some((before, after)) = place.and_then(|offset| text.split_at_checked(offset)) {
+            let mended = format!("{before}AS {after}");
+            let is_further = match self.syntax_fault(&mended) {
+                None => true,
+                Some((_, next)) => next.is_some_and(|next| next > before.len() + 3),
+            };
+            let word: String = after
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            if is_further && !word.is_empty() {
+                let hint = format!("; as the name of a column write `AS {word}`");
+                diagnosis.message.push_str(&hint);
+            }
+        }
+        QueryError::Invalid(diagnosis)
+    }
+
+    /// Returns what the parser objects to, and at which byte.
+    fn syntax_fault(&self, text: &str) -> Option<(String, Option<usize>)> {
+        let tree: Value = serde_json::from_str(&self.tree(text).ok()?).ok()?;
+        let message = tree["error_message"].as_str()?.to_owned();
+        let offset = tree["position"].as_str();
+        Some((message, offset.and_then(|offset| offset.parse().ok())))
+    }
+}
+
+/// Refuses a part of a statement, which begins at `query_location` of its node.
+fn refused_at(reason: String, node: &Value, candidates: Vec<String>) -> QueryError {
+    QueryError::Refused(Diagnosis {
+        message: reason,
+        offset: node["query_location"]
+            .as_u64()
+            .and_then(|offset| usize::try_from(offset).ok()),
+        candidates,
+        ..Diagnosis::default()
+    })
+}
+
+/// Reports whether a function may be named somewhere in a query.
+pub(super) fn is_function_allowed(name: &str) -> bool {
+    functions::is_scalar_allowed(name)
+        || functions::is_table_allowed(name)
+        || MACROS.contains(&name)
+}
+
 pub(super) fn refused(reason: String) -> QueryError {
-    QueryError::Refused(reason)
+    QueryError::Refused(reason.into())
 }
 
 /// The one query node of DuckDB's answer.
@@ -135,11 +242,14 @@ fn query_of(tree: &Value) -> Result<&Value, QueryError> {
             .as_str()
             .unwrap_or("it does not parse");
         return Err(match tree["error_type"].as_str() {
+            Some("not implemented") if message.contains("parameters") => {
+                QueryError::Invalid(message.to_owned().into())
+            }
             Some("not implemented") => refused(
                 "only `SELECT`, `DESCRIBE`, `SUMMARIZE`, `SHOW TABLES` and `EXPLAIN` run here"
                     .to_owned(),
             ),
-            _ => QueryError::Invalid(message.to_owned()),
+            _ => QueryError::Invalid(message.to_owned().into()),
         });
     }
     match tree["statements"].as_array().map(Vec::as_slice) {

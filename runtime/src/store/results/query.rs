@@ -1,39 +1,62 @@
 //! SQL that users write: gated, in a read-only transaction on a connection of its own, with a limit
-//! on rows, bytes and time.
+//! on rows, bytes and time. Answers are streams of Arrow batches, from which every format is made:
+//! this is the one place that executes, and could be another process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod execute;
+mod params;
+mod supervise;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use duckdb::{Connection, InterruptHandle};
+use duckdb::arrow::datatypes::SchemaRef;
+use duckdb::arrow::record_batch::RecordBatch;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep_until, timeout, timeout_at};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
-use super::database::{Reader, ReaderKind};
-use super::gate::{Admitted, Gate};
-use super::tiers;
-use super::value::{cell, type_name};
+use super::database::ReaderKind;
+use super::value::{Form, cell};
 use super::{QueryError, ResultError, ResultStore};
+use crate::domain::{UnixMillis, now_ms};
+use execute::{Item, Output, WAITING, run};
+pub use params::QueryParams;
+use supervise::{Ends, Slot, Stop, supervise};
 
-/// What one answer holds at most, whatever the rows: cells are counted as the JSON they become.
-const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
-/// How long an interrupted query may take to notice before it is worth a line in the log, and its
-/// slot is given to others.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
-/// So much more memory than before may the program have while a query runs: the database's limit
-/// and half a gigabyte for what that does not count.
-const GROWTH_BYTES: u64 = 1_536 << 20;
-const GROWTH_CHECKED: Duration = Duration::from_millis(50);
-const INTERRUPT_EVERY: Duration = Duration::from_millis(50);
+/// What one answer in JSON holds at most, whatever the rows.
+const MAX_JSON_BYTES: usize = 32 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy)]
 pub struct QueryLimits {
     pub rows: usize,
-    /// From the request to the answer, waiting for a slot included.
+    /// Memory that the answer takes as Arrow; the batch that goes beyond is the last one.
+    pub bytes: usize,
+    /// From the request to the last row, waiting for a slot included.
     pub timeout: Duration,
+}
+
+/// A statement with the values of its parameters.
+#[derive(Debug, Clone)]
+pub struct QueryRequest {
+    pub sql: String,
+    pub params: QueryParams,
+    pub limits: QueryLimits,
+    /// Ends the query with [`QueryError::Cancelled`].
+    pub cancel: CancellationToken,
+}
+
+impl QueryRequest {
+    pub fn new(sql: impl Into<String>, limits: QueryLimits) -> Self {
+        Self {
+            sql: sql.into(),
+            params: QueryParams::default(),
+            limits,
+            cancel: CancellationToken::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -53,13 +76,39 @@ pub struct SqlAnswer {
 }
 
 impl ResultStore {
-    /// Whether the guard lets a query through; it is not run.
+    /// Whether the guard lets a query through, whatever the values of its parameters; it is not
+    /// run.
     pub fn query_check(&self, sql: &str) -> Result<(), QueryError> {
-        self.gate.admit(sql).map(drop)
+        self.gate.check(sql).map(drop)
     }
 
+    /// Returns the identifiers of the parameters of a query that the guard lets through.
+    pub fn query_parameters(&self, sql: &str) -> Result<Vec<String>, QueryError> {
+        self.gate.check(sql).map(|admitted| admitted.parameters)
+    }
+
+    /// Returns all rows at once.
     pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer, QueryError> {
-        let deadline = Instant::now() + limits.timeout;
+        let stream = self.query_stream(QueryRequest::new(sql, limits)).await?;
+        stream.into_answer().await
+    }
+
+    /// Returns when the first rows are on their way. A stream that is dropped ends its query.
+    pub async fn query_stream(&self, request: QueryRequest) -> Result<QueryStream, QueryError> {
+        let deadline = Instant::now() + request.limits.timeout;
+        let cancel = request.cancel.clone();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(QueryError::Cancelled),
+            started = self.query_start(request, deadline) => started,
+        }
+    }
+
+    async fn query_start(
+        &self,
+        request: QueryRequest,
+        deadline: Instant,
+    ) -> Result<QueryStream, QueryError> {
         let slot = timeout_at(deadline, Arc::clone(&self.queries).acquire_owned())
             .await
             .map_err(|_| QueryError::Busy)?
@@ -69,256 +118,179 @@ impl ResultStore {
             .map_err(|_| QueryError::Busy)??;
         let interrupt = reader.connection.interrupt_handle();
         let slot = Slot::new(slot, Arc::clone(&self.abandoned));
-        let taken = slot.clone();
-        let (gate, sql) = (Arc::clone(&self.gate), sql.to_owned());
+        let (sender, items) = mpsc::channel(WAITING);
+        let stop = Stop::default();
+        let ends = Ends {
+            deadline,
+            timeout: request.limits.timeout,
+            cancel: request.cancel.clone(),
+            unread: {
+                let sender = sender.clone();
+                async move { sender.closed().await }
+            },
+        };
+        let output = Output::new(sender, stop.clone());
+        let (gate, taken) = (Arc::clone(&self.gate), slot.clone());
+        let data_to_ms = self.data_to_ms();
         let work = tokio::task::spawn_blocking(move || {
-            let outcome = run(&reader, &gate, &sql, limits.rows, deadline);
+            run(&reader, &gate, &request, &output);
             drop(reader);
             taken.give_back();
-            outcome
         });
-        let (answered, answer) = oneshot::channel();
-        tokio::spawn(supervise(work, interrupt, answered, slot, deadline));
-        match answer.await {
-            Ok(Err(QueryError::Timeout(_))) => Err(QueryError::Timeout(limits.timeout)),
-            Ok(outcome) => outcome,
-            Err(_) => Err(ResultError::Reader.into()),
-        }
+        tokio::spawn(supervise(work, interrupt, slot, stop.clone(), ends));
+        QueryStream::begin(items, stop, data_to_ms).await
+    }
+
+    /// Returns the moment up to which all results that arrived are committed, so that a query that
+    /// begins now finds them.
+    fn data_to_ms(&self) -> UnixMillis {
+        let health = self.health();
+        let stalled_ms = health.stalled.map(|stalled| stalled.since_ms);
+        let spooled_ms = health.last_commit_ms.filter(|_| health.spooled_rows > 0);
+        [health.oldest_ms, stalled_ms, spooled_ms]
+            .into_iter()
+            .flatten()
+            .fold(now_ms(), UnixMillis::min)
     }
 }
 
-type Outcome = Result<SqlAnswer, QueryError>;
-
-/// A query's place among those that may run at the same time.
-#[derive(Clone)]
-struct Slot {
-    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
-    /// Queries that go on although nobody waits for them any more, beside those that have a place.
-    abandoned: Arc<Semaphore>,
+/// Rows of a query that runs, in batches. The query waits for its reader, and ends with it.
+pub struct QueryStream {
+    columns: Vec<SqlColumn>,
+    schema: SchemaRef,
+    data_to_ms: UnixMillis,
+    items: mpsc::Receiver<Item>,
+    stop: Stop,
+    is_truncated: Option<bool>,
 }
 
-impl Slot {
-    fn new(permit: OwnedSemaphorePermit, abandoned: Arc<Semaphore>) -> Self {
-        Self {
-            permit: Arc::new(Mutex::new(Some(permit))),
-            abandoned,
-        }
-    }
-
-    fn give_back(&self) {
-        drop(
-            self.permit
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-    }
-
-    /// To others, while the query goes on without it. None: too many go on so already.
-    fn abandon(&self) -> Option<OwnedSemaphorePermit> {
-        let permit = Arc::clone(&self.abandoned).try_acquire_owned().ok()?;
-        self.give_back();
-        Some(permit)
-    }
-}
-
-/// A task of its own, so that a query ends at its deadline or when nobody waits for it any more,
-/// and so that one that does not notice holds up nobody. Interrupts repeatedly: one that falls
-/// between two steps of a query is lost.
-async fn supervise(
-    mut work: JoinHandle<Outcome>,
-    interrupt: Arc<InterruptHandle>,
-    mut answered: oneshot::Sender<Outcome>,
-    slot: Slot,
-    deadline: Instant,
-) {
-    let before = resident_bytes();
-    let mut checks = interval(GROWTH_CHECKED);
-    loop {
-        tokio::select! {
-            outcome = &mut work => {
-                let _ = answered.send(outcome.unwrap_or_else(|_| Err(ResultError::Reader.into())));
-                return;
-            }
-            () = sleep_until(deadline) => {
-                let _ = answered.send(Err(QueryError::Timeout(Duration::ZERO)));
-                break;
-            }
-            () = answered.closed() => break,
-            _ = checks.tick() => if resident_bytes() > before.saturating_add(GROWTH_BYTES) {
-                let _ = answered.send(Err(QueryError::Memory));
-                break;
-            }
-        }
-    }
-    let began = Instant::now();
-    let mut abandoned = None;
-    let mut warned = false;
-    loop {
-        interrupt.interrupt();
-        if timeout(INTERRUPT_EVERY, &mut work).await.is_ok() {
-            drop(abandoned);
-            return;
-        }
-        if !warned && began.elapsed() > INTERRUPT_GRACE {
-            warned = true;
-            abandoned = slot.abandon();
-            match abandoned {
-                Some(_) => tracing::warn!(
-                    "a query does not notice that it is cancelled; others may run beside it"
-                ),
-                None => {
-                    tracing::warn!(
-                        "a query does not notice that it is cancelled; its slot stays taken until it ends"
-                    )
-                }
-            }
-        }
-    }
-}
-
-/// Memory of the whole process; 0 where that is not known.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
-    kibibytes.map_or(0, |kibibytes| kibibytes << 10)
-}
-
-fn run(reader: &Reader, gate: &Gate, sql: &str, rows: usize, deadline: Instant) -> Outcome {
-    let admitted = gate.admit(sql)?;
-    if Instant::now() >= deadline {
-        return Err(QueryError::Timeout(Duration::ZERO));
-    }
-    let connection = &reader.connection;
-    connection
-        .execute_batch("BEGIN TRANSACTION READ ONLY")
-        .map_err(failed)?;
-    let bound = tiers::bind(connection).map_err(failed);
-    let answer = bound.and_then(|()| execute(connection, &admitted, rows, deadline));
-    // The connection is dropped next; a failed roll-back goes with it.
-    let _ = connection.execute_batch("ROLLBACK");
-    answer
-}
-
-fn execute(
-    connection: &Connection,
-    admitted: &Admitted,
-    limit: usize,
-    deadline: Instant,
-) -> Result<SqlAnswer, QueryError> {
-    let mut statement = connection.prepare(&admitted.sql).map_err(failed)?;
-    // Its iterator panics on errors; `step` returns them.
-    drop(statement.stream_arrow([]).map_err(failed)?);
-    let types: Vec<_> = (0..statement.column_count())
-        .map(|index| statement.column_logical_type(index))
-        .collect();
-    let columns: Vec<SqlColumn> = statement
-        .column_names()
-        .into_iter()
-        .zip(&types)
-        .map(|(name, logical)| SqlColumn {
-            name,
-            kind: type_name(logical),
-        })
-        .collect();
-    let mut rows = Vec::new();
-    let mut bytes = 0;
-    while let Some(chunk) = statement.step().map_err(failed)? {
-        for index in 0..duckdb::arrow::array::Array::len(&chunk) {
-            if rows.len() >= limit || bytes >= MAX_ANSWER_BYTES {
-                return Ok(SqlAnswer {
-                    columns,
-                    rows,
-                    truncated: true,
-                });
-            }
-            let row = chunk
-                .columns()
-                .iter()
-                .zip(&types)
-                .map(|(column, logical)| cell(column, index, logical, &mut bytes))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(QueryError::Invalid)?;
-            rows.push(row);
-        }
-        if Instant::now() >= deadline {
-            return Err(QueryError::Timeout(Duration::ZERO));
-        }
-    }
-    Ok(SqlAnswer {
-        columns,
-        rows,
-        truncated: false,
-    })
-}
-
-fn failed(error: duckdb::Error) -> QueryError {
-    let text = match error {
-        duckdb::Error::DuckDBFailure(_, Some(text)) => text,
-        other => other.to_string(),
-    };
-    if text.starts_with("INTERRUPT") {
-        QueryError::Timeout(Duration::ZERO)
-    } else if text.starts_with("Out of Memory") {
-        QueryError::Memory
-    } else {
-        QueryError::Invalid(text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_query_that_does_not_end_gives_its_slot_back_and_few_of_them_go_on() {
-        let connection = Connection::open_in_memory().unwrap();
-        let (slots, abandoned) = (Arc::new(Semaphore::new(3)), Arc::new(Semaphore::new(2)));
-        let mut ends = Vec::new();
-        for _ in 0..3 {
-            let slot = Slot::new(
-                Arc::clone(&slots).acquire_owned().await.unwrap(),
-                Arc::clone(&abandoned),
-            );
-            let (end, ended) = std::sync::mpsc::channel::<()>();
-            let taken = slot.clone();
-            let work = tokio::task::spawn_blocking(move || {
-                let _ = ended.recv();
-                taken.give_back();
-                Err(QueryError::Busy)
-            });
-            let (answered, answer) = oneshot::channel();
-            tokio::spawn(supervise(
-                work,
-                connection.interrupt_handle(),
-                answered,
-                slot,
-                Instant::now(),
-            ));
-            assert!(matches!(answer.await.unwrap(), Err(QueryError::Timeout(_))));
-            ends.push(end);
-        }
-        let free = async |wanted: usize| {
-            while slots.available_permits() != wanted {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+impl QueryStream {
+    async fn begin(
+        items: mpsc::Receiver<Item>,
+        stop: Stop,
+        data_to_ms: UnixMillis,
+    ) -> Result<Self, QueryError> {
+        let mut stream = Self {
+            columns: Vec::new(),
+            schema: SchemaRef::new(duckdb::arrow::datatypes::Schema::empty()),
+            data_to_ms,
+            items,
+            stop,
+            is_truncated: None,
         };
-        timeout(Duration::from_secs(60), free(2))
-            .await
-            .expect("two go on without a slot");
-        assert_eq!(abandoned.available_permits(), 0);
-        drop(ends);
-        timeout(Duration::from_secs(60), free(3))
-            .await
-            .expect("all ended");
-        let both = timeout(Duration::from_secs(60), abandoned.acquire_many(2)).await;
-        drop(both.expect("what ended is not counted any more").unwrap());
+        match stream.item().await? {
+            Item::Head(columns, schema) => Ok(Self {
+                columns,
+                schema,
+                ..stream
+            }),
+            _ => Err(ResultError::Reader.into()),
+        }
     }
 
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn the_memory_of_the_program_is_known() {
-        assert!(resident_bytes() > 1 << 20);
+    pub fn columns(&self) -> &[SqlColumn] {
+        &self.columns
+    }
+
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// Returns the moment up to which results are committed, and so in the answer.
+    pub fn data_to_ms(&self) -> UnixMillis {
+        self.data_to_ms
+    }
+
+    /// Returns whether rows were left out; none until the last batch was read.
+    pub fn is_truncated(&self) -> Option<bool> {
+        self.is_truncated
+    }
+
+    /// Returns the next rows; none at the end.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+        if self.is_truncated.is_some() {
+            return Ok(None);
+        }
+        match self.item().await? {
+            Item::Batch { batch, .. } => Ok(Some(batch)),
+            Item::End { is_truncated } => {
+                self.is_truncated = Some(is_truncated);
+                Ok(None)
+            }
+            _ => Err(ResultError::Reader.into()),
+        }
+    }
+
+    async fn item(&mut self) -> Result<Item, QueryError> {
+        let item = tokio::select! {
+            biased;
+            () = self.stop.stopped() => None,
+            item = self.items.recv() => item,
+        };
+        match item {
+            Some(Item::Failed(error)) => Err(self.stop.reason().unwrap_or(error)),
+            Some(item) => Ok(item),
+            // It was stopped, or its thread ended without a word.
+            None => Err(self.stop.reason().unwrap_or(ResultError::Reader.into())),
+        }
+    }
+
+    /// Returns all rows as JSON, as many as one answer may have.
+    pub async fn into_answer(mut self) -> Result<SqlAnswer, QueryError> {
+        let (mut rows, mut bytes, mut is_cut) = (Vec::new(), 0, false);
+        while !is_cut && let Some(batch) = self.next().await? {
+            let columns = self.columns.clone();
+            let read = move || {
+                let (mut rows, mut more) = (Vec::new(), 0);
+                let writer = JsonRows::new(&columns);
+                for row in 0..batch.num_rows() {
+                    if bytes + more >= MAX_JSON_BYTES {
+                        return Ok((rows, more, true));
+                    }
+                    rows.push(writer.row(&batch, row, &mut more)?);
+                }
+                Ok::<_, QueryError>((rows, more, false))
+            };
+            let read = tokio::task::spawn_blocking(read).await;
+            let (mut found, more, cut) = read.map_err(|_| ResultError::Reader)??;
+            rows.append(&mut found);
+            bytes += more;
+            is_cut = cut;
+        }
+        Ok(SqlAnswer {
+            columns: self.columns,
+            rows,
+            truncated: is_cut || self.is_truncated.unwrap_or(false),
+        })
+    }
+}
+
+/// Rows of Arrow batches as JSON: 64-bit and decimal numbers exact, moments in RFC 3339.
+pub struct JsonRows {
+    forms: Vec<Form>,
+}
+
+impl JsonRows {
+    pub fn new(columns: &[SqlColumn]) -> Self {
+        let forms = columns.iter().map(|column| Form::of(&column.kind));
+        Self {
+            forms: forms.collect(),
+        }
+    }
+
+    /// Returns one row, and adds to `bytes` what it takes in an answer.
+    pub fn row(
+        &self,
+        batch: &RecordBatch,
+        row: usize,
+        bytes: &mut usize,
+    ) -> Result<Vec<Value>, QueryError> {
+        batch
+            .columns()
+            .iter()
+            .zip(&self.forms)
+            .map(|(column, form)| cell(column, row, *form, bytes))
+            .collect::<Result<_, String>>()
+            .map_err(|message| QueryError::Invalid(message.into()))
     }
 }

@@ -79,8 +79,7 @@ pub(super) struct Column<R> {
     name: &'static str,
     kind: ColumnType,
     is_nullable: bool,
-    /// Meaning and unit, for `runtime/docs/sql.md`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a test writes the page"))]
+    /// Meaning and unit, for `runtime/docs/sql.md` and those who ask for the schema.
     about: &'static str,
     value: for<'a> fn(&'a R) -> Cell<'a>,
 }
@@ -126,6 +125,12 @@ pub(super) trait Record: Sized {
 pub(super) trait Stored: Record {
     /// Returns the rows of a batch that has all columns of the table.
     fn from_batch(batch: &Batch<'_>) -> Result<Vec<Self>, ResultError>;
+}
+
+/// Returns the names of the columns, each with its meaning.
+pub(super) fn column_docs<R: Record>() -> Vec<(&'static str, &'static str)> {
+    let columns = R::columns().into_iter();
+    columns.map(|column| (column.name, column.about)).collect()
 }
 
 /// Returns the rows as one batch.

@@ -61,6 +61,7 @@ impl Running {
 fn limits() -> QueryLimits {
     QueryLimits {
         rows: 1_000,
+        bytes: 64 << 20,
         timeout: Duration::from_secs(20),
     }
 }

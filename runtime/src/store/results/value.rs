@@ -12,29 +12,50 @@ const MAX_DEPTH: usize = 32;
 /// Integers up to here are exact in every reader of JSON.
 const EXACT: i128 = 999_999_999_999_999;
 
+/// Types of DuckDB that Arrow does not tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Plain,
+    Json,
+    Bits,
+    UnsignedHuge,
+}
+
+impl Form {
+    /// Returns the form of a type, by its name.
+    pub(super) fn of(type_name: &str) -> Self {
+        match type_name {
+            "JSON" => Self::Json,
+            "BIT" => Self::Bits,
+            "UHUGEINT" => Self::UnsignedHuge,
+            _ => Self::Plain,
+        }
+    }
+}
+
 /// One cell, and what it adds to the answer's size.
 pub(super) fn cell(
     column: &ArrayRef,
     row: usize,
-    logical: &LogicalTypeHandle,
+    form: Form,
     bytes: &mut usize,
 ) -> Result<Value, String> {
-    let value = match (logical.id(), column.data_type()) {
+    let value = match (form, column.data_type()) {
         // Arrow has no unsigned 128-bit integer; the bits come in a signed one.
-        (LogicalTypeId::UHugeint, DataType::Decimal128(..)) if column.is_valid(row) => {
+        (Form::UnsignedHuge, DataType::Decimal128(..)) if column.is_valid(row) => {
             let value = column.as_primitive::<types::Decimal128Type>().value(row) as u128;
             i128::try_from(value).map_or_else(|_| Value::String(value.to_string()), integer)
         }
-        (LogicalTypeId::Bit, DataType::Binary) if column.is_valid(row) => {
+        (Form::Bits, DataType::Binary) if column.is_valid(row) => {
             bits(column.as_binary::<i32>().value(row))
         }
-        (LogicalTypeId::Bit, DataType::LargeBinary) if column.is_valid(row) => {
+        (Form::Bits, DataType::LargeBinary) if column.is_valid(row) => {
             bits(column.as_binary::<i64>().value(row))
         }
         _ => json(column.as_ref(), row, 0)?,
     };
     let value = match value {
-        Value::String(text) if logical.get_alias().as_deref() == Some("JSON") => {
+        Value::String(text) if form == Form::Json => {
             *bytes += text.len();
             return Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)));
         }

@@ -102,6 +102,11 @@ pub(super) fn is_scalar_allowed(name: &str) -> bool {
     SCALAR.contains(name)
 }
 
+/// Returns the names of all that may be in an expression.
+pub(super) fn scalar_names() -> impl Iterator<Item = &'static str> {
+    SCALAR.iter().copied()
+}
+
 /// After `FROM`.
 pub(super) fn is_table_allowed(name: &str) -> bool {
     TABLE.contains(&name)

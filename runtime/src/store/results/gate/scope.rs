@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use super::functions::{is_macro_argument, is_scalar_allowed, is_table_allowed};
-use super::{MACROS, VIEWS, refused};
+use super::functions::{is_macro_argument, is_scalar_allowed, is_table_allowed, scalar_names};
+use super::{MACROS, VIEWS, refused, refused_at};
+use crate::store::results::diagnosis::similar;
 use crate::store::results::error::QueryError;
 
 type Checked = Result<(), QueryError>;
@@ -128,20 +129,16 @@ fn with(expressions: &[Value], scope: &Scope<'_>, then: &dyn Fn(&Scope<'_>) -> C
 
 fn expression(value: &Value, class: &str, scope: &Scope<'_>) -> Checked {
     if !EXPRESSIONS.contains(&class) {
-        return Err(match class {
-            "PARAMETER" => {
-                refused("parameters have no value here; write the value itself".to_owned())
-            }
-            _ => refused(format!("an expression of kind `{class}` is not known here")),
-        });
+        return Err(refused(format!(
+            "an expression of kind `{class}` is not known here"
+        )));
     }
     match class {
         "FUNCTION" | "WINDOW" => {
             let name = function_name(value)?;
             if !is_scalar_allowed(&name) {
-                return Err(refused(format!(
-                    "the function `{name}` is not available here"
-                )));
+                let reason = format!("the function `{name}` is not available here");
+                return Err(refused_at(reason, value, similar(&name, scalar_names())));
             }
         }
         // Its `value` is data, whatever it looks like.
@@ -184,10 +181,12 @@ fn table(value: &Value, scope: &Scope<'_>) -> Checked {
         _ => false,
     };
     if !known {
-        return Err(refused(format!(
+        let reason = format!(
             "there is no table `{name}` here; there are {}",
             listed(VIEWS)
-        )));
+        );
+        let candidates = similar(name, VIEWS.iter().copied());
+        return Err(refused_at(reason, value, candidates));
     }
     match value.get("at_clause") {
         None | Some(Value::Null) => children(value, scope),
@@ -201,9 +200,8 @@ fn table_function(value: &Value, scope: &Scope<'_>) -> Checked {
     if MACROS.contains(&name.as_str()) {
         macro_arguments(&name, &function["children"])?;
     } else if !is_table_allowed(&name) {
-        return Err(refused(format!(
-            "the table function `{name}` is not available here"
-        )));
+        let reason = format!("the table function `{name}` is not available here");
+        return Err(refused_at(reason, function, Vec::new()));
     }
     // The call itself was judged; what remains is what it is given.
     children(function, scope)?;
@@ -224,7 +222,7 @@ fn macro_arguments(name: &str, value: &Value) -> Checked {
                 .iter()
                 .try_for_each(|item| macro_arguments(name, item));
         }
-        (Some("CONSTANT"), _) => true,
+        (Some("CONSTANT" | "PARAMETER"), _) => true,
         (Some("CAST"), _) => return macro_arguments(name, &value["child"]),
         (Some("FUNCTION"), _) if is_macro_argument(&function_name(value)?) => {
             return macro_arguments(name, &value["children"]);

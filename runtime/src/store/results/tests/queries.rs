@@ -244,7 +244,7 @@ async fn what_passes_the_gate_still_finds_a_read_only_and_locked_database() {
         .store
         .query("SELECT nothing FROM observations", limits())
         .await;
-    assert!(matches!(invalid, Err(QueryError::Invalid(text)) if text.contains("nothing")));
+    assert!(matches!(invalid, Err(QueryError::Invalid(text)) if text.message.contains("nothing")));
     assert_eq!(
         running.one("SELECT count(*) FROM observations").await,
         json!(1)
@@ -264,6 +264,180 @@ async fn queries_that_the_gate_admits_run() {
         if let Err(error) = running.store.query(sql, limits()).await {
             panic!("{sql}: {error}");
         }
+    }
+    running.stop().await;
+}
+
+/// Runs without end, and makes no row meanwhile.
+const ENDLESS: &str =
+    "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range + b.range = 1";
+
+#[tokio::test]
+async fn rows_come_in_batches_no_faster_than_they_are_read() {
+    let running = Running::start();
+    let many = QueryLimits {
+        rows: usize::MAX,
+        bytes: usize::MAX,
+        ..limits()
+    };
+    let request = QueryRequest::new("SELECT range AS n FROM range(1000000)", many);
+    let mut stream = running.store.query_stream(request).await.unwrap();
+    assert_eq!(stream.columns()[0].name, "n");
+    let (mut rows, mut batches) = (0, 0);
+    while let Some(batch) = stream.next().await.unwrap() {
+        assert_eq!(batch.schema(), stream.schema());
+        rows += batch.num_rows();
+        batches += 1;
+    }
+    assert_eq!((rows, stream.is_truncated()), (1_000_000, Some(false)));
+    assert!(batches > 100, "{batches}");
+
+    // More than may wait: the query is still there when the reader goes, and ends with it.
+    let endless = QueryRequest::new("SELECT * FROM range(1000000000000)", many);
+    let mut stream = running.store.query_stream(endless).await.unwrap();
+    assert!(stream.next().await.unwrap().is_some());
+    drop(stream);
+    let all = running.store.queries.acquire_many(QUERIES as u32);
+    let all = tokio::time::timeout(Duration::from_secs(60), all).await;
+    drop(all.expect("the slots are free again").unwrap());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_cut_by_rows_or_bytes_is_reported_at_the_end() {
+    let running = Running::start();
+    for (rows, bytes, wanted) in [
+        (5_000, usize::MAX, (Some(5_000), true)),
+        (usize::MAX, 1, (None, true)),
+        (10_000, usize::MAX, (Some(10_000), false)),
+    ] {
+        let limits = QueryLimits {
+            rows,
+            bytes,
+            ..limits()
+        };
+        let request = QueryRequest::new("SELECT * FROM range(10000)", limits);
+        let mut stream = running.store.query_stream(request).await.unwrap();
+        assert_eq!(stream.is_truncated(), None);
+        let mut found = 0;
+        while let Some(batch) = stream.next().await.unwrap() {
+            found += batch.num_rows();
+        }
+        assert_eq!(stream.is_truncated(), Some(wanted.1));
+        match wanted.0 {
+            Some(rows) => assert_eq!(found, rows),
+            None => assert!((1..10_000).contains(&found), "{found}"),
+        }
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_query_ends_and_its_slot_is_free() {
+    let running = Running::start();
+    let long = QueryLimits {
+        timeout: Duration::from_secs(600),
+        ..limits()
+    };
+    for _ in 0..QUERIES + 1 {
+        let request = QueryRequest::new(ENDLESS, long);
+        let cancel = request.cancel.clone();
+        let cancelled = async {
+            tokio::task::yield_now().await;
+            cancel.cancel();
+        };
+        let (outcome, ()) = tokio::join!(running.store.query_stream(request), cancelled);
+        let outcome = match outcome {
+            Ok(mut stream) => stream.next().await.map(drop),
+            Err(error) => Err(error),
+        };
+        assert!(matches!(outcome, Err(QueryError::Cancelled)), "{outcome:?}");
+    }
+    assert_eq!(running.one("SELECT 1").await, json!(1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn values_are_bound_with_their_types() {
+    let running = Running::start();
+    running
+        .store
+        .observation_append_durable(Arc::new(observation(1)))
+        .await
+        .unwrap();
+    let ask = async |sql: &str, params: Value| {
+        let request = QueryRequest {
+            params: match params {
+                Value::Array(values) => QueryParams::Positional(values),
+                Value::Object(values) => QueryParams::Named(values),
+                other => panic!("{other}"),
+            },
+            ..QueryRequest::new(sql, limits())
+        };
+        let stream = running.store.query_stream(request).await?;
+        Ok::<_, QueryError>(json!(stream.into_answer().await?.rows))
+    };
+    for (sql, params, wanted) in [
+        (
+            "SELECT $1, $2, $3, $4, $1",
+            json!(["a'b", 9007199254740993_i64, 1.5, null]),
+            json!([["a'b", 9007199254740993_i64, 1.5, null, "a'b"]]),
+        ),
+        (
+            "SELECT count(*) FROM observations WHERE service = $service AND latency_us > $least LIMIT $n",
+            json!({"service": "shop-api", "least": 12499, "n": 5}),
+            json!([[1]]),
+        ),
+        // 2026-11-23T00:01:00Z
+        (
+            "SELECT count(*) FILTER (ts = $at), count(*) FILTER (ts < $at) FROM observations",
+            json!({"at": "2026-11-23T02:01:00+02:00"}),
+            json!([[1, 0]]),
+        ),
+        (
+            "SELECT $1",
+            json!(["2026-11-23T02:01:00+02:00"]),
+            json!([["2026-11-23T00:01:00Z"]]),
+        ),
+    ] {
+        let found = ask(sql, params)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!(found, wanted, "{sql}");
+    }
+    for (sql, params, wanted) in [
+        ("SELECT $1, $2", json!([1]), "`$2` has no value"),
+        ("SELECT $a", json!({"b": 1}), "`$a` has no value"),
+        ("SELECT $1", json!([[1]]), "`$1` must be"),
+        ("SELECT 1", json!([1]), "no parameter `$1`"),
+    ] {
+        let error = ask(sql, params).await.unwrap_err();
+        assert!(error.to_string().contains(wanted), "{sql}: {error}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_fault_that_the_database_finds_has_its_place() {
+    let running = Running::start();
+    for (sql, place, candidate) in [
+        ("SELECT 1,\n  statsu FROM observations", (2, 3), "status"),
+        (
+            "EXPLAIN  SELECT statsu FROM observations",
+            (1, 17),
+            "status",
+        ),
+        ("SELECT 'x'::INTEGER", (1, 11), ""),
+    ] {
+        let found = running.store.query(sql, limits()).await;
+        let Err(QueryError::Invalid(found)) = found else {
+            panic!("{sql}: {found:?}");
+        };
+        let found_place = found.place.as_ref().map(|place| (place.line, place.column));
+        assert_eq!(found_place, Some(place), "{sql}: {found:?}");
+        let likely = found.candidates.iter().any(|name| name == candidate);
+        assert_eq!(likely, !candidate.is_empty(), "{sql}: {found:?}");
+        assert!(!found.message.contains("LINE"), "{found}");
     }
     running.stop().await;
 }

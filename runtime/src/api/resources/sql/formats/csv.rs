@@ -2,18 +2,41 @@
 
 use serde_json::Value;
 
-use crate::store::SqlAnswer;
+use super::{EncodeResult, Encoder};
+use crate::store::{JsonRows, RecordBatch, SqlColumn};
 
-pub(super) fn write(answer: &SqlAnswer) -> String {
-    let mut text = String::new();
-    line(
-        &mut text,
-        answer.columns.iter().map(|column| field(&column.name)),
-    );
-    for row in &answer.rows {
-        line(&mut text, row.iter().map(value));
+pub(super) struct Csv {
+    rows: JsonRows,
+    /// The header line, until it was handed out.
+    written: String,
+}
+
+impl Csv {
+    pub(super) fn new(columns: &[SqlColumn]) -> Self {
+        let mut written = String::new();
+        line(
+            &mut written,
+            columns.iter().map(|column| field(&column.name)),
+        );
+        Self {
+            rows: JsonRows::new(columns),
+            written,
+        }
     }
-    text
+}
+
+impl Encoder for Csv {
+    fn batch(&mut self, batch: &RecordBatch) -> EncodeResult {
+        for row in 0..batch.num_rows() {
+            let values = self.rows.row(batch, row, &mut 0)?;
+            line(&mut self.written, values.iter().map(value));
+        }
+        Ok(std::mem::take(&mut self.written).into_bytes())
+    }
+
+    fn end(&mut self, _is_truncated: bool) -> EncodeResult {
+        Ok(std::mem::take(&mut self.written).into_bytes())
+    }
 }
 
 fn line(text: &mut String, fields: impl Iterator<Item = String>) {

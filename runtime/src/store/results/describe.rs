@@ -1,0 +1,245 @@
+//! What users may ask of: the views with their columns, and the macros.
+
+use std::collections::HashMap;
+
+use duckdb::Connection;
+
+use super::database::ReaderKind;
+use super::error::reading;
+use super::gate::{VIEWS, is_function_allowed};
+use super::interrupt::interruptible;
+use super::tables::{Record, ServiceRow, column_docs};
+use super::{ResultError, ResultStore};
+use crate::domain::{Event, Observation, PluginRun, ShadowRun};
+
+/// What can be named in a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlSchema {
+    pub views: Vec<SqlView>,
+    pub macros: Vec<SqlMacro>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlView {
+    pub name: String,
+    pub about: String,
+    pub columns: Vec<SqlViewColumn>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlViewColumn {
+    pub name: String,
+    /// DuckDB's word.
+    pub kind: String,
+    pub about: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlMacro {
+    pub name: String,
+    /// Names of the parameters.
+    pub parameters: Vec<String>,
+    /// Stands after `FROM`.
+    pub is_table: bool,
+    pub about: String,
+}
+
+/// One line about each view.
+const VIEW_DOCS: &[(&str, &str)] = &[
+    (
+        "observations",
+        "runs of probes, and services' reports on themselves",
+    ),
+    (
+        "plugin_runs",
+        "executions of plugins, with duration, CPU, memory and outcome",
+    ),
+    ("alert_events", "changes in the life of alerts"),
+    ("events", "reports of services through webhooks"),
+    ("services", "services, without secrets"),
+    (
+        "shadow_runs",
+        "calls that both an active version and its candidate got",
+    ),
+    (
+        "plugin_health",
+        "each version of a plugin over all its runs",
+    ),
+    ("rate_limits", "limits as the headers of answers gave them"),
+    ("roll_5m", "the runs of a probe in 5 minutes, counted"),
+    ("roll_1h", "the runs of a probe in an hour, counted"),
+    ("roll_1d", "the runs of a probe in a day, counted"),
+    (
+        "hist_5m",
+        "latencies of a probe in 5 minutes, counted by bins",
+    ),
+    (
+        "hist_1h",
+        "latencies of a probe in an hour, counted by bins",
+    ),
+    ("hist_1d", "latencies of a probe in a day, counted by bins"),
+    (
+        "availability_30d",
+        "availability of each service over 30 days",
+    ),
+];
+
+const MACRO_DOCS: &[(&str, &str)] = &[
+    ("utc_now", "the moment of the query, in UTC"),
+    (
+        "availability",
+        "availability of a service, or of all with NULL, over an interval up to now",
+    ),
+    (
+        "latency",
+        "quantiles of the latency of a service, or of all with NULL, over an interval up to now",
+    ),
+];
+
+impl ResultStore {
+    /// Returns what can be named in a query.
+    pub async fn query_schema(&self) -> Result<SqlSchema, ResultError> {
+        let reader = self.database.reader(ReaderKind::Shared).await?;
+        interruptible(reader, |connection| {
+            Ok(SqlSchema {
+                views: views(connection)?,
+                macros: macros(connection)?,
+            })
+        })
+        .await
+    }
+}
+
+fn views(connection: &Connection) -> Result<Vec<SqlView>, ResultError> {
+    let docs = docs();
+    let mut found: HashMap<String, Vec<SqlViewColumn>> = HashMap::new();
+    let sql = "SELECT table_name, column_name, data_type FROM duckdb_columns() \
+               WHERE schema_name = 'main' AND NOT internal ORDER BY table_name, column_index";
+    let mut statement = connection.prepare(sql).map_err(reading)?;
+    let mut rows = statement.query([]).map_err(reading)?;
+    while let Some(row) = rows.next().map_err(reading)? {
+        let view: String = row.get("table_name").map_err(reading)?;
+        let name: String = row.get("column_name").map_err(reading)?;
+        let kind = row.get("data_type").map_err(reading)?;
+        let about = about(&docs, &view, &name);
+        let column = SqlViewColumn { name, kind, about };
+        found.entry(view).or_default().push(column);
+    }
+    let views = VIEWS.iter().map(|name| SqlView {
+        name: (*name).to_owned(),
+        about: doc(VIEW_DOCS, name),
+        columns: found.remove(*name).unwrap_or_default(),
+    });
+    Ok(views.collect())
+}
+
+type Docs = HashMap<(&'static str, &'static str), &'static str>;
+
+fn docs() -> Docs {
+    let mut docs = Docs::new();
+    let mut add = |table, columns: Vec<(&'static str, &'static str)>| {
+        docs.extend(
+            columns
+                .into_iter()
+                .map(|(name, about)| ((table, name), about)),
+        );
+    };
+    add(Observation::TABLE, column_docs::<Observation>());
+    add(Event::TABLE, column_docs::<Event>());
+    add(PluginRun::TABLE, column_docs::<PluginRun>());
+    add(ShadowRun::TABLE, column_docs::<ShadowRun>());
+    add(ServiceRow::TABLE, column_docs::<ServiceRow>());
+    add(
+        super::tables::RateLimitRow::TABLE,
+        column_docs::<super::tables::RateLimitRow>(),
+    );
+    add(
+        super::tables::AlertEventRow::TABLE,
+        column_docs::<super::tables::AlertEventRow>(),
+    );
+    docs
+}
+
+/// A view adds durations in milliseconds to those in microseconds.
+fn about(docs: &Docs, view: &str, column: &str) -> String {
+    let of = |name: &str| {
+        docs.iter()
+            .find(|((table, known), _)| *table == view && *known == name)
+            .map(|(_, about)| (*about).to_owned())
+    };
+    let in_milliseconds = || {
+        let stem = column.strip_suffix("_ms")?;
+        let about = of(&format!("{stem}_us"))?;
+        Some(format!("{}, in ms", about.trim_end_matches(" in µs")))
+    };
+    of(column).or_else(in_milliseconds).unwrap_or_default()
+}
+
+fn macros(connection: &Connection) -> Result<Vec<SqlMacro>, ResultError> {
+    let sql = "SELECT function_name, function_type, array_to_string(parameters, ',') AS parameters \
+               FROM duckdb_functions() WHERE schema_name = 'main' AND NOT internal \
+               AND function_type IN ('macro', 'table_macro') ORDER BY function_name";
+    let mut statement = connection.prepare(sql).map_err(reading)?;
+    let mut rows = statement.query([]).map_err(reading)?;
+    let mut macros = Vec::new();
+    while let Some(row) = rows.next().map_err(reading)? {
+        let name: String = row.get("function_name").map_err(reading)?;
+        if !is_function_allowed(&name) {
+            continue;
+        }
+        let kind: String = row.get("function_type").map_err(reading)?;
+        let parameters: Option<String> = row.get("parameters").map_err(reading)?;
+        let parameters = parameters.unwrap_or_default();
+        macros.push(SqlMacro {
+            parameters: parameters
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            is_table: kind == "table_macro",
+            about: doc(MACRO_DOCS, &name),
+            name,
+        });
+    }
+    Ok(macros)
+}
+
+fn doc(docs: &[(&str, &str)], name: &str) -> String {
+    docs.iter()
+        .find(|(known, _)| *known == name)
+        .map_or_else(String::new, |(_, about)| (*about).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::results::tests::Running;
+
+    #[tokio::test]
+    async fn each_view_and_each_column_of_a_table_is_described() {
+        let running = Running::start();
+        let schema = running.store.query_schema().await.unwrap();
+        for view in &schema.views {
+            assert!(!view.about.is_empty(), "`{}` has no line", view.name);
+            assert!(!view.columns.is_empty(), "`{}` has no columns", view.name);
+        }
+        let observations = &schema.views[0];
+        let about = |name: &str| {
+            let column = observations
+                .columns
+                .iter()
+                .find(|column| column.name == name);
+            column.map(|column| column.about.as_str())
+        };
+        assert_eq!(observations.name, "observations");
+        assert_eq!(about("service"), Some("slug of the service"));
+        assert_eq!(about("latency_ms"), Some("latency, in ms"));
+        let macros: Vec<&str> = schema
+            .macros
+            .iter()
+            .map(|found| found.name.as_str())
+            .collect();
+        assert!(macros.contains(&"utc_now"), "{macros:?}");
+        assert!(schema.macros.iter().all(|found| !found.about.is_empty()));
+        running.stop().await;
+    }
+}
