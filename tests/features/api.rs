@@ -40,6 +40,7 @@ fn filled(path: &str) -> String {
     path.replace("{slug}", "shop")
         .replace("{id}", "1")
         .replace("{name}", "http")
+        .replace("{queryId}", "q1")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

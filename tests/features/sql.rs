@@ -1,5 +1,7 @@
 //! SQL over what was measured: anything may be asked, nothing may be harmed.
 
+mod faces;
+
 use std::time::Duration;
 
 use extrack_tests::{PATIENCE, TestRuntime, Vendor, wait_for};

@@ -2,7 +2,7 @@
 //! the same data.
 
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -372,6 +372,26 @@ impl TestRuntime {
 
     /// Another process of the program, with the server's address and token in its environment.
     pub async fn cli<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Said {
+        let mut command = self.cli_command(arguments);
+        said(command.output()).await
+    }
+
+    /// Sends `SIGINT` to a command, as Ctrl-C does, once `when` is done.
+    pub async fn cli_interrupted<'a>(
+        &self,
+        arguments: impl IntoIterator<Item = &'a str>,
+        when: impl Future<Output = ()>,
+    ) -> Said {
+        let mut command = self.cli_command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("the program can be started");
+        let pid = child.id().expect("it runs");
+        when.await;
+        process::signal(pid, "INT").await;
+        said(child.wait_with_output()).await
+    }
+
+    fn cli_command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         // Before it is started: nothing listens on the discard port.
         let server = if self.url.is_empty() {
             "http://127.0.0.1:9"
@@ -383,20 +403,24 @@ impl TestRuntime {
             .args(arguments)
             .env("EXTRACK_SERVER", server)
             .env("EXTRACK_TOKEN", TOKEN);
-        let output = tokio::time::timeout(START, command.output())
-            .await
-            .expect("a command ends");
-        let output = output.expect("the program can be started");
-        Said {
-            code: output.status.code(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        command
     }
 
     pub async fn check_config(&self) -> Said {
         let config = self.config();
         self.cli(["check-config", "--config", text(&config)]).await
+    }
+}
+
+async fn said(output: impl Future<Output = std::io::Result<Output>>) -> Said {
+    let output = tokio::time::timeout(START, output)
+        .await
+        .expect("a command ends");
+    let output = output.expect("the program can be started");
+    Said {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 
