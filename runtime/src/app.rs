@@ -64,7 +64,8 @@ pub async fn run(
     let mut tasks = Tasks::new();
     let control = stores::open_control(&options.data, &settings).await?;
     let start = start_with(&options.config, found, &control, options.is_config_accepted).await?;
-    let (results, writer) = stores::open_results(&options.data, &settings).await?;
+    let (results, writer) =
+        stores::open_results(&options.data, &settings, start.draft.storage()).await?;
     recording::start_upkeep(&mut tasks, metrics.clone(), control.clone());
     let net = Net::new(settings.net())?;
     let stores = (&control, &results);

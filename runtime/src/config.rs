@@ -280,6 +280,12 @@ impl ParsedConfig {
         &self.plugins
     }
 
+    /// Returns the content of `storage.yaml`, by which the stores are opened; with faults in it
+    /// everything is kept.
+    pub fn storage(&self) -> &StorageSettings {
+        &self.storage
+    }
+
     /// True if nothing is wrong so far.
     pub fn is_sound(&self) -> bool {
         self.faults.is_empty() && self.report.faults.is_empty() && self.report.left_out == 0

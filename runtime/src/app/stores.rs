@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::private_files;
 use crate::config::{self, Environment, Settings};
+use crate::domain::StorageSettings;
 use crate::store::control::ControlSettings;
 use crate::store::results::{self, Compacted, TableRows, TableSize, TierSettings};
 use crate::store::{
@@ -74,13 +75,14 @@ pub async fn result_sizes(data: &Path) -> Result<Vec<TableSize>> {
 pub(super) async fn open_results(
     data: &Path,
     settings: &Settings,
+    storage: &StorageSettings,
 ) -> Result<(ResultStore, ResultsWriter)> {
     let mut spool = SpoolSettings::new(spool_folder(settings, &data.join(CONTROL)));
     spool.max_bytes = settings.spool_bytes;
     let settings = ResultSettings {
         spool: Some(spool),
         tiers: TierSettings {
-            retention: settings.history,
+            retention: storage.retention,
             ..TierSettings::default()
         },
         ..ResultSettings::default()

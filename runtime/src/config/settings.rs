@@ -16,7 +16,7 @@ use url::Url;
 use super::environment::Environment;
 use crate::alerts::RetentionSettings;
 use crate::domain::fault::child;
-use crate::domain::{Fault, TierRetention, TrustedProxies};
+use crate::domain::{Fault, TrustedProxies};
 use crate::monitoring::{MonitoringSettings, OfflineTarget};
 use crate::net::{NetSettings, SmtpSettings};
 use crate::plugin_host::CompileLimits;
@@ -51,10 +51,6 @@ pub struct Settings {
     /// `EXTRACK_AUDIT_RETENTION` (400) and `EXTRACK_SILENCE_RETENTION` (180): days for which the
     /// control store keeps what is over.
     pub retention: RetentionSettings,
-    /// `EXTRACK_RAW_RETENTION` (forever), `EXTRACK_5M_RETENTION` (30), `EXTRACK_1H_RETENTION` (400)
-    /// and `EXTRACK_1D_RETENTION` (forever): days for which the results keep runs, and what was
-    /// counted of them.
-    pub history: TierRetention,
     /// `EXTRACK_SPOOL` (`results-spool` beside `control.sqlite`): where results wait that can't be
     /// committed.
     pub spool_folder: Option<PathBuf>,
@@ -163,7 +159,6 @@ impl<'a> SettingsReader<'a> {
             max_connections: self.max_connections(),
             plugin_versions_kept: self.plugin_versions_kept(),
             retention: self.retention(),
-            history: self.history(),
             spool_folder: self.text("EXTRACK_SPOOL").map(PathBuf::from),
             spool_bytes: self.spool_mb() << 20,
             monitoring: self.monitoring(),

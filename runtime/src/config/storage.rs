@@ -4,12 +4,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::document::Document;
+use crate::domain::duration::parse_duration;
 use crate::domain::fault::FaultReport;
-use crate::domain::{BackupSettings, StorageSettings};
-use crate::spec::{BackupsSpec, StorageSpec, prune_and_parse};
+use crate::domain::{BackupSettings, StorageSettings, TierRetention};
+use crate::spec::{BackupsSpec, HistorySpec, KeepSpec, StorageSpec, prune_and_parse};
 
 const AT: &str = "/results";
 const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// Ten years.
+const MAX_DAYS: u32 = 3_650;
+const FOR_EVER: &str = "forever";
 
 /// `structure` holds the faults of keys and types, which the entries are pruned by. Answers with
 /// those of the values.
@@ -24,7 +29,48 @@ pub(super) fn read(
         .and_then(|value| prune_and_parse(value.clone(), AT, structure));
     let spec = spec.unwrap_or_default();
     let backups = spec.backups.map(|spec| backups(&spec, &mut judged));
-    (StorageSettings { backups }, judged)
+    let mut retention = retention(&spec.retention.unwrap_or_default(), &mut judged);
+    if document.own_faults().next().is_some()
+        || !structure.faults.is_empty()
+        || !judged.faults.is_empty()
+    {
+        // What is read before the start is given up must delete nothing.
+        retention = TierRetention::FOR_EVER;
+    }
+    (StorageSettings { backups, retention }, judged)
+}
+
+fn retention(spec: &HistorySpec, report: &mut FaultReport) -> TierRetention {
+    let mut days = |key: &str, spec: &Option<KeepSpec>, default: Option<Duration>| {
+        let Some(spec) = spec else { return default };
+        kept(spec).unwrap_or_else(|message| {
+            report.fault(format!("{AT}/retention/{key}"), message);
+            default
+        })
+    };
+    let default = TierRetention::default();
+    TierRetention {
+        runs: days("raw", &spec.raw, default.runs),
+        five_minutes: days("5m", &spec.five_minutes, default.five_minutes),
+        hours: days("1h", &spec.hours, default.hours),
+        days: days("1d", &spec.days, default.days),
+    }
+}
+
+/// Returns whole days; none for ever.
+fn kept(spec: &KeepSpec) -> Result<Option<Duration>, String> {
+    let duration = match spec {
+        KeepSpec::Days(days) => DAY * *days,
+        KeepSpec::Text(text) if text == FOR_EVER => return Ok(None),
+        KeepSpec::Text(text) => parse_duration(text).map_err(|fault| fault.to_string())?,
+    };
+    let is_whole = duration.as_secs() % DAY.as_secs() == 0 && duration.subsec_nanos() == 0;
+    if is_whole && (DAY..=MAX_DAYS * DAY).contains(&duration) {
+        return Ok(Some(duration));
+    }
+    Err(format!(
+        "must be whole days between 1 and {MAX_DAYS}, such as `30d`, or `{FOR_EVER}`"
+    ))
 }
 
 fn backups(spec: &BackupsSpec, report: &mut FaultReport) -> BackupSettings {

@@ -289,6 +289,25 @@ async fn storage_yaml_says_where_backups_go() {
         (backups.folder.as_path(), backups.every, backups.keep),
         (Path::new("/backups"), Duration::from_secs(6 * 3_600), 7)
     );
+    write("results: {retention: {raw: 30d, 5m: 7, 1h: forever}}");
+    let retention = folder.load(&[]).await.unwrap().storage.retention;
+    let day = Duration::from_secs(86_400);
+    assert_eq!(
+        (
+            retention.runs,
+            retention.five_minutes,
+            retention.hours,
+            retention.days
+        ),
+        (Some(30 * day), Some(7 * day), None, None)
+    );
+    write("results: {retention: {raw: 36h, 5m: never, 1d: 0}}");
+    let faults = folder.load(&[]).await.unwrap_err().to_string();
+    assert_eq!(faults.matches("results.retention.").count(), 3, "{faults}");
+    assert!(
+        faults.contains("whole days between 1 and 3650, such as `30d`, or `forever`"),
+        "{faults}"
+    );
     write("results:\n  backups:\n    folder: b\n    every: 5m\n    keep: 0\n    where: x\n");
     let faults = folder.load(&[]).await.unwrap_err();
     for part in [

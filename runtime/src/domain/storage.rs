@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::TierRetention;
+
 /// Content of `storage.yaml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StorageSettings {
     /// None: nobody asked for backups.
     pub backups: Option<BackupSettings>,
+    pub retention: TierRetention,
 }
 
 /// Backups that the program makes by itself.

@@ -69,6 +69,14 @@ impl Default for TierRetention {
 }
 
 impl TierRetention {
+    /// Keeps everything: for when it is not known what is wanted.
+    pub const FOR_EVER: Self = Self {
+        runs: None,
+        five_minutes: None,
+        hours: None,
+        days: None,
+    };
+
     /// Returns how long rows of a tier are kept; without one, those of the runs.
     pub fn of(&self, tier: Option<Tier>) -> Option<Duration> {
         match tier {

@@ -21,6 +21,37 @@ pub struct StorageSpec {
     /// Backups that the program makes by itself. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backups: Option<BackupsSpec>,
+    /// How long runs, and what was counted of them, are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<HistorySpec>,
+}
+
+/// How long runs, and what was counted of them, are kept: days, text such as `30d` or `1y`, or
+/// `forever`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistorySpec {
+    /// Single runs. Default: `forever`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<KeepSpec>,
+    /// Counts by 5 minutes. Default: `30d`.
+    #[serde(default, rename = "5m", skip_serializing_if = "Option::is_none")]
+    pub five_minutes: Option<KeepSpec>,
+    /// Counts by hours. Default: `400d`.
+    #[serde(default, rename = "1h", skip_serializing_if = "Option::is_none")]
+    pub hours: Option<KeepSpec>,
+    /// Counts by days. Default: `forever`.
+    #[serde(default, rename = "1d", skip_serializing_if = "Option::is_none")]
+    pub days: Option<KeepSpec>,
+}
+
+/// Whole days as a number, or text.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum KeepSpec {
+    Days(u32),
+    Text(String),
 }
 
 /// Backups that the program makes by itself.

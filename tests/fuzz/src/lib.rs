@@ -33,6 +33,7 @@ macro_rules! targets {
             services: 800, configuration::services;
             alerts: 800, configuration::alerts;
             plugins: 800, configuration::plugins;
+            storage: 800, configuration::storage;
             dotenv: 500, configuration::dotenv;
             matchers: 3_000, texts::matchers;
             durations: 3_000, texts::durations;

@@ -138,16 +138,6 @@ fn faults_of_variables_explain_what_is_wrong() {
             "must be a whole number of days between 1 and 3650",
         ),
         (
-            "EXTRACK_RAW_RETENTION",
-            "never",
-            "must be a whole number of days between 1 and 3650, or `forever`",
-        ),
-        (
-            "EXTRACK_5M_RETENTION",
-            "0",
-            "must be a whole number of days between 1 and 3650, or `forever`",
-        ),
-        (
             "EXTRACK_SPOOL_MB",
             "1GB",
             "must be a whole number of MiB between 1 and 1048576",

@@ -85,8 +85,10 @@ fn copy_pinned(
             let _ = pinned.send(());
         }
         for table in tables.iter().filter(|table| *table != STEPS) {
+            // Migrations fill some of them.
             connection.execute_batch(&format!(
-                "INSERT INTO copied.fact.\"{table}\" BY NAME SELECT * FROM fact.\"{table}\""
+                "DELETE FROM copied.fact.\"{table}\"; \
+                 INSERT INTO copied.fact.\"{table}\" BY NAME SELECT * FROM fact.\"{table}\""
             ))?;
         }
         Ok(())

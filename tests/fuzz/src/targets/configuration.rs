@@ -26,6 +26,10 @@ pub(crate) fn plugins(input: &[u8]) {
     read("plugins.yaml", input);
 }
 
+pub(crate) fn storage(input: &[u8]) {
+    read("storage.yaml", input);
+}
+
 /// The variables of the file are also those of the program.
 pub(crate) fn dotenv(input: &[u8]) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
