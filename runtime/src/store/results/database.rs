@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use duckdb::{Config, Connection};
+use duckdb::{Config, Connection, InterruptHandle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::damage::{self, Cause};
@@ -39,7 +39,44 @@ pub(super) enum ReaderKind {
 /// A connection that the instance stays open for.
 pub(super) struct Reader {
     pub(super) connection: Connection,
+    interrupt: Interrupt,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    pub(super) fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.interrupt.forget();
+    }
+}
+
+/// Interrupts what a connection executes, as long as that is open. The handle of the bindings
+/// learns of a closed connection only after its memory is freed: an interrupt in between writes
+/// into that.
+#[derive(Clone)]
+pub(super) struct Interrupt(Arc<Mutex<Option<Arc<InterruptHandle>>>>);
+
+impl Interrupt {
+    pub(super) fn of(connection: &Connection) -> Self {
+        Self(Arc::new(Mutex::new(Some(connection.interrupt_handle()))))
+    }
+
+    pub(super) fn interrupt(&self) {
+        let handle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = handle.as_ref() {
+            handle.interrupt();
+        }
+    }
+
+    /// Waits for an interrupt that is under way; later ones do nothing.
+    fn forget(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
 }
 
 /// The highest numbers in the store.
@@ -115,8 +152,10 @@ impl Database {
             .acquire_owned()
             .await
             .map_err(|_| ResultError::Closed)?;
+        let connection = self.connect()?;
         Ok(Reader {
-            connection: self.connect()?,
+            interrupt: Interrupt::of(&connection),
+            connection,
             _permit: permit,
         })
     }

@@ -1,16 +1,15 @@
 //! Reading that ends when nobody waits for it any more: a query whose caller gave up would keep its
 //! reader, and the cores, from those that come after it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use duckdb::{Connection, InterruptHandle};
+use duckdb::Connection;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::ResultError;
-use super::database::Reader;
+use super::database::{Interrupt, Reader};
 
 /// An interrupt that falls between two steps of a query is lost, so it is repeated.
 const INTERRUPT_EVERY: Duration = Duration::from_millis(50);
@@ -23,7 +22,7 @@ pub(super) async fn interruptible<T: Send + 'static>(
     reader: Reader,
     work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
 ) -> Outcome<T> {
-    let interrupt = reader.connection.interrupt_handle();
+    let interrupt = reader.interrupt();
     let (answered, answer) = oneshot::channel();
     let work = tokio::task::spawn_blocking(move || work(&reader.connection));
     // A task of its own, because the caller may be gone; it ends with the query.
@@ -33,7 +32,7 @@ pub(super) async fn interruptible<T: Send + 'static>(
 
 async fn supervise<T>(
     mut work: JoinHandle<Outcome<T>>,
-    interrupt: Arc<InterruptHandle>,
+    interrupt: Interrupt,
     mut answered: oneshot::Sender<Outcome<T>>,
 ) {
     tokio::select! {

@@ -116,7 +116,7 @@ impl ResultStore {
         let reader = timeout_at(deadline, self.database.reader(ReaderKind::Shared))
             .await
             .map_err(|_| QueryError::Busy)??;
-        let interrupt = reader.connection.interrupt_handle();
+        let interrupt = reader.interrupt();
         let slot = Slot::new(slot, Arc::clone(&self.abandoned));
         let (sender, items) = mpsc::channel(WAITING);
         let stop = Stop::default();

@@ -4,12 +4,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use duckdb::InterruptHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::store::results::database::Interrupt;
 use crate::store::results::error::QueryError;
 
 /// How long an interrupted query may take to notice before it is worth a line in the log, and its
@@ -97,7 +97,7 @@ pub(super) struct Ends<F> {
 /// repeatedly: one that falls between two steps of a query is lost.
 pub(super) async fn supervise<F: Future<Output = ()> + Send>(
     mut work: JoinHandle<()>,
-    interrupt: Arc<InterruptHandle>,
+    interrupt: Interrupt,
     slot: Slot,
     stop: Stop,
     ends: Ends<F>,
@@ -120,11 +120,7 @@ pub(super) async fn supervise<F: Future<Output = ()> + Send>(
     interrupt_until_done(work, interrupt, slot).await;
 }
 
-async fn interrupt_until_done(
-    mut work: JoinHandle<()>,
-    interrupt: Arc<InterruptHandle>,
-    slot: Slot,
-) {
+async fn interrupt_until_done(mut work: JoinHandle<()>, interrupt: Interrupt, slot: Slot) {
     let began = Instant::now();
     let mut abandoned = None;
     let mut warned = false;
@@ -188,7 +184,7 @@ mod tests {
                 cancel: CancellationToken::new(),
                 unread: std::future::pending(),
             };
-            let interrupt = connection.interrupt_handle();
+            let interrupt = Interrupt::of(&connection);
             tokio::spawn(supervise(work, interrupt, slot, stop.clone(), past));
             stop.stopped().await;
             assert!(matches!(stop.reason(), Some(QueryError::Timeout(_))));
