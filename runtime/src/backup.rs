@@ -7,7 +7,9 @@ mod reading;
 mod restore;
 mod schedule;
 
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -186,6 +188,22 @@ pub fn write_error(reason: &str, to: impl Write) -> std::io::Result<()> {
     header.set_mode(0o600);
     archive.append_data(&mut header, ERROR, reason.as_bytes())?;
     archive.into_inner()?.flush()
+}
+
+/// Makes a new file that only the user of the program can read: a backup holds all that was
+/// measured, and hashes of tokens.
+pub fn private_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Makes a new folder that only the user of the program can read.
+pub fn private_folder(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
 }
 
 async fn in_background<T: Send + 'static>(

@@ -1,5 +1,6 @@
 //! Backups of a running server, and the way back.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,6 +71,10 @@ async fn a_backup_of_a_running_server_becomes_that_server_again() {
             .unwrap()
             .any(|_| true)
     );
+    for path in [&archive, &folder, &folder.join("control.sqlite")] {
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", path.display());
+    }
     // No key, and nothing readable of what it locks.
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();

@@ -1,11 +1,11 @@
 //! Reads a backup, as a tar archive or as a folder, and compares every file with the manifest.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use super::manifest::{MAX_BYTES, Manifest, ManifestFile};
-use super::{BackupError, ERROR, MANIFEST, PLUGINS};
+use super::{BackupError, ERROR, MANIFEST, PLUGINS, private_file, private_folder};
 
 /// Where the files of a backup go.
 #[derive(Debug, Clone, Copy)]
@@ -89,10 +89,10 @@ fn take(
         return file.copy(from, std::io::sink(), Path::new(&file.path));
     };
     let place = folder.join(&file.path);
-    if let Some(parent) = place.parent() {
-        std::fs::create_dir_all(parent).map_err(BackupError::io("make", parent))?;
+    if let Some(parent) = place.parent().filter(|parent| !parent.exists()) {
+        private_folder(parent).map_err(BackupError::io("make", parent))?;
     }
-    let mut target = File::create_new(&place).map_err(BackupError::io("write", &place))?;
+    let mut target = private_file(&place).map_err(BackupError::io("write", &place))?;
     file.copy(from, &mut target, &place)?;
     target.sync_all().map_err(BackupError::io("write", &place))
 }
@@ -103,8 +103,11 @@ fn finish(text: &[u8], unpacking: Unpacking<'_>) -> Result<(), BackupError> {
         return Ok(());
     };
     let place = folder.join(MANIFEST);
-    std::fs::write(&place, text)
-        .and_then(|()| File::open(&place)?.sync_all())
+    private_file(&place)
+        .and_then(|mut file| {
+            file.write_all(text)?;
+            file.sync_all()
+        })
         .map_err(BackupError::io("write", &place))?;
     for folder in [folder.join(PLUGINS), folder.to_owned()] {
         if folder.is_dir() {

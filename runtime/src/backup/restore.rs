@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::manifest::Manifest;
 use super::reading::{Unpacking, sync_folder, verify};
-use super::{BackupError, CONTROL, MANIFEST, PLUGINS, RESULTS, in_background};
+use super::{BackupError, CONTROL, MANIFEST, PLUGINS, RESULTS, in_background, private_folder};
 use crate::domain::now_ms;
 use crate::store::results::rows_of;
 use crate::store::{ControlStore, DataLock};
@@ -89,7 +89,7 @@ async fn unpack_and_open(from: &Path, to: &Path) -> Result<Manifest, BackupError
             }
             _ => {}
         }
-        std::fs::create_dir(&target).map_err(BackupError::io("make", &target))?;
+        private_folder(&target).map_err(BackupError::io("make", &target))?;
         verify(&source, Unpacking::To(&target))
     })
     .await?;
@@ -134,7 +134,7 @@ fn move_aside(data: &Path, old: &[&str]) -> Result<Option<PathBuf>, BackupError>
         return Ok(None);
     }
     let aside = data.join(format!("replaced-{}", now_ms()));
-    std::fs::create_dir(&aside).map_err(BackupError::io("make", &aside))?;
+    private_folder(&aside).map_err(BackupError::io("make", &aside))?;
     for name in old {
         move_into(data, &aside, name)?;
     }

@@ -1,6 +1,5 @@
 //! Backups that the program makes by itself, and how many of them are kept.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -9,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::reading::{Unpacking, sync_folder, verify};
-use super::{BackupError, Backups, in_background};
+use super::{BackupError, Backups, in_background, private_file};
 use crate::domain::{BackupSettings, StorageSettings, UnixMillis, now_ms};
 
 const BEGIN: &str = "extrack-";
@@ -105,7 +104,13 @@ impl Backups {
             let target = settings.folder.join(name_of(created_ms));
             let partial = target.with_extension("tar.partial");
             let write = || {
-                let mut file = File::create(&partial)?;
+                match std::fs::remove_file(&partial) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(error);
+                    }
+                    _ => {}
+                }
+                let mut file = private_file(&partial)?;
                 prepared.write_tar(&mut file)?;
                 file.sync_all()
             };

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::client::Server;
 use super::outcome::Outcome;
 use super::print::{line, note};
-use crate::backup::{Manifest, Unpacking, restore, unpack, verify};
+use crate::backup::{Manifest, Unpacking, private_file, private_folder, restore, unpack, verify};
 
 /// Makes a backup of a running server: both stores and the installed plugins as they are at one
 /// moment. Checks keep running meanwhile.
@@ -126,11 +126,11 @@ impl Restore {
 /// Writes a file or a folder and compares what was written with the manifest.
 fn take(mut from: Chunks, to: &Path, is_file: bool) -> Result<Manifest> {
     if !is_file {
-        std::fs::create_dir(to).with_context(|| format!("making `{}`", to.display()))?;
+        private_folder(to).with_context(|| format!("making `{}`", to.display()))?;
         return Ok(unpack(from, Unpacking::To(to))?);
     }
     let writing = || format!("writing `{}`", to.display());
-    let mut file = File::create_new(to).with_context(writing)?;
+    let mut file = private_file(to).with_context(writing)?;
     io::copy(&mut from, &mut file).with_context(writing)?;
     file.flush()
         .and_then(|()| file.sync_all())

@@ -59,7 +59,8 @@ pub fn sizes(data: &Path) -> Result<Vec<TableSize>, ResultError> {
     Ok(sizes)
 }
 
-/// Writes the file anew, compares the copy, and puts it in the place of the old one. Cut off at any
+/// Writes the file anew, compares the copy, and puts it in the place of the old one if it is
+/// smaller. Cut off at any
 /// moment, it leaves one of the two, whole.
 pub fn compact(data: &Path) -> Result<Compacted, ResultError> {
     let path = data.join(FILE);
@@ -92,14 +93,22 @@ pub fn compact(data: &Path) -> Result<Compacted, ResultError> {
             "the copy does not have the rows of the store",
         )));
     }
+    let after_bytes = size(&new).map_err(failed)?;
+    if after_bytes >= before_bytes {
+        std::fs::remove_file(&new).map_err(failed)?;
+        return Ok(Compacted {
+            before_bytes,
+            after_bytes: before_bytes,
+        });
+    }
     let replace = || {
         std::fs::File::open(&new)?.sync_all()?;
         std::fs::rename(&new, &path)?;
-        std::fs::File::open(data)?.sync_all()?;
-        size(&path)
+        std::fs::File::open(data)?.sync_all()
     };
+    replace().map_err(failed)?;
     Ok(Compacted {
         before_bytes,
-        after_bytes: replace().map_err(failed)?,
+        after_bytes,
     })
 }

@@ -91,6 +91,9 @@ async fn a_file_written_anew_is_smaller_and_has_the_same_rows() {
         "{compacted:?}"
     );
     assert_eq!(check(dir.path()).unwrap(), kept);
+    // A second time there is nothing to win, and the file stays.
+    let again = compact(dir.path()).unwrap();
+    assert!(again.after_bytes <= again.before_bytes, "{again:?}");
     // While a program has it open, none of it.
     let running = Running::start_in(dir, ResultSettings::default());
     for refused in [
