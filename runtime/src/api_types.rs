@@ -7,12 +7,14 @@
 
 pub mod alert_routes;
 pub mod alerts;
+pub mod archive;
 pub mod audit;
 pub mod backtest;
 pub mod channels;
 pub mod configuration;
 pub mod events;
 pub mod health;
+pub mod incidents;
 pub mod maintenance;
 pub mod notifications;
 pub mod observations;

@@ -38,7 +38,7 @@ pub use stores::{accept_store, check_stores, compact_results, result_sizes};
 use core_parts::Core;
 use faces::FaceParts;
 use plugins::Plugins;
-use tasks::Tasks;
+use tasks::{Stage, Tasks};
 
 /// Limit of observations on their way to the alert engine, which drains them into lanes at once.
 const OBSERVATIONS_QUEUED: usize = 4_096;
@@ -82,7 +82,9 @@ pub async fn run(
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
     alerting::build(&mut tasks, &core, observations);
-    let monitoring = monitoring::build(&mut tasks, &core, net, to_alerts).await;
+    let archive = recording::archive(&options, &core, &storage.borrow())?;
+    let archive_alert = recording::archive_alert(&core, to_alerts.clone());
+    let monitoring = monitoring::build(&mut tasks, &core, net, to_alerts).await?;
     plugins::start(&mut tasks, &core, compared)?;
     recording::build(&mut tasks, &core);
     let (reload, configuration) = ConfigReload::new(
@@ -102,8 +104,13 @@ pub async fn run(
         reload,
         folder,
         storage: follow_storage,
+        archive: archive.clone(),
     };
+    let archive_settings = parts.storage.clone();
     let ready = faces::build(&mut tasks, &core, &options, parts).await?;
+    tasks.spawn(Stage::Faces, "archive", |stop| {
+        archive.run(archive_settings, archive_alert, stop)
+    });
 
     tracing::info!(address = %ready.address, "ready");
     started(ready);

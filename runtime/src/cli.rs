@@ -1,12 +1,14 @@
 //! The command line, one file per subcommand.
 
 mod alerts;
+mod archive;
 mod backup;
 mod channels;
 mod check_config;
 mod client;
 mod config;
 mod demo;
+mod incidents;
 mod maintenance;
 mod notifications;
 mod outcome;
@@ -54,6 +56,9 @@ enum Command {
     Sql(sql::Sql),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    /// Days of the results that are kept as Parquet files: list, verify, restore.
+    #[command(subcommand)]
+    Archive(archive::Archive),
     /// Saved queries: list, show, save, run, delete.
     #[command(subcommand)]
     Queries(queries::Queries),
@@ -73,6 +78,9 @@ enum Command {
     /// Alerts: list, show, acknowledge, resolve.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Incidents: times in which a service was not available.
+    #[command(subcommand)]
+    Incidents(incidents::Incidents),
     /// Messages: list, show, send again.
     #[command(subcommand)]
     Notifications(notifications::Notifications),
@@ -124,12 +132,14 @@ pub fn main() -> ExitCode {
             Command::Sql(sql) => sql.run(&server).await,
             Command::Backup(backup) => backup.run(&server).await,
             Command::Restore(restore) => restore.run().await,
+            Command::Archive(archive) => archive.run(&server).await,
             Command::Queries(queries) => queries.run(&server).await,
             Command::Config(config) => config.run(&server).await,
             Command::Store(store) => store.run().await,
             Command::Services(services) => services.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await,
+            Command::Incidents(incidents) => incidents.run(&server).await,
             Command::Notifications(notifications) => notifications.run(&server).await,
             Command::Rule(rule) => rule.run(&server).await,
             Command::Channels(channels) => channels.run(&server).await,

@@ -172,6 +172,7 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
     let mut entries = FileEntries {
         services: parse_list(&services, "services", &mut services_report),
         has_offline_targets: !settings.offline_targets.is_empty(),
+        has_archive: storage.archive.is_some(),
         ..alert_entries(&alerts, &mut alerts_report)
     };
     for part in [

@@ -4,6 +4,7 @@ pub mod alert;
 pub mod alert_group;
 pub mod alert_options;
 mod alert_step;
+mod archive;
 pub mod catalog;
 mod channel;
 pub mod check_job;
@@ -12,9 +13,11 @@ mod clock_jumps;
 mod configuration;
 mod digest;
 pub mod duration;
+mod error_chain;
 pub mod escalation;
 pub mod event;
 pub mod fault;
+pub mod incident;
 pub mod labels;
 mod latency_bin;
 mod marks;
@@ -55,12 +58,14 @@ pub use alert_options::{
     Acknowledgement, AlertFlags, AlertOptions, Failures, FlappingThresholds, NoData, RuleMemory,
 };
 pub use alert_step::{AlertStep, MuteChange, start_of};
-pub use catalog::{AlertRule, Catalog, MONITOR_SUBJECT, Watchdog, plugin_subject};
+pub use archive::{ArchiveDay, ArchiveFile, ArchiveSettings, ArchiveState, ArchiveTable};
+pub use catalog::{ARCHIVE_SUBJECT, AlertRule, Catalog, MONITOR_SUBJECT, Watchdog, plugin_subject};
 pub use channel::{Channel, ChannelId, ChannelOptions, Fallback, MessageRate};
 pub use check_job::{CheckDone, CheckJob, ProbeKey};
 pub use clock_jumps::ClockJumps;
 pub use configuration::{AcceptRefusal, Configuration, ConfigurationStatus};
 pub use digest::merge_into_digest;
+pub use error_chain::error_chain;
 pub use escalation::{
     EscalationPolicy, EscalationProgress, EscalationStep, StepHours, StepRepeat, TakenStep,
 };
@@ -68,6 +73,7 @@ pub use event::{
     Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest,
 };
 pub use fault::{Fault, FaultPlace};
+pub use incident::{Incident, IncidentFacts, IncidentKind, IncidentOutcome, IncidentSource};
 pub use labels::{LabelPairs, Labels};
 pub use latency_bin::{LATENCY_BASE, LATENCY_BINS, latency_bin, latency_bin_estimate_us};
 pub use marks::{Mark, Marked, mark_faults, visit_marked};

@@ -6,6 +6,7 @@ pub mod local;
 
 pub mod api;
 
+pub mod archive;
 pub mod backtest;
 pub mod backup;
 pub mod config;

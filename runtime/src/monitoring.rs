@@ -4,6 +4,7 @@
 mod check_runner;
 mod clock;
 mod in_flight;
+mod incidents;
 mod missed;
 mod offline;
 mod plugin_watch;
@@ -16,6 +17,7 @@ mod shared;
 mod status_cache;
 mod webhooks;
 
+pub use incidents::{IncidentCopy, IncidentTracker, IncidentWriter, VendorIncidents};
 pub use offline::{OfflineTarget, OfflineWatch};
 pub use plugin_watch::PluginWatch;
 pub use runner::{CheckError, Monitoring};

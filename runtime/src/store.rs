@@ -3,6 +3,7 @@
 //! else.
 
 pub mod control;
+pub(crate) mod files;
 pub mod results;
 
 mod lock;
@@ -14,7 +15,8 @@ pub use duckdb::arrow::record_batch::RecordBatch;
 pub(crate) use lock::DataLock;
 pub use lock::LockError;
 pub use results::{
-    Diagnosis, EventFilter, JsonRows, Place, QueryError, QueryLimits, QueryParams, QueryRequest,
-    QueryStream, ResultError, ResultHealth, ResultSettings, ResultStore, SpoolSettings, SqlAnswer,
-    SqlColumn, SqlMacro, SqlSchema, SqlView, SqlViewColumn, Writer,
+    ArchivedDay, DayContent, DayWritten, Diagnosis, EventFilter, IncidentFilter, IncidentRow,
+    JsonRows, Place, QueryError, QueryLimits, QueryParams, QueryRequest, QueryStream, ResultError,
+    ResultHealth, ResultSettings, ResultStore, SpoolSettings, SqlAnswer, SqlColumn, SqlMacro,
+    SqlSchema, SqlView, SqlViewColumn, Writer,
 };

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "reload",
             "plugin_sources",
             "api",
+            "archive",
             "backtest",
             "backup",
             "registry",
@@ -46,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "api",
         &[
+            "archive",
             "backtest",
             "backup",
             "reload",
@@ -72,10 +74,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plugin_sources", &["registry", "plugin_host"]),
     ("backtest", &["registry", "alerts", "store", "plugin_host"]),
     ("backup", &["store"]),
+    ("archive", &["store"]),
     // Settings of the parts are read from the environment and checked by `config`.
     (
         "config",
         &[
+            "archive",
             "registry",
             "monitoring",
             "alerts",
@@ -106,6 +110,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("wasmtime", &["plugin_host"]),
     ("wasmtime_wasi", &["plugin_host"]),
+    ("object_store", &["archive"]),
     ("sqlx", &["store"]),
     ("duckdb", &["store"]),
     ("hyper", &["net", "api"]),

@@ -132,7 +132,7 @@ async fn a_backup_that_is_not_what_was_backed_up_changes_nothing() {
             .await;
         assert_eq!(said.code, Some(1), "{said:?}");
         assert!(said.err.contains(part), "`{part}` is not in {said:?}");
-        assert!(!fresh.join("control.sqlite").exists());
+        assert!(!fresh.exists(), "nothing is left behind");
     };
     for name in ["control.sqlite", "results.duckdb"] {
         let path = folder.join(name);
@@ -222,6 +222,8 @@ async fn backups_are_made_by_themselves_where_the_settings_say() {
     .await;
     assert!(!folder.exists());
     std::fs::create_dir(&folder).unwrap();
+    let cut_off = folder.join("extrack-2026-11-30T00-00-00.000Z.tar.partial");
+    std::fs::write(&cut_off, "half").unwrap();
     let settings = format!(
         "results: {{backups: {{folder: {}, every: 12h}}}}",
         text(&folder)
@@ -244,6 +246,7 @@ async fn backups_are_made_by_themselves_where_the_settings_say() {
         }
     })
     .await;
+    assert!(!cut_off.exists());
     let fresh = beside(&runtime, "fresh");
     let said = runtime
         .cli(["restore", "--from", text(&backup), "--data", text(&fresh)])

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod api;
+mod archive;
 mod author;
 mod author_rows;
 mod backtest;
@@ -24,9 +25,11 @@ mod expressions;
 mod grants;
 mod guests;
 mod health;
+mod incidents;
 mod lifecycle;
 mod mutes;
 mod names;
+mod older_stores;
 mod outage;
 mod plugins;
 mod probes;

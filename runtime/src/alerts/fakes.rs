@@ -456,6 +456,10 @@ impl EventSink for FakeResults {
         Ok(known.map(|event| (event.id, event.ts_ms)).max())
     }
 
+    async fn incident_change_last(&self) -> PortResult<Option<(i64, UnixMillis)>> {
+        Ok(None)
+    }
+
     async fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> PortResult<()> {
         let mut state = lock(&self.0);
         if state.1 > 0 {

@@ -162,6 +162,10 @@ pub trait EventSink: Send + Sync + 'static {
     fn alert_event_last(
         &self,
     ) -> impl Future<Output = PortResult<Option<(i64, UnixMillis)>>> + Send;
+    /// Id and moment of the last change of an incident that is there.
+    fn incident_change_last(
+        &self,
+    ) -> impl Future<Output = PortResult<Option<(i64, UnixMillis)>>> + Send;
     /// Appends events, except those that are there already, by id and moment.
     fn alert_event_append(
         &self,

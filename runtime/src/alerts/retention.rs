@@ -36,7 +36,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// How long what is over is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionSettings {
-    /// Resolved alerts with their events, from their end on.
+    /// Resolved alerts with their events, and incidents, from their end on.
     pub alerts: Duration,
     /// Messages with their attempts, from when they were made.
     pub messages: Duration,
@@ -119,6 +119,17 @@ impl<S: EventSink> Retention<S> {
             }
             Err(_) => tracing::warn!("the results give no answer, old alerts stay for now"),
         }
+        match tokio::time::timeout(RESULTS_DEADLINE, self.results.incident_change_last()).await {
+            Ok(Ok(last)) => {
+                let copied_change = last.map_or(0, |(id, _)| id);
+                self.remove(Retained::Incidents { copied_change }, alerts)
+                    .await?;
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the results can't be read, old incidents stay for now")
+            }
+            Err(_) => tracing::warn!("the results give no answer, old incidents stay for now"),
+        }
         self.remove(Retained::Audit, audit).await?;
         self.remove(Retained::Silences, silences).await?;
         self.remove(Retained::Windows, silences).await
@@ -160,6 +171,7 @@ fn word(what: Retained) -> &'static str {
         Retained::Audit => "audit_log",
         Retained::Silences => "silences",
         Retained::Windows => "maintenance_windows",
+        Retained::Incidents { .. } => "incidents",
     }
 }
 

@@ -42,6 +42,10 @@ impl EventSink for ResultStore {
             .map_err(PortError::of)
     }
 
+    async fn incident_change_last(&self) -> PortResult<Option<(i64, UnixMillis)>> {
+        self.incident_last().await.map_err(PortError::of)
+    }
+
     async fn alert_event_append(&self, events: Vec<(AlertEvent, Alert)>) -> PortResult<()> {
         ResultStore::alert_event_append(self, events)
             .await

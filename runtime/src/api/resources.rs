@@ -2,6 +2,7 @@
 
 pub(super) mod alert_routes;
 pub(super) mod alerts;
+pub(super) mod archive;
 pub(super) mod audit;
 pub(super) mod backtest;
 pub(super) mod backups;
@@ -9,6 +10,7 @@ pub(super) mod channels;
 pub(super) mod configuration;
 pub(super) mod events;
 pub(super) mod health;
+pub(super) mod incidents;
 pub(super) mod maintenance;
 pub(super) mod metrics;
 pub(super) mod notifications;

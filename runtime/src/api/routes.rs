@@ -10,9 +10,9 @@ use super::http::route_builder::Routes;
 use super::http::state::ApiState;
 use super::http::{auth, guard, openapi};
 use super::resources::{
-    alert_routes, alerts, audit, backtest, backups, channels, configuration, events, health,
-    maintenance, metrics, notifications, observations, plugins, queries, recordings, rules,
-    services, silences, sql, tokens, webhooks,
+    alert_routes, alerts, archive, audit, backtest, backups, channels, configuration, events,
+    health, incidents, maintenance, metrics, notifications, observations, plugins, queries,
+    recordings, rules, services, silences, sql, tokens, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -25,12 +25,14 @@ pub(super) fn routes() -> Routes {
         .resource("program", tokens::endpoints())
         .resource("program", configuration::endpoints())
         .resource("program", backups::endpoints())
+        .resource("program", archive::endpoints())
         .resource("services", services::endpoints())
         .resource("services", services::change::endpoints())
         .resource("services", observations::endpoints())
         .resource("webhooks", events::endpoints())
         .resource("alerts", alerts::endpoints())
         .resource("alerts", alerts::act::endpoints())
+        .resource("alerts", incidents::endpoints())
         .resource("rules", rules::endpoints())
         .resource("alerts", notifications::endpoints())
         .resource("alerts", backtest::endpoints())

@@ -15,6 +15,7 @@ use super::tasks::{Stage, Tasks};
 use super::{Core, Options, Started, descriptors};
 use crate::alerts::{AlertActions, AlertChange, SystemClock};
 use crate::api::{self, ApiDeps, ApiSettings, ApiState, Live};
+use crate::archive::Archive;
 use crate::backtest::Backtester;
 use crate::backup::{BackupStatus, Backups};
 use crate::config::Settings;
@@ -33,6 +34,7 @@ pub(super) struct FaceParts {
     pub(super) reload: ConfigReload,
     pub(super) folder: PluginFolder,
     pub(super) storage: watch::Receiver<StorageSettings>,
+    pub(super) archive: Archive,
 }
 
 /// Starts the faces, after everything that can fail: a token that is kept and was never shown is
@@ -67,6 +69,7 @@ pub(super) async fn build(
         reload,
         folder,
         storage,
+        archive,
         ..
     } = parts;
     let backup_status = BackupStatus::default();
@@ -76,10 +79,11 @@ pub(super) async fn build(
         metrics,
         configuration: configuration.clone(),
         backups: backup_status.clone(),
+        archive: archive.clone(),
     };
     let backups = Backups::new(&options.data, core.control.clone(), core.results.clone());
     let scheduled = backups.clone();
-    let deps = api_deps(core, monitoring, configuration, program, backups);
+    let deps = api_deps(core, monitoring, configuration, program, (backups, archive));
     let (pages, page_deps) = (live.clone(), deps.clone());
     tasks.spawn(Stage::Faces, "live pages", |stop| {
         pages.run(page_deps, stop)
@@ -99,7 +103,7 @@ fn api_deps(
     monitoring: Monitoring,
     configuration: ConfigHandle,
     program: RunningProgram,
-    backups: Backups,
+    (backups, archive): (Backups, Archive),
 ) -> ApiDeps {
     ApiDeps {
         configuration,
@@ -126,6 +130,7 @@ fn api_deps(
         evaluator: core.host.evaluator().clone(),
         program: Arc::new(program),
         backups,
+        archive,
     }
 }
 

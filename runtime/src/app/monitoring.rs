@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Result;
 use tokio::sync::mpsc;
 
 use super::Core;
 use super::tasks::{Stage, Tasks};
-use crate::domain::Observation;
-use crate::monitoring::{Monitoring, PluginWatch};
+use crate::domain::{IncidentSource, Observation, now_ms};
+use crate::monitoring::{IncidentCopy, IncidentWriter, Monitoring, PluginWatch, VendorIncidents};
 use crate::net::Net;
 
 /// How long the last runs of probes may take once their timers have stopped; a run ends within its
 /// own time-out.
 const GRACE: Duration = Duration::from_secs(35);
+
+/// Incidents that ended longer ago have no runs on the board any more.
+const INCIDENTS_RECALLED_MS: i64 = 31 * 86_400_000;
 
 /// Starts monitoring with the board as it was before the stop. Alerting goes on with what it has,
 /// whether the results answer or not.
@@ -22,7 +26,7 @@ pub(super) async fn build(
     core: &Core,
     net: Net,
     to_alerts: mpsc::Sender<Arc<Observation>>,
-) -> Monitoring {
+) -> Result<Monitoring> {
     let plugin_watch = PluginWatch::new(
         core.host.clone(),
         core.results.clone(),
@@ -43,6 +47,7 @@ pub(super) async fn build(
     );
     let probing = monitoring.clone();
     core.signals.watch_probes(move || probing.stalled());
+    start_incidents(tasks, core, &monitoring).await?;
     let unjudged = monitoring
         .restore_board(&core.results, &core.registry.catalog())
         .await;
@@ -53,5 +58,24 @@ pub(super) async fn build(
     }
     let scheduler = monitoring.scheduler(GRACE);
     tasks.spawn(Stage::Monitoring, "scheduler", |stop| scheduler.run(stop));
-    monitoring
+    Ok(monitoring)
+}
+
+/// Starts what decides on incidents, with those of before, and what carries them to the results.
+async fn start_incidents(tasks: &mut Tasks, core: &Core, monitoring: &Monitoring) -> Result<()> {
+    let (control, results) = (&core.control, &core.results);
+    let ended_since_ms = now_ms().saturating_sub(INCIDENTS_RECALLED_MS);
+    let before = control
+        .incident_recent(IncidentSource::Ours, ended_since_ms)
+        .await?;
+    let tracker = monitoring.incident_tracker(before);
+    let copy = IncidentCopy::new(control.clone(), results.clone());
+    let writer = IncidentWriter::new(tracker, control.clone(), &copy);
+    let vendors = VendorIncidents::new(control.clone(), results.clone(), &copy);
+    tasks.spawn(Stage::Alerting, "incidents", |stop| writer.run(stop));
+    tasks.spawn(Stage::Alerting, "vendors' incidents", |stop| {
+        vendors.run(stop)
+    });
+    tasks.spawn(Stage::Delivery, "incident copy", |stop| copy.run(stop));
+    Ok(())
 }

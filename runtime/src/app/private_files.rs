@@ -17,7 +17,7 @@ const OTHERS: u32 = 0o077;
 const STORES: [&str; 3] = ["control.", "results.duckdb", "secret.key"];
 
 /// Folders that the program makes itself.
-const FOLDERS: [&str; 2] = ["plugins", "recordings"];
+const FOLDERS: [&str; 3] = ["plugins", "recordings", "segments"];
 
 /// Makes the data folder. An existing one keeps what its owner set; what is in it is the program's
 /// alone.

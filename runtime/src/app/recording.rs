@@ -8,15 +8,16 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::AlertSignals;
-use crate::domain::{Catalog, PluginRun, ShadowRun, now_ms};
+use crate::archive::{Archive, ArchiveAlert, ArchiveError};
+use crate::domain::{Catalog, Observation, PluginRun, ShadowRun, StorageSettings, now_ms};
 use crate::plugin_host::RecordingWriter;
 use crate::store::results::ServiceRow;
 use crate::store::{ControlStore, ResultStore};
 use crate::telemetry;
 
-use super::Core;
 use super::status::not_committed_since;
 use super::tasks::{Stage, Tasks};
+use super::{Core, Options};
 
 /// Time without a commit after which the watchdog's messages are held back; a commit that fails for
 /// a moment is no concern.
@@ -59,6 +60,33 @@ pub(super) fn build(tasks: &mut Tasks, core: &Core) {
     tasks.spawn(Stage::Alerting, "results watch", |stop| {
         watch_results(results, signals, stop)
     });
+}
+
+/// Returns the archive, as the settings of the start want it.
+pub(super) fn archive(
+    options: &Options,
+    core: &Core,
+    settings: &StorageSettings,
+) -> Result<Archive, ArchiveError> {
+    Archive::new(
+        &options.data,
+        settings,
+        core.settings.archive_copies.as_ref(),
+        core.control.clone(),
+        core.results.clone(),
+    )
+}
+
+/// Connects the archive to the alert engine.
+pub(super) fn archive_alert(
+    core: &Core,
+    observations: mpsc::Sender<Arc<Observation>>,
+) -> ArchiveAlert {
+    let host = core.host.clone();
+    ArchiveAlert {
+        observations,
+        next_run_id: Box::new(move || host.next_run_id()),
+    }
 }
 
 /// Records the accounts of runs; handing them over never waits.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::api::ProgramStatus;
+use crate::archive::Archive;
 use crate::backup::BackupStatus;
 use crate::domain::{CurrentStatus, UnixMillis};
 use crate::monitoring::StatusCache;
@@ -21,6 +22,7 @@ pub(super) struct RunningProgram {
     pub(super) metrics: PrometheusHandle,
     pub(super) configuration: ConfigHandle,
     pub(super) backups: BackupStatus,
+    pub(super) archive: Archive,
 }
 
 impl ProgramStatus for RunningProgram {
@@ -42,6 +44,7 @@ impl ProgramStatus for RunningProgram {
         warnings.extend(self.core.signals.warnings());
         warnings.extend(self.configuration.warnings());
         warnings.extend(self.backups.warning());
+        warnings.extend(self.archive.warning());
         warnings
     }
 

@@ -6,8 +6,9 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, anyhow};
 
 use super::private_files;
+use crate::archive;
 use crate::config::{self, Environment, Settings};
-use crate::domain::StorageSettings;
+use crate::domain::{StorageSettings, TierRetention};
 use crate::store::control::ControlSettings;
 use crate::store::results::{self, Compacted, TableRows, TableSize, TierSettings};
 use crate::store::{
@@ -82,9 +83,14 @@ pub(super) async fn open_results(
     let settings = ResultSettings {
         spool: Some(spool),
         tiers: TierSettings {
-            retention: storage.retention,
+            retention: TierRetention {
+                // Runs leave the database for the archive, which deletes them when they are too old.
+                runs: storage.retention.runs.filter(|_| storage.archive.is_none()),
+                ..storage.retention
+            },
             ..TierSettings::default()
         },
+        archive: Some(archive::folder_of(data, storage)),
         ..ResultSettings::default()
     };
     let folder = data.to_owned();

@@ -5,10 +5,10 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{BackupError, CONTROL, MANIFEST, PLUGINS, RESULTS};
 use crate::domain::UnixMillis;
+use crate::store::files::{Hashing, hash};
 use crate::store::results::TableRows;
 
 /// Version of this shape; a later program reads the older ones.
@@ -133,12 +133,9 @@ impl ManifestFile {
         let read = || {
             let mut file = File::open(&place)?;
             file.sync_all()?;
-            let mut hashing = Hashing::new(std::io::sink());
-            std::io::copy(&mut file, &mut hashing)?;
-            std::io::Result::Ok(hashing)
+            hash(&mut file)
         };
-        let hashed = read().map_err(BackupError::io("read", &place))?;
-        let (bytes, sha256) = hashed.finish();
+        let (bytes, sha256) = read().map_err(BackupError::io("read", &place))?;
         Ok(Self {
             path,
             bytes,
@@ -196,39 +193,5 @@ fn is_known(path: &str) -> bool {
         Some((PLUGINS, name)) => is_component(name),
         Some(_) => false,
         None => [CONTROL, RESULTS].contains(&path),
-    }
-}
-
-/// Counts and hashes what is written through it.
-struct Hashing<W> {
-    to: W,
-    digest: Sha256,
-    bytes: u64,
-}
-
-impl<W> Hashing<W> {
-    fn new(to: W) -> Self {
-        Self {
-            to,
-            digest: Sha256::new(),
-            bytes: 0,
-        }
-    }
-
-    fn finish(self) -> (u64, String) {
-        (self.bytes, hex::encode(self.digest.finalize()))
-    }
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.to.flush()
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::manifest::{MAX_BYTES, Manifest, ManifestFile};
 use super::{BackupError, ERROR, MANIFEST, PLUGINS, private_file, private_folder};
+use crate::store::files;
 
 /// Where the files of a backup go.
 #[derive(Debug, Clone, Copy)]
@@ -118,9 +119,7 @@ fn finish(text: &[u8], unpacking: Unpacking<'_>) -> Result<(), BackupError> {
 }
 
 pub(super) fn sync_folder(folder: &Path) -> Result<(), BackupError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(BackupError::io("write", folder))
+    files::sync_folder(folder).map_err(BackupError::io("write", folder))
 }
 
 fn broken_archive(error: std::io::Error) -> BackupError {

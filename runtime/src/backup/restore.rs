@@ -40,6 +40,7 @@ pub struct Restored {
 /// that are there are moved aside if `replaces`, and are an error if not. Nothing of the data
 /// folder is changed before the whole backup was read, compared and opened.
 pub async fn restore(from: &Path, data: &Path, replaces: bool) -> Result<Restored, BackupError> {
+    let is_new = !data.exists();
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -49,6 +50,19 @@ pub async fn restore(from: &Path, data: &Path, replaces: bool) -> Result<Restore
         DataLock::acquire(&data.join(name)).map_err(|error| BackupError::Refused(error.to_string()))
     };
     let _locks = (locked(CONTROL)?, locked(RESULTS)?);
+    let restored = restore_into(from, data, replaces).await;
+    if restored.is_err() {
+        // The error counts; what can't be deleted is deleted by the next try.
+        let _ = std::fs::remove_dir_all(data.join(UNPACKED));
+        if is_new {
+            let _ = std::fs::remove_dir_all(data);
+        }
+    }
+    restored
+}
+
+/// Restores into a folder that is locked.
+async fn restore_into(from: &Path, data: &Path, replaces: bool) -> Result<Restored, BackupError> {
     let old = old_files(data)?;
     if !old.is_empty() && !replaces {
         let data = data.display();

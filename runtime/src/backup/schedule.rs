@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::reading::{Unpacking, sync_folder, verify};
 use super::{BackupError, Backups, in_background, private_file};
-use crate::domain::{BackupSettings, StorageSettings, UnixMillis, now_ms};
+use crate::domain::{BackupSettings, StorageSettings, UnixMillis, error_chain, now_ms};
 
 const BEGIN: &str = "extrack-";
 const END: &str = ".tar";
@@ -85,7 +85,7 @@ impl Backups {
     /// Shows why there is no new backup, and returns the time until the next try.
     fn failed(&self, status: &BackupStatus, error: &BackupError) -> Duration {
         tracing::error!(
-            error = causes(error),
+            error = error_chain(error),
             "no backup could be made; it is tried again"
         );
         metrics::counter!("extrack_backup_failures_total").increment(1);
@@ -103,13 +103,9 @@ impl Backups {
             let created_ms = prepared.manifest().created_ms();
             let target = settings.folder.join(name_of(created_ms));
             let partial = target.with_extension("tar.partial");
+            // Before anything else: they may be what fills the disk.
+            delete(files(&settings.folder, PARTIAL)?)?;
             let write = || {
-                match std::fs::remove_file(&partial) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(error);
-                    }
-                    _ => {}
-                }
                 let mut file = private_file(&partial)?;
                 prepared.write_tar(&mut file)?;
                 file.sync_all()
@@ -140,12 +136,15 @@ fn due_in(settings: &BackupSettings) -> Result<Duration, BackupError> {
     Ok(settings.every.saturating_sub(age))
 }
 
-/// Deletes all but the newest, and what was cut off while it was written.
+/// Deletes all but the newest.
 fn prune(settings: &BackupSettings) -> Result<(), BackupError> {
     let whole = files(&settings.folder, END)?;
     let many = whole.len().saturating_sub(settings.keep);
-    let cut_off = files(&settings.folder, PARTIAL)?;
-    for path in whole.into_iter().take(many).chain(cut_off) {
+    delete(whole.into_iter().take(many))
+}
+
+fn delete(paths: impl IntoIterator<Item = PathBuf>) -> Result<(), BackupError> {
+    for path in paths {
         std::fs::remove_file(&path).map_err(BackupError::io("delete", &path))?;
     }
     Ok(())
@@ -180,17 +179,6 @@ fn modified(path: &Path) -> Option<SystemTime> {
         .ok()
 }
 
-/// An error with its causes, on one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,11 +192,7 @@ mod tests {
         };
         assert_eq!(due_in(&settings).unwrap(), Duration::ZERO);
         let names: Vec<String> = (0..4).map(|day| name_of(day * 86_400_000)).collect();
-        for name in names
-            .iter()
-            .map(String::as_str)
-            .chain(["extrack-x.tar.partial", "other.tar"])
-        {
+        for name in names.iter().map(String::as_str).chain(["other.tar"]) {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         assert!(due_in(&settings).unwrap() > Duration::from_secs(80_000));
@@ -225,7 +209,7 @@ mod tests {
     fn a_folder_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let gone = BackupSettings::new(folder.path().join("gone"));
-        let text = causes(&due_in(&gone).unwrap_err());
+        let text = error_chain(&due_in(&gone).unwrap_err());
         assert!(text.contains("gone"), "{text}");
     }
 }

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::environment::Environment;
 use crate::alerts::RetentionSettings;
+use crate::archive::CopySettings;
 use crate::domain::fault::child;
 use crate::domain::{Fault, TrustedProxies};
 use crate::monitoring::{MonitoringSettings, OfflineTarget};
@@ -73,6 +74,10 @@ pub struct Settings {
     /// `EXTRACK_NAMESERVERS` (those of `/etc/resolv.conf`): addresses of name servers, with or
     /// without a port, with commas between them.
     pub nameservers: Vec<SocketAddr>,
+    /// `ARCHIVE_URL` (`s3://bucket/prefix`; none): where files of the archive are copied to, with
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL` and
+    /// `AWS_ALLOW_HTTP`.
+    pub archive_copies: Option<CopySettings>,
     /// `EXTRACK_CONTROL_BALLAST` (MiB, 16; 0: none): room on the disk of the control store that is
     /// kept for alerts.
     pub control_ballast_mebibytes: u64,
@@ -166,6 +171,7 @@ impl<'a> SettingsReader<'a> {
             compiling: self.compiling(),
             offline_targets: self.offline_targets(),
             nameservers: self.nameservers(),
+            archive_copies: self.archive_copies(),
             control_ballast_mebibytes: self.control_ballast_mebibytes(),
         }
     }
@@ -265,6 +271,14 @@ impl<'a> SettingsReader<'a> {
             _ => Err(format!("must be a whole number between 1 and {most}")),
         });
         count.unwrap_or(default)
+    }
+
+    fn archive_copies(&mut self) -> Option<CopySettings> {
+        let variables: Vec<(&'static str, String)> = CopySettings::VARIABLES
+            .into_iter()
+            .filter_map(|name| Some((name, self.text(name)?)))
+            .collect();
+        self.parsed("ARCHIVE_URL", |url| CopySettings::parse(url, variables))
     }
 
     fn offline_targets(&mut self) -> Vec<OfflineTarget> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::document::Document;
 use crate::domain::duration::parse_duration;
 use crate::domain::fault::FaultReport;
-use crate::domain::{BackupSettings, StorageSettings, TierRetention};
-use crate::spec::{BackupsSpec, HistorySpec, KeepSpec, StorageSpec, prune_and_parse};
+use crate::domain::{ArchiveSettings, BackupSettings, StorageSettings, TierRetention};
+use crate::spec::{ArchiveSpec, BackupsSpec, HistorySpec, KeepSpec, StorageSpec, prune_and_parse};
 
 const AT: &str = "/results";
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -29,7 +29,16 @@ pub(super) fn read(
         .and_then(|value| prune_and_parse(value.clone(), AT, structure));
     let spec = spec.unwrap_or_default();
     let backups = spec.backups.map(|spec| backups(&spec, &mut judged));
+    let archive = spec.archive.map(|spec| archive(&spec, &mut judged));
     let mut retention = retention(&spec.retention.unwrap_or_default(), &mut judged);
+    if let (Some(archive), Some(runs)) = (&archive, retention.runs)
+        && runs <= archive.after
+    {
+        judged.fault(
+            format!("{AT}/retention/raw"),
+            "must be longer than `archive.after`: days are archived before they are deleted",
+        );
+    }
     if document.own_faults().next().is_some()
         || !structure.faults.is_empty()
         || !judged.faults.is_empty()
@@ -37,7 +46,50 @@ pub(super) fn read(
         // What is read before the start is given up must delete nothing.
         retention = TierRetention::FOR_EVER;
     }
-    (StorageSettings { backups, retention }, judged)
+    let settings = StorageSettings {
+        backups,
+        archive,
+        retention,
+    };
+    (settings, judged)
+}
+
+fn archive(spec: &ArchiveSpec, report: &mut FaultReport) -> ArchiveSettings {
+    let default = ArchiveSettings::default();
+    let after = match spec.after.as_ref().map(kept) {
+        None => default.after,
+        Some(Ok(Some(after))) => after,
+        Some(Ok(None)) => {
+            let message = format!(
+                "must be whole days, such as `30d`; without `archive` days stay in the database {FOR_EVER}"
+            );
+            report.fault(format!("{AT}/archive/after"), message);
+            default.after
+        }
+        Some(Err(message)) => {
+            report.fault(format!("{AT}/archive/after"), message);
+            default.after
+        }
+    };
+    let folder = spec.folder.as_ref().map(PathBuf::from);
+    if let Some(folder) = &folder {
+        absolute_check(folder, "archive/folder", report);
+    }
+    ArchiveSettings { folder, after }
+}
+
+/// Faults a folder that depends on where the program is started.
+fn absolute_check(folder: &Path, key: &str, report: &mut FaultReport) {
+    if folder.is_absolute() {
+        return;
+    }
+    report.fault(
+        format!("{AT}/{key}"),
+        format!(
+            "`{}` depends on where the program is started; write the whole path, from `/` on",
+            folder.display()
+        ),
+    );
 }
 
 fn retention(spec: &HistorySpec, report: &mut FaultReport) -> TierRetention {
@@ -75,15 +127,7 @@ fn kept(spec: &KeepSpec) -> Result<Option<Duration>, String> {
 
 fn backups(spec: &BackupsSpec, report: &mut FaultReport) -> BackupSettings {
     let default = BackupSettings::new(PathBuf::from(&spec.folder));
-    if !Path::new(&spec.folder).is_absolute() {
-        report.fault(
-            format!("{AT}/backups/folder"),
-            format!(
-                "`{}` depends on where the program is started; write the whole path, from `/` on",
-                spec.folder
-            ),
-        );
-    }
+    absolute_check(&default.folder, "backups/folder", report);
     let every = match spec.every.as_ref().map(|every| every.resolve(1_000)) {
         None => Ok(default.every),
         Some(Ok(every)) if every < HOUR => Err("must be at least an hour, e.g. `6h`".to_owned()),

@@ -324,6 +324,51 @@ async fn storage_yaml_says_where_backups_go() {
 }
 
 #[tokio::test]
+async fn storage_yaml_says_which_days_are_archived() {
+    let folder = Folder::with("", "");
+    let path = folder.config().join(STORAGE);
+    let write = |text: &str| std::fs::write(&path, text).unwrap();
+    assert_eq!(folder.load(&[]).await.unwrap().storage.archive, None);
+    for (text, days, archive_folder) in [
+        ("results: {archive: {}}", 30, None),
+        (
+            "results: {archive: {after: 7, folder: /mnt/a}}",
+            7,
+            Some("/mnt/a"),
+        ),
+        (
+            "results: {archive: {after: 7d}, retention: {raw: 8d}}",
+            7,
+            None,
+        ),
+    ] {
+        write(text);
+        let archive = folder.load(&[]).await.unwrap().storage.archive.unwrap();
+        assert_eq!(archive.after, Duration::from_secs(days * 86_400), "{text}");
+        assert_eq!(archive.folder.as_deref(), archive_folder.map(Path::new));
+    }
+    for (text, fault) in [
+        (
+            "results: {archive: {after: forever}}",
+            "archive.after: must be whole days, such as `30d`",
+        ),
+        ("results: {archive: {after: 5h}}", "archive.after: must be"),
+        (
+            "results: {archive: {folder: a}}",
+            "archive.folder: `a` depends on where",
+        ),
+        (
+            "results: {archive: {}, retention: {raw: 30d}}",
+            "retention.raw: must be longer than `archive.after`",
+        ),
+    ] {
+        write(text);
+        let faults = folder.load(&[]).await.unwrap_err().to_string();
+        assert!(faults.contains(fault), "`{fault}` is not in {faults}");
+    }
+}
+
+#[tokio::test]
 async fn a_folder_that_is_missing_or_odd_is_reported() {
     let folder = Folder::with("", "alerts:\n");
     std::fs::write(folder.config().join("service.yml"), "").unwrap();

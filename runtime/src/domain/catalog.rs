@@ -51,6 +51,9 @@ pub fn plugin_subject(plugin: &str) -> String {
 /// Subject of alerts about the monitor's own network, in the place of a service.
 pub const MONITOR_SUBJECT: &str = "monitor:network";
 
+/// Subject of alerts about damaged files of the archive, in the place of a service.
+pub const ARCHIVE_SUBJECT: &str = "monitor:archive";
+
 /// Configured services, rules and channels at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -61,7 +64,7 @@ pub struct Catalog {
     /// Services that are there and can't run, e.g. because their plugin is gone, by slug: nothing
     /// is checked, and their alerts stay as they are. Without probes.
     pub stopped: BTreeMap<String, Arc<Service>>,
-    /// Rules by service slug, by [`plugin_subject`], or by [`MONITOR_SUBJECT`].
+    /// Rules by service slug, by [`plugin_subject`], or by a subject of the monitor.
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
     /// The tree of the files, or the one that stands for the `notifications` at the top of

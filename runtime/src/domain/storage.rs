@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::TierRetention;
+use super::{ArchiveSettings, TierRetention};
 
 /// Content of `storage.yaml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StorageSettings {
     /// None: nobody asked for backups.
     pub backups: Option<BackupSettings>,
+    /// None: all days stay in the database.
+    pub archive: Option<ArchiveSettings>,
     pub retention: TierRetention,
 }
 

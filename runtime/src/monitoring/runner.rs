@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+use super::incidents::IncidentTracker;
 use super::shared::{MonitoringSettings, Shared};
 use super::status_cache::{ServiceStatus, StatusCache};
 use super::webhooks::receiver::WebhookReceiver;
-use crate::domain::{Catalog, ClockJumps, CurrentStatus, Observation, now_ms};
+use crate::domain::{Catalog, ClockJumps, CurrentStatus, Incident, Observation, now_ms};
 use crate::plugin_host::PluginHost;
 use crate::store::ResultStore;
 
@@ -89,9 +90,19 @@ impl Monitoring {
         Some(status)
     }
 
+    /// Returns what decides on incidents. It goes on from those that were decided on before the
+    /// start, in the order in which they were; to be called before anything is restored.
+    pub fn incident_tracker(&self, before: Vec<Incident>) -> Arc<IncidentTracker> {
+        let tracker = &self.shared.incidents;
+        tracker.adopt(before);
+        tracker.apply_catalog(&self.shared.catalog.borrow(), now_ms());
+        Arc::clone(tracker)
+    }
+
     /// Takes in observations from before the program stopped; oldest first.
     pub fn restore(&self, observations: impl IntoIterator<Item = Observation>) {
         for observation in observations {
+            self.shared.incidents.replay(&observation);
             self.shared.status_cache.record(&Arc::new(observation));
         }
     }

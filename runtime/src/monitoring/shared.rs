@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::check_runner::CheckRunner;
 use super::in_flight::{InFlight, open_files};
+use super::incidents::IncidentTracker;
 use super::missed::Gap;
 use super::offline::failures::NetworkFailures;
 use super::pulse::Pulse;
@@ -16,7 +17,7 @@ use super::status_cache::StatusCache;
 use super::webhooks::receiver::WebhookReceiver;
 use crate::domain::{
     Budget, Catalog, CheckJob, ClockJumps, ErrorKind, LOCAL, Observation, Probe, Service,
-    UnixMillis,
+    UnixMillis, now_ms,
 };
 use crate::plugin_host::PluginHost;
 use crate::store::ResultStore;
@@ -51,6 +52,7 @@ pub(super) struct Shared {
     pub(super) results: ResultStore,
     pub(super) alerts: mpsc::Sender<Arc<Observation>>,
     pub(super) status_cache: Arc<StatusCache>,
+    pub(super) incidents: Arc<IncidentTracker>,
     pub(super) catalog: watch::Receiver<Arc<Catalog>>,
     pub(super) webhook_receiver: WebhookReceiver,
     pub(super) in_flight: InFlight,
@@ -79,6 +81,7 @@ impl Shared {
             results,
             alerts,
             status_cache,
+            incidents: Arc::default(),
             catalog,
             webhook_receiver,
             // A run has a socket open, sometimes two for a moment; the rest of the program needs
@@ -133,6 +136,7 @@ impl Shared {
         .increment(1);
         let observation = Arc::new(observation);
         self.status_cache.record(&observation);
+        self.incidents.note(&observation);
         self.network.note(&observation);
         // Closed only while the program ends.
         let _ = self.alerts.send(observation.clone()).await;
@@ -169,6 +173,7 @@ impl Shared {
 
     pub(super) fn apply_catalog(&self, catalog: &Catalog) {
         self.status_cache.apply_catalog(catalog);
+        self.incidents.apply_catalog(catalog, now_ms());
         self.webhook_receiver.apply_catalog(catalog);
         self.network.apply_catalog(catalog);
         self.forget_hosts(catalog);

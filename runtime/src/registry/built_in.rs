@@ -1,6 +1,7 @@
-//! Built-in alerts: one for each plugin in use, for when it fails; and one for the monitor that is
-//! offline, where targets are configured. They look at plugins and at the monitor instead of
-//! services. An entry of `alerts.yaml` of the same name takes the place of one.
+//! Built-in alerts: one for each plugin in use, for when it fails; one for the monitor that is
+//! offline, where targets are configured; and one for damaged files of the archive, where there is
+//! one. They look at plugins and at the monitor instead of services. An entry of `alerts.yaml` of
+//! the same name takes the place of one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub(super) struct Kind {
     looks_at: &'static str,
 }
 
-pub(super) const PLUGIN_FAILING: Kind = Kind {
+const PLUGIN_FAILING: Kind = Kind {
     name: "Plugin failing",
     severity: Severity::Warning,
     looks_at: "plugins",
@@ -33,12 +34,54 @@ pub(super) const MONITOR_OFFLINE: Kind = Kind {
     looks_at: "the monitor",
 };
 
+const ARCHIVE_DAMAGED: Kind = Kind {
+    name: "Archive damaged",
+    severity: Severity::Warning,
+    looks_at: "the archive",
+};
+
 /// The rule plugin of the built-in alerts.
 const RULE: &str = "condition";
 
-/// The observations carry an error exactly while the plugin is failing or the monitor offline, and
-/// the rule shows what it names.
+/// The observations carry an error exactly while the plugin is failing, the monitor offline or the
+/// archive damaged, and the rule shows what it names.
 const CONDITION: &str = "error != null";
+
+/// The built-in alerts in force.
+#[derive(Default)]
+pub(super) struct BuiltInAlerts {
+    pub(super) plugin: BuiltInAlert,
+    pub(super) offline: BuiltInAlert,
+    pub(super) archive: BuiltInAlert,
+}
+
+impl BuiltInAlerts {
+    pub(super) fn new() -> Self {
+        Self {
+            plugin: BuiltInAlert::new(&PLUGIN_FAILING),
+            offline: BuiltInAlert::new(&MONITOR_OFFLINE),
+            archive: BuiltInAlert::new(&ARCHIVE_DAMAGED),
+        }
+    }
+
+    /// Returns the alert that an entry of this name takes the place of.
+    pub(super) fn named(&mut self, name: &str) -> Option<(&'static Kind, &mut BuiltInAlert)> {
+        [
+            (&PLUGIN_FAILING, &mut self.plugin),
+            (&MONITOR_OFFLINE, &mut self.offline),
+            (&ARCHIVE_DAMAGED, &mut self.archive),
+        ]
+        .into_iter()
+        .find(|(kind, _)| kind.name == name)
+    }
+
+    /// Returns the channels that they name themselves.
+    pub(super) fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
+        [&self.plugin, &self.offline, &self.archive]
+            .into_iter()
+            .flat_map(|alert| &alert.channels)
+    }
+}
 
 /// Built-in alert in force, with the channels it names itself; none where it is switched off.
 #[derive(Default)]

@@ -8,8 +8,8 @@ use super::compile::{CompiledService, RuleDraft, settings_key};
 use super::files::CheckedFiles;
 use crate::domain::matcher::Operator;
 use crate::domain::{
-    AlertRule, Catalog, Channel, ChannelId, Dependencies, Inhibition, MONITOR_SUBJECT, Matcher,
-    Origin, Service, plugin_subject,
+    ARCHIVE_SUBJECT, AlertRule, Catalog, Channel, ChannelId, Dependencies, Inhibition,
+    MONITOR_SUBJECT, Matcher, Origin, Service, plugin_subject,
 };
 
 /// Where a slug is in both, the file's service counts. `stopped` are services that can't run.
@@ -55,7 +55,7 @@ pub(super) fn build<'a>(
     let all = catalog.services.values().chain(catalog.stopped.values());
     let on = all.map(|service| (service.slug.clone(), service.depends_on.clone()));
     catalog.dependencies = Arc::new(Dependencies::new(on));
-    if let Some(draft) = &files.offline_alert.draft {
+    if let Some(draft) = &files.built_in.offline.draft {
         built_in_add(&mut catalog, draft, MONITOR_SUBJECT, files);
         // Observations made while the monitor is offline are no evidence about a service.
         let inhibitions = catalog
@@ -65,7 +65,10 @@ pub(super) fn build<'a>(
             .chain(offline_inhibition());
         catalog.inhibitions = Arc::new(inhibitions.collect());
     }
-    if let Some(draft) = &files.plugin_alert.draft {
+    if let Some(draft) = &files.built_in.archive.draft {
+        built_in_add(&mut catalog, draft, ARCHIVE_SUBJECT, files);
+    }
+    if let Some(draft) = &files.built_in.plugin.draft {
         for plugin in plugins_in_use(&catalog) {
             built_in_add(&mut catalog, draft, &plugin_subject(&plugin), files);
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::built_in::{BuiltInAlert, MONITOR_OFFLINE, PLUGIN_FAILING};
+use super::built_in::{BuiltInAlert, BuiltInAlerts};
 use super::compile::{
     ChannelPlace, CompiledService, Compiler, Defaults, Escalations, MessageTemplates, Routing,
     RoutingEntries, SharedRule, Templates,
@@ -37,6 +37,8 @@ pub struct FileEntries {
     pub watchdog: Option<WatchdogSpec>,
     /// True if targets are configured by which the monitor notices that it is offline.
     pub has_offline_targets: bool,
+    /// True if days of the results are archived.
+    pub has_archive: bool,
 }
 
 /// Compiled files, for the registry.
@@ -45,9 +47,8 @@ pub struct CheckedFiles {
     pub(super) defaults: Defaults,
     pub(super) services: BTreeMap<String, Arc<CompiledService>>,
     pub(super) rules: Vec<SharedRule>,
-    pub(super) plugin_alert: BuiltInAlert,
+    pub(super) built_in: BuiltInAlerts,
     /// Alert about the monitor; without a draft where no offline targets are configured.
-    pub(super) offline_alert: BuiltInAlert,
     pub(super) default_channels: Vec<Arc<Channel>>,
     pub(super) message_templates: Arc<MessageTemplates>,
     pub(super) routing: Routing,
@@ -80,12 +81,9 @@ impl CheckedFiles {
             .iter()
             .chain(self.watchdog.as_ref().map(|(_, channel)| channel));
         let routed = self.default_channels.iter().chain(named).chain(escalated);
-        let built_in = self
-            .plugin_alert
-            .channels
-            .iter()
-            .chain(&self.offline_alert.channels);
-        own.chain(shared).chain(built_in).chain(routed)
+        own.chain(shared)
+            .chain(self.built_in.channels())
+            .chain(routed)
     }
 }
 
@@ -122,15 +120,13 @@ pub async fn check_files(
     };
     let services = services(&mut compiler, entries).await;
     dependencies_check(&mut compiler, entries, &services);
-    let (rules, plugin_alert, offline_alert) =
-        shared_rules(&mut compiler, entries, &services).await;
+    let (rules, built_in) = shared_rules(&mut compiler, entries, &services).await;
     let message_templates = compiler.message_templates.clone();
     let files = CheckedFiles {
         defaults,
         services,
         rules,
-        plugin_alert,
-        offline_alert,
+        built_in,
         default_channels,
         routing,
         escalations,
@@ -247,11 +243,10 @@ async fn shared_rules(
     compiler: &mut Compiler<'_>,
     entries: &FileEntries,
     services: &BTreeMap<String, Arc<CompiledService>>,
-) -> (Vec<SharedRule>, BuiltInAlert, BuiltInAlert) {
+) -> (Vec<SharedRule>, BuiltInAlerts) {
     let mut rules: Vec<SharedRule> = Vec::new();
     let mut names: HashSet<&str> = HashSet::new();
-    let mut plugin_alert = BuiltInAlert::new(&PLUGIN_FAILING);
-    let mut offline_alert = BuiltInAlert::new(&MONITOR_OFFLINE);
+    let mut built_in = BuiltInAlerts::new();
     for (index, spec) in entries.alerts.iter().take(MAX_SHARED_ALERTS) {
         let at = child("/alerts", index);
         for (position, slug) in spec.services.iter().flatten().enumerate() {
@@ -267,14 +262,7 @@ async fn shared_rules(
             );
             compiler.report.fault(child(&at, "name"), message);
         }
-        let built_in = [
-            (&PLUGIN_FAILING, &mut plugin_alert),
-            (&MONITOR_OFFLINE, &mut offline_alert),
-        ];
-        if let Some((kind, alert)) = built_in
-            .into_iter()
-            .find(|(kind, _)| kind.name == spec.name)
-        {
+        if let Some((kind, alert)) = built_in.named(&spec.name) {
             *alert = BuiltInAlert::compile(kind, compiler, spec, &at)
                 .await
                 .unwrap_or_default();
@@ -290,9 +278,12 @@ async fn shared_rules(
         rules.push(rule);
     }
     if !entries.has_offline_targets {
-        offline_alert = BuiltInAlert::default();
+        built_in.offline = BuiltInAlert::default();
     }
-    (rules, plugin_alert, offline_alert)
+    if !entries.has_archive {
+        built_in.archive = BuiltInAlert::default();
+    }
+    (rules, built_in)
 }
 
 /// Warns of services that the rule can't be selected for, or whose runs are too rare for it.

@@ -21,9 +21,24 @@ pub struct StorageSpec {
     /// Backups that the program makes by itself. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backups: Option<BackupsSpec>,
+    /// Days of the results that are kept as Parquet files. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveSpec>,
     /// How long runs, and what was counted of them, are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<HistorySpec>,
+}
+
+/// Days of the results that leave the database for Parquet files, one a table and day.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveSpec {
+    /// Age at which a day leaves the database: days, or text such as `30d`. Default: `30d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<KeepSpec>,
+    /// Folder of the files, which has to be there. Default: `archive` in the data folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
 }
 
 /// How long runs, and what was counted of them, are kept: days, text such as `30d` or `1y`, or

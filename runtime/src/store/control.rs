@@ -5,12 +5,14 @@
 mod accepted_configuration;
 mod alert_groups;
 mod alerts;
+mod archive_files;
 mod audit;
 mod backup;
 mod ballast;
 mod channels;
 mod error;
 mod escalations;
+mod incidents;
 mod keyring;
 mod maintenance;
 mod marker;
@@ -49,6 +51,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 pub use accepted_configuration::AcceptedConfiguration;
 pub use alerts::AlertFilter;
+pub use archive_files::ArchiveFilter;
 pub use audit::{AuditEntry, AuditFilter};
 pub use ballast::BallastState;
 pub use channels::ChannelsFollowed;

@@ -3,7 +3,10 @@
 //! spooled on another disk. Readers use connections of their own; what users write in SQL passes a
 //! gate first. Secrets never come here.
 
+mod archive;
 mod backup;
+mod changes;
+mod chore;
 mod committer;
 mod damage;
 mod database;
@@ -13,6 +16,7 @@ mod error;
 mod events;
 mod gate;
 mod health;
+mod incidents;
 mod interrupt;
 mod offline;
 mod part;
@@ -25,19 +29,23 @@ mod recent;
 mod run_groups;
 mod run_ids;
 mod schema;
+mod sealing;
 mod shadow;
+mod snapshot;
 mod spool;
 mod tables;
 mod tiers;
 mod value;
 mod writer;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
+pub use archive::{ArchivedDay, DayContent, DayWritten};
 pub use backup::{TableRows, rows_of};
 pub use database::ALERTING_READERS;
 pub use describe::{SqlMacro, SqlSchema, SqlView, SqlViewColumn};
@@ -45,12 +53,15 @@ pub use diagnosis::{Diagnosis, Place};
 pub use error::{QueryError, ResultError};
 pub use events::EventFilter;
 pub use health::{StoredSpan, VersionKey};
+pub use incidents::{IncidentFilter, IncidentRow};
 pub use offline::{Compacted, TableSize, check, compact, sizes};
 pub use progress::{ResultHealth, Stalled, WriterStats};
 pub use query::{
     JsonRows, QueryLimits, QueryParams, QueryRequest, QueryStream, SqlAnswer, SqlColumn,
 };
 pub use run_groups::GroupSpan;
+pub use sealing::SealSettings;
+pub use snapshot::Snapshot;
 pub use spool::SpoolSettings;
 pub use tables::ServiceRow;
 pub use tiers::TierSettings;
@@ -65,6 +76,7 @@ use gate::Gate;
 use progress::Progress;
 use queue::{Done, Queue};
 use run_ids::RunIds;
+use sealing::Sealed;
 use spool::Spool;
 
 const FILE: &str = "results.duckdb";
@@ -89,6 +101,9 @@ pub struct ResultSettings {
     /// Where kept rows go that can't be committed. None: they stay in memory.
     pub spool: Option<SpoolSettings>,
     pub tiers: TierSettings,
+    pub sealing: SealSettings,
+    /// Folder of the archive, which the database may read and write. None: there is none.
+    pub archive: Option<PathBuf>,
 }
 
 impl Default for ResultSettings {
@@ -100,6 +115,8 @@ impl Default for ResultSettings {
             memory_limit: "1GB".to_owned(),
             spool: None,
             tiers: TierSettings::default(),
+            sealing: SealSettings::default(),
+            archive: None,
         }
     }
 }
@@ -116,6 +133,9 @@ pub struct ResultStore {
     queries: Arc<Semaphore>,
     abandoned: Arc<Semaphore>,
     progress: Arc<Progress>,
+    sealed: Arc<Sealed>,
+    /// Files of the archive that can't be trusted.
+    damaged: Arc<RwLock<BTreeSet<String>>>,
     closing: Arc<Closing>,
     first_run_id: i64,
     first_event_id: i64,
@@ -144,7 +164,7 @@ impl ResultStore {
             database,
             last,
             mut notices,
-        } = Database::open(path, &settings.memory_limit, lock)?;
+        } = Database::open(path, &settings, lock)?;
         let spool = settings
             .spool
             .clone()
@@ -167,6 +187,7 @@ impl ResultStore {
         let (progress, database) = (Arc::new(Progress::default()), Arc::new(database));
         report_start(&progress, notices, spool.as_ref());
         let (sender, closing) = oneshot::channel();
+        let sealed = Arc::new(Sealed::default());
         let store = Self {
             queue: Arc::clone(&queue),
             database: Arc::clone(&database),
@@ -174,6 +195,8 @@ impl ResultStore {
             queries: Arc::new(Semaphore::new(QUERIES)),
             abandoned: Arc::new(Semaphore::new(ABANDONED)),
             progress: Arc::clone(&progress),
+            sealed: Arc::clone(&sealed),
+            damaged: Arc::default(),
             closing: Arc::new(Closing {
                 queue: Arc::clone(&queue),
                 sender: Mutex::new(Some(sender)),
@@ -189,6 +212,7 @@ impl ResultStore {
                 progress,
                 spool,
                 run_ids,
+                sealed,
                 closing,
                 settings,
             },

@@ -342,6 +342,17 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "extrack_runs_memory_limit_bytes",
         "Memory that runs of plugins may have together",
     ),
+    (
+        Counter,
+        "extrack_seal_failures_total",
+        "Failed attempts to seal results for SQL",
+    ),
+    (
+        Gauge,
+        "extrack_sealed_bytes",
+        "Size of the sealed files that SQL reads",
+    ),
+    (Gauge, "extrack_sealed_files", "Sealed files that SQL reads"),
     (Gauge, "extrack_services", "Services that are watched"),
     (
         Gauge,
@@ -352,6 +363,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         Counter,
         "extrack_silences_ending_total",
         "Silences that were said to end soon",
+    ),
+    (
+        Counter,
+        "extrack_incidents_lost_total",
+        "Incidents that were not kept because too many waited for the control store",
     ),
     (
         Counter,

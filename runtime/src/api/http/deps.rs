@@ -9,6 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::alerts::{AlertActions, AlertSignals, Notifier};
+use crate::archive::Archive;
 use crate::backtest::{
     BacktestError, BacktestProgress, BacktestReport, BacktestRequest, Backtester,
 };
@@ -35,6 +36,7 @@ pub struct ApiDeps {
     pub program: Arc<dyn ProgramStatus>,
     pub backtests: Arc<dyn Backtests>,
     pub backups: Backups,
+    pub archive: Archive,
     pub configuration: ConfigHandle,
     /// Wakes what waits for alerts.
     pub signals: AlertSignals,

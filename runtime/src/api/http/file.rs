@@ -10,6 +10,9 @@ pub(crate) struct File;
 /// A tar archive.
 pub(crate) struct TarFile;
 
+/// A Parquet file.
+pub(crate) struct ParquetFile;
+
 fn response_of(content_type: &str) -> Response {
     Response {
         content: [(content_type.to_owned(), MediaType::default())]
@@ -19,38 +22,29 @@ fn response_of(content_type: &str) -> Response {
     }
 }
 
-impl OperationOutput for File {
-    type Inner = Self;
+/// Describes an answer with a file of a type.
+macro_rules! file_output {
+    ($file:ty, $content_type:literal) => {
+        impl OperationOutput for $file {
+            type Inner = Self;
 
-    fn operation_response(
-        _context: &mut GenContext,
-        _operation: &mut Operation,
-    ) -> Option<Response> {
-        Some(response_of("application/wasm"))
-    }
+            fn operation_response(
+                _context: &mut GenContext,
+                _operation: &mut Operation,
+            ) -> Option<Response> {
+                Some(response_of($content_type))
+            }
 
-    fn inferred_responses(
-        _context: &mut GenContext,
-        _operation: &mut Operation,
-    ) -> Vec<(Option<u16>, Response)> {
-        vec![(Some(200), response_of("application/wasm"))]
-    }
+            fn inferred_responses(
+                _context: &mut GenContext,
+                _operation: &mut Operation,
+            ) -> Vec<(Option<u16>, Response)> {
+                vec![(Some(200), response_of($content_type))]
+            }
+        }
+    };
 }
 
-impl OperationOutput for TarFile {
-    type Inner = Self;
-
-    fn operation_response(
-        _context: &mut GenContext,
-        _operation: &mut Operation,
-    ) -> Option<Response> {
-        Some(response_of("application/x-tar"))
-    }
-
-    fn inferred_responses(
-        _context: &mut GenContext,
-        _operation: &mut Operation,
-    ) -> Vec<(Option<u16>, Response)> {
-        vec![(Some(200), response_of("application/x-tar"))]
-    }
-}
+file_output!(File, "application/wasm");
+file_output!(TarFile, "application/x-tar");
+file_output!(ParquetFile, "application/vnd.apache.parquet");

@@ -19,6 +19,7 @@ use crate::alerts::message_simulation::Episode;
 use crate::alerts::{AlertActions, AlertSignals, Notifier, SystemClock};
 use crate::api::http::deps::*;
 use crate::api::{ApiSettings, ApiState, Live, token_hash};
+use crate::archive::Archive;
 use crate::backtest::*;
 use crate::backup::Backups;
 use crate::domain::fault::FaultReport;
@@ -137,6 +138,14 @@ impl World {
             ),
             backtests: self.clone(),
             backups: Backups::new(self.data.path(), self.control.clone(), self.results.clone()),
+            archive: Archive::new(
+                self.data.path(),
+                &StorageSettings::default(),
+                None,
+                self.control.clone(),
+                self.results.clone(),
+            )
+            .unwrap(),
             configuration: ConfigHandle::held(Configuration {
                 status: ConfigurationStatus::Held,
                 reasons: vec!["`services.yaml` was there and is gone".to_owned()],

@@ -19,6 +19,7 @@ use crate::domain::{
 /// row a rule.
 const SMALL: &[&str] = &[
     "alert_groups",
+    "archive_files",
     "channels",
     "maintenance_windows",
     "plugin_activations",

@@ -24,6 +24,8 @@ pub enum Retained {
     Silences,
     /// One-off maintenance windows that are over.
     Windows,
+    /// Incidents that have ended. One stays until its last change was copied to the results.
+    Incidents { copied_change: i64 },
 }
 
 /// Where a step ended: the moment and the row of the last one it looked at.
@@ -48,6 +50,7 @@ impl ControlStore {
     ) -> Result<RetentionStep> {
         let copied = match what {
             Retained::Alerts { copied_event } => copied_event,
+            Retained::Incidents { copied_change } => copied_change,
             _ => 0,
         };
         let mut tx = self.begin_write().await?;
@@ -120,6 +123,11 @@ const fn due_rows(what: Retained) -> &'static str {
              WHERE ends_ms IS NOT NULL AND (ends_ms, rowid) > ($1, $2) AND ends_ms < $3 AND $5 IS NOT NULL
              ORDER BY ends_ms, rowid LIMIT $4"
         }
+        Retained::Incidents { .. } => {
+            "SELECT ended_ms AS ts_ms, id, change_id <= $5 AS is_free FROM incidents
+             WHERE ended_ms IS NOT NULL AND (ended_ms, id) > ($1, $2) AND ended_ms < $3
+             ORDER BY ended_ms, id LIMIT $4"
+        }
     }
 }
 
@@ -143,6 +151,9 @@ async fn remove(tx: &mut SqliteConnection, what: Retained, ids: &str) -> Result<
         }
         Retained::Windows => {
             &["DELETE FROM maintenance_windows WHERE rowid IN (SELECT value FROM json_each($1))"]
+        }
+        Retained::Incidents { .. } => {
+            &["DELETE FROM incidents WHERE id IN (SELECT value FROM json_each($1))"]
         }
     };
     for query in queries {

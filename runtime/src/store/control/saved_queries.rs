@@ -1,8 +1,9 @@
 //! Queries in SQL that people keep. They hold no secret.
 
 use serde_json::{Map, Value};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Row, Sqlite};
 
 use super::{ControlError, ControlStore, Result, exists, word};
 use crate::domain::UnixMillis;
@@ -49,20 +50,13 @@ impl ControlStore {
                 limit: MAX_QUERIES,
             });
         }
-        let row = sqlx::query(
-            "INSERT INTO saved_queries (name, query, description, parameters, defaults, author, created_ms, updated_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING *",
-        )
-        .bind(&draft.name)
-        .bind(&draft.query)
-        .bind(&draft.description)
-        .bind(Value::from(draft.parameters.clone()).to_string())
-        .bind(Value::from(draft.defaults.clone()).to_string())
-        .bind(&draft.author)
-        .bind(now_ms)
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(|source| exists(source, WHAT, &draft.name))?;
+        let insert = "INSERT INTO saved_queries
+                 (name, query, description, parameters, defaults, author, created_ms, updated_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING *";
+        let row = with_values(insert, draft, now_ms)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(|source| exists(source, WHAT, &draft.name))?;
         let saved = saved_from(&row)?;
         tx.commit().await?;
         Ok(saved)
@@ -75,20 +69,12 @@ impl ControlStore {
         now_ms: UnixMillis,
     ) -> Result<SavedQuery> {
         let mut tx = self.begin_roomy_write().await?;
-        let row = sqlx::query(
-            "UPDATE saved_queries SET query = $2, description = $3, parameters = $4, defaults = $5, author = $6,
-                 updated_ms = $7
-             WHERE name = $1 RETURNING *",
-        )
-        .bind(&draft.name)
-        .bind(&draft.query)
-        .bind(&draft.description)
-        .bind(Value::from(draft.parameters.clone()).to_string())
-        .bind(Value::from(draft.defaults.clone()).to_string())
-        .bind(&draft.author)
-        .bind(now_ms)
-        .fetch_optional(&mut *tx)
-        .await?;
+        let update = "UPDATE saved_queries SET
+                 query = $2, description = $3, parameters = $4, defaults = $5, author = $6, updated_ms = $7
+             WHERE name = $1 RETURNING *";
+        let row = with_values(update, draft, now_ms)
+            .fetch_optional(&mut *tx)
+            .await?;
         let row = row.ok_or_else(|| not_found(&draft.name))?;
         let saved = saved_from(&row)?;
         tx.commit().await?;
@@ -125,6 +111,22 @@ impl ControlStore {
             .await?;
         Ok(self.readable(WHAT, &rows, saved_from))
     }
+}
+
+/// Returns a statement with the values of a query, `$1` to `$7` in this order.
+fn with_values<'a>(
+    sql: &'static str,
+    draft: &'a SavedQueryDraft,
+    now_ms: UnixMillis,
+) -> Query<'a, Sqlite, SqliteArguments> {
+    sqlx::query(sql)
+        .bind(&draft.name)
+        .bind(&draft.query)
+        .bind(&draft.description)
+        .bind(Value::from(draft.parameters.clone()).to_string())
+        .bind(Value::from(draft.defaults.clone()).to_string())
+        .bind(&draft.author)
+        .bind(now_ms)
 }
 
 fn not_found(name: &str) -> ControlError {

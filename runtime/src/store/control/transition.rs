@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::alerts::alert_from;
 use super::transition_draft::{AlertDraft, EventDraft, Transition};
-use super::{ControlError, Result, alert_groups, escalations, exists, rule_memory};
+use super::{ControlError, Result, alert_groups, escalations, exists, incidents, rule_memory};
 use crate::domain::{Alert, AlertEvent, AlertId, AlertState, AlertStep, Labels, start_of};
 
 /// Does one transition in a transaction that is under way. `Conflict` when the alert is no longer
@@ -44,6 +44,9 @@ pub(super) async fn apply(
         escalations::begin(tx, alert.id, escalation, event.ts_ms).await?;
     }
     alert_groups::join(tx, groups, &alert).await?;
+    if event.to == AlertState::Firing && event.from != Some(AlertState::Firing) {
+        incidents::note_alert(tx, &alert).await?;
+    }
     let event = append_event(tx, alert.id, event).await?;
     Ok((alert, event))
 }

@@ -8,10 +8,11 @@ use duckdb::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ResultError;
+use super::chore::Chore;
 use super::database::Database;
 use super::part::{self, Work};
 use super::tiers::{self, Stepped};
-use crate::domain::{TierRetention, now_ms};
+use crate::domain::{TierRetention, error_chain, now_ms};
 
 /// How a transaction ended, and what a step of the tiers did; the text of an error is whole.
 pub(super) type Outcome = Result<Option<Stepped>, String>;
@@ -21,11 +22,12 @@ enum Task {
     Checkpoint,
     /// The next step of the tiers.
     Step(TierRetention),
+    Chore(Chore),
 }
 
 struct Job {
     task: Task,
-    /// Dropped after `task`, so that the receiver owns its work alone.
+    /// Sent once the task is dropped, so that the receiver owns its work alone.
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -60,6 +62,10 @@ impl Committer {
         self.send(Task::Step(retention))
     }
 
+    pub(super) fn chore(&self, chore: Chore) -> oneshot::Receiver<Outcome> {
+        self.send(Task::Chore(chore))
+    }
+
     pub(super) fn checkpoint(&self) -> oneshot::Receiver<Outcome> {
         self.send(Task::Checkpoint)
     }
@@ -87,16 +93,20 @@ impl Committer {
 async fn serve(mut inbox: mpsc::Receiver<Job>, database: &Database) {
     let mut connection = None;
     while let Some(Job { task, answer }) = inbox.recv().await {
-        let outcome = match &task {
+        let outcome = match task {
             Task::Commit(work) => {
-                let committed = commit(&mut connection, database, work).await;
+                let committed = commit(&mut connection, database, &work).await;
                 committed.map(|()| None)
             }
             Task::Checkpoint => checkpoint(connection.as_ref()).map(|()| None),
-            Task::Step(retention) => step(&mut connection, database, retention).map(Some),
+            Task::Step(retention) => step(&mut connection, database, &retention).map(Some),
+            Task::Chore(chore) => do_chore(&mut connection, database, chore).map(|()| None),
         };
-        drop(task);
-        let _ = answer.send(outcome.map_err(|error| super::error::chain(&error)));
+        let is_nothing = matches!(&outcome, Ok(Some(stepped)) if !stepped.has_worked);
+        if !is_nothing {
+            database.note_change();
+        }
+        let _ = answer.send(outcome.map_err(|error| error_chain(&error)));
     }
 }
 
@@ -135,6 +145,19 @@ fn step(
     })
 }
 
+/// While the store can't be opened nothing is done.
+fn do_chore(
+    connection: &mut Option<Connection>,
+    database: &Database,
+    chore: Chore,
+) -> Result<(), ResultError> {
+    if connection.is_none() {
+        *connection = Some(database.connect()?);
+    }
+    let doing = chore.doing;
+    write(connection, database, doing, |open| chore.run(open))
+}
+
 /// Writes with a connection that is there. It is gone afterwards if DuckDB has to be opened anew.
 fn write<T>(
     connection: &mut Option<Connection>,
@@ -151,9 +174,7 @@ fn write<T>(
         return Err(ResultError::NotCommitted("writing panicked".to_owned()));
     };
     written.map_err(|source| {
-        // A fatal error invalidates the whole instance; only opening the file again helps.
-        let text = source.to_string();
-        if text.contains("FATAL") || text.contains("invalidated") {
+        if super::error::is_fatal(&source) {
             *connection = None;
             database.invalidate();
         }

@@ -3,13 +3,15 @@
 //! twice.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use duckdb::{Config, Connection, InterruptHandle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::damage::{self, Cause};
-use super::{ResultError, backup, schema};
+use super::{ResultError, ResultSettings, backup, schema};
+use crate::domain::error_chain;
 use crate::store::lock::DataLock;
 
 /// Connections other than the writer's: pages, boards and user queries together.
@@ -18,14 +20,20 @@ const READERS: u32 = 6;
 pub const ALERTING_READERS: u32 = 2;
 /// Large sorts of user queries go to the disk, up to here.
 const MAX_SPILL: &str = "4GB";
+/// Folder of sealed files, beside the store.
+const SEGMENTS: &str = "segments";
 
 pub(super) struct Database {
     path: PathBuf,
     memory_limit: String,
+    archive: Option<PathBuf>,
+    /// Folders in which the instance may read and write files.
+    folders: Vec<PathBuf>,
     /// None while it is being opened anew, or when that failed.
     base: Mutex<Option<Connection>>,
     readers: Arc<Semaphore>,
     alerting: Arc<Semaphore>,
+    changes: AtomicU64,
     _lock: DataLock,
 }
 
@@ -102,21 +110,29 @@ impl Database {
     /// touch the file.
     pub(super) fn open(
         path: PathBuf,
-        memory_limit: &str,
+        settings: &ResultSettings,
         lock: DataLock,
     ) -> Result<Opened, ResultError> {
         let mut notices = Vec::new();
-        let opened = open_or_set_aside(&path, memory_limit, &mut notices)?;
+        let folders: Vec<PathBuf> = [backup::staging_of(&path), segments_of(&path)]
+            .into_iter()
+            .chain(settings.archive.clone())
+            .collect();
+        let memory_limit = &settings.memory_limit;
+        let opened = open_or_set_aside(&path, memory_limit, &folders, &mut notices)?;
         let (base, last) = match opened {
             Some((base, last)) => (Some(base), last),
             None => (None, LastIds::default()),
         };
         let database = Self {
             path,
-            memory_limit: memory_limit.to_owned(),
+            memory_limit: memory_limit.clone(),
+            archive: settings.archive.clone(),
+            folders,
             base: Mutex::new(base),
             readers: Arc::new(Semaphore::new(READERS as usize)),
             alerting: Arc::new(Semaphore::new(ALERTING_READERS as usize)),
+            changes: AtomicU64::new(0),
             _lock: lock,
         };
         Ok(Opened {
@@ -128,6 +144,26 @@ impl Database {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Folder of sealed files.
+    pub(super) fn segments(&self) -> PathBuf {
+        segments_of(&self.path)
+    }
+
+    /// Counts a transaction that may have been committed, before anybody learns of it.
+    pub(super) fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Number of transactions that whoever reads from now on sees.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Folder of the archive, if there is one.
+    pub(super) fn archive(&self) -> Option<&Path> {
+        self.archive.as_deref()
     }
 
     /// For the writer. It must be dropped before [`Self::reopen`].
@@ -186,27 +222,32 @@ impl Database {
             .map_err(|_| ResultError::Closed)?;
         let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
         drop(base.take());
-        let (opened, _) = open_whole(&self.path, &self.memory_limit)?;
+        let (opened, _) = open_whole(&self.path, &self.memory_limit, &self.folders)?;
         *base = Some(opened);
         Ok(())
     }
+}
+
+fn segments_of(store: &Path) -> PathBuf {
+    store.with_file_name(SEGMENTS)
 }
 
 /// None: it can't be opened now, and nothing is wrong with the file.
 fn open_or_set_aside(
     path: &Path,
     memory_limit: &str,
+    folders: &[PathBuf],
     notices: &mut Vec<String>,
 ) -> Result<Option<(Connection, LastIds)>, ResultError> {
     let log = damage::log_of(path);
     // The log alone first: the file without it is the store as it was at the last checkpoint.
     for suspect in [Some(log.as_path()), Some(path), None] {
-        let error = match open_whole(path, memory_limit) {
+        let error = match open_whole(path, memory_limit, folders) {
             Ok(opened) => return Ok(Some(opened)),
             Err(error) => error,
         };
         let cause = damage::cause_of(&error);
-        let text = super::error::chain(&error);
+        let text = error_chain(&error);
         let (Some(suspect), Cause::Damage) = (suspect, cause) else {
             if cause == Cause::Refusal {
                 return Err(error);
@@ -252,10 +293,14 @@ pub(super) fn open_up_to_date(path: &Path, memory_limit: &str) -> Result<Connect
 }
 
 /// Up to date, locked down, and its newest rows readable.
-fn open_whole(path: &Path, memory_limit: &str) -> Result<(Connection, LastIds), ResultError> {
+fn open_whole(
+    path: &Path,
+    memory_limit: &str,
+    folders: &[PathBuf],
+) -> Result<(Connection, LastIds), ResultError> {
     let open = || {
         let base = open_up_to_date(path, memory_limit)?;
-        lock_down(&base, &backup::staging_of(path)).map_err(opening)?;
+        lock_down(&base, folders).map_err(opening)?;
         let last = last_ids(&base)?;
         Ok((base, last))
     };
@@ -304,13 +349,18 @@ fn open_file(path: &Path, memory_limit: &str) -> Result<Connection, ResultError>
     Connection::open_with_flags(path, config().map_err(opening)?).map_err(opening)
 }
 
-/// From here on no statement reaches another file than copies in `staging`, and none can change
+/// From here on no statement reaches another file than those in these folders, and none can change
 /// that.
-fn lock_down(connection: &Connection, staging: &Path) -> Result<(), duckdb::Error> {
+fn lock_down(connection: &Connection, folders: &[PathBuf]) -> Result<(), duckdb::Error> {
     // Only known where ICU is linked; without it there is no other zone than UTC.
     let _ = connection.execute_batch("SET GLOBAL TimeZone = 'UTC'");
-    let staging = staging.display().to_string().replace('\'', "''");
-    connection.execute_batch(&format!("SET GLOBAL allowed_directories = ['{staging}']"))?;
+    let quoted =
+        |folder: &PathBuf| format!("'{}'", folder.display().to_string().replace('\'', "''"));
+    let folders: Vec<String> = folders.iter().map(quoted).collect();
+    connection.execute_batch(&format!(
+        "SET GLOBAL allowed_directories = [{}]",
+        folders.join(", ")
+    ))?;
     connection.execute_batch("SET GLOBAL enable_external_access = false")?;
     connection.execute_batch("SET GLOBAL lock_configuration = true")
 }

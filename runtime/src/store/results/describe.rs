@@ -10,7 +10,7 @@ use super::gate::{VIEWS, is_function_allowed};
 use super::interrupt::interruptible;
 use super::tables::{Record, ServiceRow, column_docs};
 use super::{ResultError, ResultStore};
-use crate::domain::{Event, Observation, PluginRun, ShadowRun};
+use crate::domain::{Event, Incident, Observation, PluginRun, ShadowRun};
 
 /// What can be named in a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,10 @@ const VIEW_DOCS: &[(&str, &str)] = &[
         "availability_30d",
         "availability of each service over 30 days",
     ),
+    (
+        "incidents",
+        "times in which a service was not available, by us and by its vendor",
+    ),
 ];
 
 const MACRO_DOCS: &[(&str, &str)] = &[
@@ -149,6 +153,7 @@ fn docs() -> Docs {
     add(PluginRun::TABLE, column_docs::<PluginRun>());
     add(ShadowRun::TABLE, column_docs::<ShadowRun>());
     add(ServiceRow::TABLE, column_docs::<ServiceRow>());
+    add(Incident::TABLE, column_docs::<Incident>());
     add(
         super::tables::RateLimitRow::TABLE,
         column_docs::<super::tables::RateLimitRow>(),

@@ -25,11 +25,20 @@ pub enum ResultError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("{0}")]
+    Archive(String),
     #[error("could not write `{}` anew", path.display())]
     Compact {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("could not write sealed files of results to `{}`", path.display())]
+    Seal {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("what is recorded can't be handed out at the moment: {0}")]
+    NotSealed(String),
     #[error("not committed yet: {0}")]
     NotCommitted(String),
     #[error("the results store is closed")]
@@ -90,20 +99,15 @@ impl QueryError {
     }
 }
 
+/// Whether the whole instance refuses everything from now on; only opening the file again helps.
+pub(super) fn is_fatal(error: &duckdb::Error) -> bool {
+    let text = error.to_string();
+    text.contains("FATAL") || text.contains("invalidated")
+}
+
 pub(super) fn reading(source: duckdb::Error) -> ResultError {
     ResultError::Database {
         doing: "read",
         source,
     }
-}
-
-/// An error with its causes, on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

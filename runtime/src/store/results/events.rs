@@ -29,6 +29,23 @@ impl ResultStore {
             .await
     }
 
+    /// Those about incidents behind an id, in the order of their ids: of each the kind is
+    /// `incident.STATUS`.
+    pub async fn event_incidents_after(
+        &self,
+        after_id: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>, ResultError> {
+        self.read(move |connection| {
+            select(
+                connection,
+                "WHERE id > ? AND starts_with(kind, 'incident.') ORDER BY id LIMIT ?",
+                duckdb::params![after_id, limit.min(MAX_ROWS) as i64],
+            )
+        })
+        .await
+    }
+
     /// The senders' ids of the last events of a webhook, newest first.
     pub async fn event_sender_ids(
         &self,

@@ -38,6 +38,7 @@ pub(super) const VIEWS: &[&str] = &[
     "hist_1h",
     "hist_1d",
     "availability_30d",
+    "incidents",
 ];
 
 /// Tables that take arguments. Ours alone: each is a macro of the schema `main`.

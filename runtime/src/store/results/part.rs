@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use duckdb::{Connection, ToSql, params};
 
-use super::tables::{AlertEventRow, RateLimitRow, ServiceRow, append};
-use super::tiers;
-use crate::domain::{Event, Observation, PluginRun, ShadowRun};
+use super::tables::{AlertEventRow, RateLimitRow, Record, ServiceRow, append};
+use super::{changes, tiers};
+use crate::domain::{Event, Incident, Observation, PluginRun, ShadowRun, UnixMillis};
 
 /// Rows that were, or will be, committed in one transaction: any one of them shows whether the
 /// others are there.
@@ -48,12 +48,14 @@ impl Part {
 pub(super) struct Work {
     pub(super) parts: Vec<Part>,
     pub(super) alert_events: Vec<AlertEventRow>,
+    pub(super) incidents: Vec<Incident>,
     pub(super) services: Option<Vec<ServiceRow>>,
 }
 
 impl Work {
     pub(super) fn rows(&self) -> usize {
-        self.parts.iter().map(Part::rows).sum::<usize>() + self.alert_events.len()
+        let copied = self.alert_events.len() + self.incidents.len();
+        self.parts.iter().map(Part::rows).sum::<usize>() + copied
     }
 }
 
@@ -74,9 +76,23 @@ pub(super) fn write(connection: &mut Connection, work: &Work) -> duckdb::Result<
     append(&tx, fresh.iter().flat_map(|part| &part.plugin_runs))?;
     append(&tx, fresh.iter().flat_map(|part| &part.events))?;
     append(&tx, fresh.iter().flat_map(|part| &part.shadow_runs))?;
-    append(&tx, not_copied(&tx, &work.alert_events)?.into_iter())?;
+    let events = not_copied(
+        &tx,
+        ("alert_events", "event_id"),
+        &work.alert_events,
+        |(event, _)| (event.id, event.ts_ms),
+    )?;
+    append(&tx, events.into_iter())?;
+    let incidents = not_copied(
+        &tx,
+        ("incidents", "change_id"),
+        &work.incidents,
+        |incident| (incident.change_id, incident.changed_ms),
+    )?;
+    append(&tx, incidents.into_iter())?;
     if let Some(services) = &work.services {
         tx.execute_batch("DELETE FROM fact.services")?;
+        changes::mark_whole(&tx, ServiceRow::TABLE)?;
         append(&tx, services.iter())?;
     }
     tx.commit()
@@ -129,24 +145,28 @@ fn is_committed(connection: &Connection, part: &Part) -> duckdb::Result<bool> {
     Ok(false)
 }
 
-/// Alert events that are not in the table. The same event has the same id and moment: ids alone
-/// begin anew with a control store that was made anew.
-fn not_copied<'a>(
+/// Rows of a table whose id and moment are not in it. Ids alone begin anew with a control store that
+/// was made anew.
+fn not_copied<'a, R>(
     connection: &Connection,
-    events: &'a [AlertEventRow],
-) -> duckdb::Result<Vec<&'a AlertEventRow>> {
-    let ids = || events.iter().map(|(event, _)| event.id);
+    (table, id): (&str, &str),
+    rows: &'a [R],
+    key: impl Fn(&R) -> (i64, UnixMillis),
+) -> duckdb::Result<Vec<&'a R>> {
+    let ids = || rows.iter().map(|row| key(row).0);
     let (Some(first), Some(last)) = (ids().min(), ids().max()) else {
         return Ok(Vec::new());
     };
-    let sql = "SELECT event_id, epoch_ms(ts) AS ts_ms FROM fact.alert_events WHERE event_id BETWEEN ? AND ?";
-    let mut statement = connection.prepare(sql)?;
+    let sql = format!(
+        "SELECT {id} AS id, epoch_ms(ts) AS ts_ms FROM fact.{table} WHERE {id} BETWEEN ? AND ?"
+    );
+    let mut statement = connection.prepare(&sql)?;
     let known = statement.query_map(params![first, last], |row| {
-        Ok((row.get::<_, i64>("event_id")?, row.get::<_, i64>("ts_ms")?))
+        Ok((row.get::<_, i64>("id")?, row.get::<_, i64>("ts_ms")?))
     })?;
     let known: std::collections::HashSet<(i64, i64)> = known.collect::<Result<_, _>>()?;
-    Ok(events
+    Ok(rows
         .iter()
-        .filter(|(event, _)| !known.contains(&(event.id, event.ts_ms)))
+        .filter(|row| !known.contains(&key(row)))
         .collect())
 }

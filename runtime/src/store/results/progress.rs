@@ -90,6 +90,18 @@ impl Progress {
         })
     }
 
+    /// Returns the moment up to which all results that arrived are committed, so that a query that
+    /// begins now finds them.
+    pub(super) fn data_to_ms(&self, queue: &Queue) -> UnixMillis {
+        let health = self.health(queue);
+        let stalled_ms = health.stalled.map(|stalled| stalled.since_ms);
+        let spooled_ms = health.last_commit_ms.filter(|_| health.spooled_rows > 0);
+        [health.oldest_ms, stalled_ms, spooled_ms]
+            .into_iter()
+            .flatten()
+            .fold(now_ms(), UnixMillis::min)
+    }
+
     pub(super) fn stats(&self, queue: &Queue) -> WriterStats {
         let health = self.health(queue);
         let lag_ms = health.oldest_ms.map_or(0, |oldest_ms| {

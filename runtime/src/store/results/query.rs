@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::database::ReaderKind;
 use super::value::{Form, cell};
 use super::{QueryError, ResultError, ResultStore};
-use crate::domain::{UnixMillis, now_ms};
+use crate::domain::UnixMillis;
 use execute::{Item, Output, WAITING, run};
 pub use params::QueryParams;
 use supervise::{Ends, Slot, Stop, supervise};
@@ -139,18 +139,6 @@ impl ResultStore {
         });
         tokio::spawn(supervise(work, interrupt, slot, stop.clone(), ends));
         QueryStream::begin(items, stop, data_to_ms).await
-    }
-
-    /// Returns the moment up to which all results that arrived are committed, so that a query that
-    /// begins now finds them.
-    fn data_to_ms(&self) -> UnixMillis {
-        let health = self.health();
-        let stalled_ms = health.stalled.map(|stalled| stalled.since_ms);
-        let spooled_ms = health.last_commit_ms.filter(|_| health.spooled_rows > 0);
-        [health.oldest_ms, stalled_ms, spooled_ms]
-            .into_iter()
-            .flatten()
-            .fold(now_ms(), UnixMillis::min)
     }
 }
 

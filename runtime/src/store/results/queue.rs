@@ -9,10 +9,12 @@ use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
 
 use super::ResultError;
+use super::chore::Chore;
 use super::part::Part;
 use super::tables::ServiceRow;
 use crate::domain::{
-    Alert, AlertEvent, Event, Observation, PluginRun, RunOutcome, ShadowRun, UnixMillis, now_ms,
+    Alert, AlertEvent, Event, Incident, Observation, PluginRun, RunOutcome, ShadowRun, UnixMillis,
+    now_ms,
 };
 
 /// Bytes of kept rows that wait in memory; events with large payloads meet it before the limit on
@@ -20,8 +22,10 @@ use crate::domain::{
 const KEPT_BYTES: usize = 32 << 20;
 /// Accounts of runs that wait, those that went well and the others each on their own: some 6 MB.
 const BEST_EFFORT_ROWS: usize = 10_000;
-/// Requests to copy alert events that wait. There is one copier; it sends the next page after the
-/// answer.
+/// Chores that wait. Those who ask for them wait for each.
+const CHORES: usize = 8;
+/// Requests to copy alert events or incidents that wait. There is one copier of each; it sends the
+/// next page after the answer.
 const COPY_REQUESTS: usize = 16;
 
 pub(super) type Done = oneshot::Sender<Result<(), ResultError>>;
@@ -33,7 +37,8 @@ pub(super) struct Batch {
     /// Answered once the kept rows are durable, in the database or in the spool.
     pub(super) done: Vec<Done>,
     pub(super) alert_events: Vec<(AlertEvent, Alert)>,
-    /// Answered after a commit only: the control store has the events, so they are not spooled.
+    pub(super) incidents: Vec<Incident>,
+    /// Answered after a commit only: the control store has the rows, so they are not spooled.
     pub(super) copied: Vec<Done>,
     pub(super) services: Option<Vec<ServiceRow>>,
     /// Arrival of the oldest kept row.
@@ -44,6 +49,7 @@ impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.part.is_empty()
             && self.alert_events.is_empty()
+            && self.incidents.is_empty()
             && self.copied.is_empty()
             && self.services.is_none()
     }
@@ -67,6 +73,7 @@ pub(super) struct Demand {
     /// Someone waits for an answer.
     pub(super) is_urgent: bool,
     pub(super) is_half_full: bool,
+    pub(super) has_chores: bool,
     pub(super) is_closed: bool,
 }
 
@@ -89,8 +96,10 @@ struct State {
     good_runs: VecDeque<PluginRun>,
     shadow_runs: VecDeque<ShadowRun>,
     alert_events: Vec<(AlertEvent, Alert)>,
+    incidents: Vec<Incident>,
     copied: Vec<Done>,
     services: Option<Vec<ServiceRow>>,
+    chores: VecDeque<(Chore, Done)>,
     since: Option<Instant>,
     last_run_id: i64,
     lost: u64,
@@ -192,14 +201,47 @@ impl Queue {
     }
 
     pub(super) fn copy(&self, events: Vec<(AlertEvent, Alert)>, done: Done) {
+        self.add_copies(done, |state| state.alert_events.extend(events));
+    }
+
+    pub(super) fn copy_incidents(&self, incidents: Vec<Incident>, done: Done) {
+        self.add_copies(done, |state| state.incidents.extend(incidents));
+    }
+
+    fn add_copies(&self, done: Done, add: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         if state.is_closed || state.copied.len() >= COPY_REQUESTS {
             drop(state);
             return refuse(Some(done), ResultError::Closed);
         }
-        state.alert_events.extend(events);
+        add(&mut state);
         state.copied.push(done);
         self.arrived(state, 0);
+    }
+
+    /// Has the committer do something. Whoever drops the receiver before it begins takes it back.
+    pub(super) fn chore(&self, chore: Chore) -> oneshot::Receiver<Result<(), ResultError>> {
+        let (done, answer) = oneshot::channel();
+        let mut state = self.lock();
+        if state.is_closed || state.chores.len() >= CHORES {
+            // Dropped: the answer is that the store is closed, or as good as that.
+            return answer;
+        }
+        state.chores.push_back((chore, done));
+        drop(state);
+        self.changed.notify_one();
+        answer
+    }
+
+    /// The next chore that somebody still waits for.
+    pub(super) fn take_chore(&self) -> Option<(Chore, Done)> {
+        let mut state = self.lock();
+        while let Some((chore, done)) = state.chores.pop_front() {
+            if !done.is_closed() {
+                return Some((chore, done));
+            }
+        }
+        None
     }
 
     /// The last call counts.
@@ -224,6 +266,7 @@ impl Queue {
         take_best_effort(&mut state, &mut batch.part, most_rows);
         batch.services = state.services.take();
         batch.alert_events = std::mem::take(&mut state.alert_events);
+        batch.incidents = std::mem::take(&mut state.incidents);
         batch.copied = std::mem::take(&mut state.copied);
         state.since = (state.rows() > 0).then(Instant::now);
         batch
@@ -244,15 +287,17 @@ impl Queue {
         take_best_effort(&mut state, &mut batch.part, most_rows);
         batch.services = state.services.take();
         batch.alert_events = std::mem::take(&mut state.alert_events);
+        batch.incidents = std::mem::take(&mut state.incidents);
         batch.copied = std::mem::take(&mut state.copied);
         batch
     }
 
-    /// The events are in the control store, and are sent again.
+    /// The rows are in the control store, and are sent again.
     pub(super) fn refuse_copies(&self, reason: &str) {
         let copied = {
             let mut state = self.lock();
             state.alert_events.clear();
+            state.incidents.clear();
             std::mem::take(&mut state.copied)
         };
         for done in copied {
@@ -284,13 +329,18 @@ impl Queue {
             is_urgent: state.is_urgent(),
             is_half_full: state.kept_rows * 2 >= self.most_rows
                 || state.kept_bytes * 2 >= KEPT_BYTES,
+            has_chores: !state.chores.is_empty(),
             is_closed: state.is_closed,
         }
     }
 
     /// Nothing is taken in any more.
     pub(super) fn close(&self) {
-        self.lock().is_closed = true;
+        {
+            let mut state = self.lock();
+            state.is_closed = true;
+            state.chores.clear();
+        }
         self.changed.notify_one();
     }
 

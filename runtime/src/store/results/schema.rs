@@ -17,6 +17,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/results/0005_plugin_health_view.sql"),
     include_str!("../../../migrations/results/0006_rate_limits.sql"),
     include_str!("../../../migrations/results/0007_tiers.sql"),
+    include_str!("../../../migrations/results/0008_sealed.sql"),
+    include_str!("../../../migrations/results/0009_incidents.sql"),
+    include_str!("../../../migrations/results/0010_archive.sql"),
 ];
 
 /// One statement each; the position of the last one applied is the schema's version.

@@ -6,6 +6,7 @@ mod alert_events;
 mod batch;
 mod cell;
 mod events;
+mod incidents;
 mod observations;
 mod plugin_runs;
 mod rate_limits;
@@ -14,10 +15,11 @@ mod shadow_runs;
 
 use std::sync::Arc;
 
-use duckdb::arrow::array::RecordBatch;
+use duckdb::arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use duckdb::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use duckdb::{Connection, Params};
 
+use super::changes;
 use super::error::{ResultError, reading};
 
 pub use services::ServiceRow;
@@ -149,7 +151,7 @@ fn batch_of<'a, R: Record + 'a>(
         .map_err(|error| duckdb::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-/// Appends the rows. Fails if one can't be stored; the transaction is then to be rolled back.
+/// Appends the rows, and marks where they lie. Fails if one can't be stored; the transaction is then to be rolled back.
 pub(super) fn append<'a, R: Record + 'a>(
     connection: &Connection,
     rows: impl Iterator<Item = &'a R> + Clone,
@@ -161,9 +163,16 @@ pub(super) fn append<'a, R: Record + 'a>(
     let columns = R::columns();
     let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
     let mut appender = connection.appender_with_columns_to_db(R::TABLE, SCHEMA, &names)?;
-    appender.append_record_batch(batch)?;
+    appender.append_record_batch(batch.clone())?;
     // Explicitly: a drop would swallow the error.
-    appender.flush()
+    appender.flush()?;
+    let moments = batch.column_by_name("ts");
+    match moments.and_then(|moments| moments.as_any().downcast_ref::<TimestampMicrosecondArray>()) {
+        Some(moments) => {
+            changes::mark_moments(connection, R::TABLE, moments.values().iter().copied())
+        }
+        None => changes::mark_whole(connection, R::TABLE),
+    }
 }
 
 /// Reads rows, those that `condition` selects: what follows `FROM table`.

@@ -16,7 +16,7 @@ use duckdb::Connection;
 use crate::domain::TierRetention;
 
 pub(super) use late::reopen;
-pub(super) use marks::Marks;
+pub(super) use marks::{Marks, runs_removed};
 pub(super) use step::{Stepped, step};
 
 /// Microseconds since 1970, as DuckDB keeps moments.
@@ -46,8 +46,12 @@ impl Default for TierSettings {
 /// Binds the views of the tiers to what is counted in the snapshot of the open transaction: up to
 /// which moment they read a tier is then a constant, by which everything else is skipped.
 pub(super) fn bind(connection: &Connection) -> duckdb::Result<()> {
-    let marks = Marks::read(connection)?;
-    connection.execute_batch(&marks.variables())
+    connection.execute_batch(&variables(connection)?)
+}
+
+/// Statements that do what [`bind`] does, on any connection.
+pub(super) fn variables(connection: &Connection) -> duckdb::Result<String> {
+    Ok(Marks::read(connection)?.variables())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! there, and memory stays flat; from then on rows pass through the spool, in order, until it is
 //! empty. Without a spool that takes them they stay in the queue, which is bounded.
 
+mod chores;
 mod closing;
 mod outcome;
 mod report;
@@ -20,9 +21,10 @@ use super::part::{Part, Work};
 use super::progress::Progress;
 use super::queue::{Batch, Done, Queue};
 use super::run_ids::RunIds;
+use super::sealing::{Sealed, Sealer, SealerThread};
 use super::spool::Spool;
 use super::{ResultError, ResultSettings};
-use crate::domain::{UnixMillis, now_ms};
+use crate::domain::{UnixMillis, error_chain, now_ms};
 use steps::Steps;
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -37,6 +39,7 @@ pub struct Writer {
     /// None: rows that can't be committed stay in memory.
     pub(super) spool: Option<Spool>,
     pub(super) run_ids: RunIds,
+    pub(super) sealed: Arc<Sealed>,
     pub(super) closing: oneshot::Receiver<Done>,
     pub(super) settings: ResultSettings,
 }
@@ -58,6 +61,13 @@ impl Writer {
             .build()
             .map_err(ResultError::Thread)?;
         let committer = Committer::start(Arc::clone(&self.database))?;
+        let sealer = SealerThread::start(Sealer::new(
+            Arc::clone(&self.database),
+            Arc::clone(&self.queue),
+            Arc::clone(&self.progress),
+            self.sealed,
+            self.settings.sealing,
+        ))?;
         let Self {
             queue,
             progress,
@@ -85,7 +95,9 @@ impl Writer {
             is_spool_warned: false,
             steps: Steps::new(settings.tiers),
         };
-        runtime.block_on(flow.run(closing))
+        let written = runtime.block_on(flow.run(closing));
+        sealer.end();
+        written
     }
 }
 
@@ -110,6 +122,8 @@ enum Origin {
     Spool { frames: usize, unreadable: usize },
     /// No rows: a step of the tiers, behind which rows wait.
     Tiers,
+    /// No rows either.
+    Chore,
 }
 
 struct Flow {
@@ -154,7 +168,7 @@ impl Flow {
         if let Ok(close) = closing.try_recv() {
             let reported = outcome
                 .as_ref()
-                .map_err(|error| ResultError::NotCommitted(super::error::chain(error)))
+                .map_err(|error| ResultError::NotCommitted(error_chain(error)))
                 .copied();
             let _ = close.send(reported);
         }
@@ -204,6 +218,9 @@ impl Flow {
             let is_behind = self.spool.as_ref().is_some_and(|spool| !spool.is_empty());
             let is_due = self.retry_at.is_none_or(|at| Instant::now() >= at);
             if self.under_way.is_none() && is_due {
+                if self.start_chore() {
+                    continue;
+                }
                 if self.is_step_wanted(is_behind) {
                     self.step();
                 } else if is_behind {
@@ -255,7 +272,7 @@ impl Flow {
     /// A commit is under way that goes well as far as is known, and behind which nothing waits.
     fn is_settled(&self) -> bool {
         let is_last = match self.under_way.as_ref().map(|under_way| under_way.origin) {
-            Some(Origin::Queue | Origin::Tiers) => true,
+            Some(Origin::Queue | Origin::Tiers | Origin::Chore) => true,
             Some(Origin::Spool { frames, .. }) => self
                 .spool
                 .as_ref()
@@ -282,6 +299,7 @@ impl Flow {
             part,
             done,
             alert_events,
+            incidents,
             copied,
             services,
             oldest_ms,
@@ -292,6 +310,7 @@ impl Flow {
         let work = Work {
             parts,
             alert_events,
+            incidents,
             services,
         };
         self.start(work, Origin::Queue, oldest_ms, done, copied);
@@ -317,6 +336,7 @@ impl Flow {
         let Batch {
             part,
             alert_events,
+            incidents,
             copied,
             services,
             ..
@@ -328,6 +348,7 @@ impl Flow {
             Work {
                 parts,
                 alert_events,
+                incidents,
                 services,
             },
             Origin::Spool { frames, unreadable },

@@ -95,7 +95,7 @@ impl Marks {
     }
 
     /// A row that is missing means that nothing was counted.
-    pub(super) fn read(connection: &Connection) -> duckdb::Result<Self> {
+    pub(in crate::store::results) fn read(connection: &Connection) -> duckdb::Result<Self> {
         let mut marks = Self {
             runs_kept_from: Mark::NOTHING.kept_from,
             tiers: [Mark::NOTHING; 3],
@@ -187,6 +187,15 @@ pub(super) fn set_kept_from(
         name,
         &format!("kept_from = {}", moment(kept_from)),
     )
+}
+
+/// Notes that runs before a moment are no longer in the database.
+pub(in crate::store::results) fn runs_removed(
+    connection: &Connection,
+    before_ms: i64,
+) -> duckdb::Result<()> {
+    let kept_from = Marks::read(connection)?.kept_from(None);
+    set_kept_from(connection, None, kept_from.max(before_ms * 1_000))
 }
 
 fn set(connection: &Connection, name: &str, values: &str) -> duckdb::Result<()> {

@@ -8,6 +8,7 @@ use super::marks::{Marks, Range, floor, set_dirty, set_done, set_kept_from, step
 use super::plan::{self, Task};
 use super::{DAY, Micros};
 use crate::domain::{Tier, TierRetention, UnixMillis};
+use crate::store::results::changes::{self, Span};
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,11 +114,11 @@ fn count(
     let name = tier.as_str();
     let mut runs = 0;
     for table in Table::ALL {
-        connection.execute_batch(&format!(
-            "DELETE FROM fact.{table}_{name} WHERE {}",
-            range.sql()
-        ))?;
+        delete(connection, &format!("{table}_{name}"), range)?;
         let counted = connection.execute(&insert(table, tier, range), [])?;
+        if counted > 0 {
+            mark(connection, &format!("{table}_{name}"), range)?;
+        }
         runs = runs.max(counted);
     }
     if runs > 0 || range.until >= limit {
@@ -144,12 +145,23 @@ fn count(
     });
     let skipped = Range { until, ..gap };
     for table in Table::ALL {
-        connection.execute_batch(&format!(
-            "DELETE FROM fact.{table}_{name} WHERE {}",
-            skipped.sql()
-        ))?;
+        delete(connection, &format!("{table}_{name}"), skipped)?;
     }
     Ok(until)
+}
+
+/// Deletes the rows of a range, and marks it where there were some.
+fn delete(connection: &Connection, table: &str, range: Range) -> duckdb::Result<()> {
+    let sql = format!("DELETE FROM fact.{table} WHERE {}", range.sql());
+    if connection.execute(&sql, [])? > 0 {
+        mark(connection, table, range)?;
+    }
+    Ok(())
+}
+
+fn mark(connection: &Connection, table: &str, range: Range) -> duckdb::Result<()> {
+    let span = Span::new(range.from, range.until);
+    changes::mark(connection, table, std::iter::once(span))
 }
 
 /// Rows lie in the order of time and service, by which readers skip most of them.
@@ -180,17 +192,17 @@ fn remove(
     kept_from: Micros,
 ) -> duckdb::Result<()> {
     let tables = match tier {
-        None => vec!["fact.observations".to_owned()],
+        None => vec!["observations".to_owned()],
         Some(tier) => Table::ALL
             .iter()
-            .map(|table| format!("fact.{table}_{}", tier.as_str()))
+            .map(|table| format!("{table}_{}", tier.as_str()))
             .collect(),
     };
     let mut until = before;
     for table in &tables {
         let first: Option<Micros> = connection.query_row(
             &format!(
-                "SELECT epoch_us(min(ts)) AS first FROM {table} WHERE ts < make_timestamp({before})"
+                "SELECT epoch_us(min(ts)) AS first FROM fact.{table} WHERE ts < make_timestamp({before})"
             ),
             [],
             |row| row.get("first"),
@@ -198,9 +210,8 @@ fn remove(
         until = first.map_or(until, |first| until.min(floor(first, DAY) + DAY));
     }
     for table in &tables {
-        connection.execute_batch(&format!(
-            "DELETE FROM {table} WHERE ts < make_timestamp({until})"
-        ))?;
+        let from = Span::EVER.from;
+        delete(connection, table, Range { from, until })?;
     }
     // Runs that came too late may lie before.
     set_kept_from(connection, tier, until.max(kept_from))

@@ -40,6 +40,7 @@ impl Flow {
         };
         match (under_way.origin, outcome) {
             (Origin::Tiers, outcome) => self.stepped(&under_way, outcome),
+            (Origin::Chore, outcome) => self.chore_done(under_way, outcome),
             (_, Ok(_)) => self.committed(under_way),
             (_, Err(reason)) => self.failed(under_way, &reason),
         }
@@ -152,6 +153,7 @@ impl Flow {
         if is_late {
             let what = match origin {
                 Origin::Tiers => "a step of the tiers of history",
+                Origin::Chore => "a change of the results store",
                 _ => "a commit",
             };
             let reason = format!("{what} takes longer than {} s", COMMIT_PATIENCE.as_secs());

@@ -1,0 +1,122 @@
+//! Incidents: times in which a service was not available, by us and by its vendor.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::api::http::endpoint::Endpoint;
+use crate::api::http::error::{ApiError, ApiResult};
+use crate::api::http::moment::rfc3339;
+use crate::api::http::page::{self, Page};
+use crate::api::http::state::ApiState;
+use crate::api_types::incidents::IncidentBody;
+use crate::api_types::scope::Scope::Read;
+use crate::domain::{IncidentSource, UnixMillis};
+use crate::store::{IncidentFilter, IncidentRow};
+
+/// Declares the operations.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(Read, "/api/v1/incidents", list)
+            .id("incidentList")
+            .summary("Incidents of services, the last to begin first"),
+    ]
+}
+
+impl From<IncidentRow> for IncidentBody {
+    fn from(row: IncidentRow) -> Self {
+        Self {
+            id: row.id,
+            service: row.service,
+            source: row.source,
+            kind: row.kind,
+            started_at: rfc3339(row.started_ms),
+            ended_at: row.ended_ms.map(rfc3339),
+            seconds: row.seconds,
+            cause: row.cause,
+            error_kind: row.error_kind,
+            probe: row.probe,
+            outcome: row.outcome,
+            runs: row.runs,
+            reopened: row.reopened,
+            alert_id: row.alert_id,
+            fired_at: row.fired_ms.map(rfc3339),
+            acknowledged_at: row.acknowledged_ms.map(rfc3339),
+            acknowledged_by: row.acknowledged_by,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IncidentQuery {
+    /// `next` of the page before.
+    #[schemars(regex(pattern = r"^-?[0-9]{1,18}\.[0-9]{1,18}$"))]
+    cursor: Option<String>,
+    /// 1 to 1000; 100 if not given.
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+    /// Only incidents of the service with that slug.
+    service: Option<String>,
+    /// `ours` or `vendor`.
+    #[schemars(with = "Option<IncidentSource>")]
+    source: Option<String>,
+    /// True: only those that last. False: only those that have ended.
+    open: Option<bool>,
+    /// Only incidents that lasted into this moment or began behind it, RFC 3339 with an offset.
+    from: Option<String>,
+    /// Only incidents that began before this moment, RFC 3339 with an offset.
+    to: Option<String>,
+}
+
+async fn list(
+    State(state): State<ApiState>,
+    Query(query): Query<IncidentQuery>,
+) -> ApiResult<Json<Page<IncidentBody>>> {
+    let limit = page::limit(query.limit)?;
+    let cursor = page::key_cursor(query.cursor.as_deref(), |text| place(text).is_some())?;
+    let filter = IncidentFilter {
+        service: query.service,
+        source: page::word(
+            "source",
+            query.source.as_deref(),
+            IncidentSource::parse,
+            &IncidentSource::ALL.map(IncidentSource::as_str),
+        )?,
+        is_open: query.open,
+        from_ms: moment("from", query.from.as_deref())?,
+        until_ms: moment("to", query.to.as_deref())?,
+        before: cursor.and_then(place),
+    };
+    let rows = state
+        .deps
+        .results
+        .incident_page(filter, limit as usize + 1)
+        .await?;
+    Ok(Json(Page::from_rows(
+        rows,
+        limit,
+        |row| format!("{}.{}", row.started_ms, row.id),
+        IncidentBody::from,
+    )))
+}
+
+/// Returns start and id in a cursor.
+fn place(cursor: &str) -> Option<(UnixMillis, i64)> {
+    let (started_ms, id) = cursor.split_once('.')?;
+    Some((started_ms.parse().ok()?, id.parse().ok()?))
+}
+
+fn moment(name: &'static str, text: Option<&str>) -> Result<Option<UnixMillis>, ApiError> {
+    text.map(|text| {
+        let parsed = text.parse::<jiff::Timestamp>();
+        parsed.map(jiff::Timestamp::as_millisecond).map_err(|_| {
+            ApiError::bad_parameter(
+                name,
+                format!("`{text}` is not a moment; write e.g. `2026-11-23T00:00:00+01:00`, with `+` as `%2B`"),
+            )
+        })
+    })
+    .transpose()
+}
