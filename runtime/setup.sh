@@ -86,6 +86,13 @@ if [ "$what" != build ]; then
     rm -rf "$wheels"
   fi
   have redis-server || apt_install redis-server || fail "the tests need redis-server"
+  # Clients of the PostgreSQL protocol.
+  have psql || apt_install postgresql-client || fail "the tests need psql"
+  /usr/bin/python3 -c 'import psycopg, psycopg2, sqlalchemy, pandas' 2>/dev/null ||
+    apt_install python3-psycopg python3-psycopg2 python3-sqlalchemy python3-pandas ||
+    fail "the tests need Python's psycopg, psycopg2, sqlalchemy and pandas"
+  { have java && have javac; } || apt_install default-jdk-headless || fail "the tests need a JDK, 11 or newer"
+  [ -e /usr/share/java/postgresql.jar ] || apt_install libpostgresql-jdbc-java || fail "the tests need PostgreSQL's JDBC driver"
   # The templates for JavaScript and Python fetch the rest from their package registries.
   node_is_new() { have npm && node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null; }
   node_is_new || { apt_install nodejs npm && node_is_new; } || fail "the tests of the JavaScript templates need Node.js 20 or newer, with npm"

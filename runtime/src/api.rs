@@ -10,9 +10,12 @@ mod resources;
 
 pub use crate::api_types::scope::Scope;
 pub use dashboard::{Changes, Live};
+pub(crate) use http::auth::Principal;
 pub use http::auth::{SESSION_LIFETIME, token_hash};
 pub use http::deps::{ApiDeps, ProgramStatus};
+pub(crate) use http::running_queries::Registration;
 pub use http::server::serve;
+pub(crate) use http::sql_sign_in::SqlSignInError;
 pub use http::state::{ApiSettings, ApiState};
 pub use resources::tokens::new_token;
 pub use routes::router;

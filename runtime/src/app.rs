@@ -31,7 +31,8 @@ use crate::reload::{Basis, ConfigReload, StartConfiguration, start_with};
 use crate::store::{ControlStore, ResultStore};
 use crate::telemetry;
 
-pub use crate::store::results::TableSize;
+pub use crate::store::results::{SQL_SUBCOMMAND, TableSize, sql_child};
+pub use crate::wire::{TlsFiles, WireOptions};
 pub use core_parts::{Options, Started};
 pub use stores::{accept_store, check_stores, compact_results, result_sizes};
 
@@ -87,6 +88,7 @@ pub async fn run(
     let monitoring = monitoring::build(&mut tasks, &core, net, to_alerts).await?;
     plugins::start(&mut tasks, &core, compared)?;
     recording::build(&mut tasks, &core);
+    recording::follow_storage(&mut tasks, core.results.clone(), follow_storage.clone());
     let (reload, configuration) = ConfigReload::new(
         options.config.clone(),
         &core.host,

@@ -179,6 +179,7 @@ impl Archive {
             let wanted = settings.borrow_and_update().clone();
             let round = async {
                 if !is_reconciled {
+                    self.distrust().await?;
                     self.reconcile(&wanted).await?;
                     is_reconciled = true;
                 }
@@ -202,6 +203,18 @@ impl Archive {
         }
     }
 
+    /// Has queries leave out the files that are damaged, which are returned.
+    async fn distrust(&self) -> Result<Vec<ArchiveFile>, ArchiveError> {
+        let filter = ArchiveFilter {
+            is_faulty: true,
+            ..ArchiveFilter::default()
+        };
+        let faulty = self.control.archive_file_list(&filter, PAGE).await?;
+        let paths = faulty.iter().map(|file| file.path.clone());
+        self.results.archive_distrust(paths);
+        Ok(faulty)
+    }
+
     fn report(&self, outcome: &Result<(), ArchiveError>) {
         match outcome {
             Ok(()) => self.set_warning(None),
@@ -220,14 +233,8 @@ impl Archive {
 
     /// Returns what the built-in alert looks at; none while there is nothing to look at.
     async fn observation(&self, alert: &ArchiveAlert) -> Option<Observation> {
-        let faulty = ArchiveFilter {
-            is_faulty: true,
-            ..ArchiveFilter::default()
-        };
-        let faulty = self.control.archive_file_list(&faulty, PAGE).await.ok()?;
+        let faulty = self.distrust().await.ok()?;
         metrics::gauge!("extrack_archive_faulty_files").set(faulty.len() as f64);
-        let paths = faulty.iter().map(|file| file.path.clone());
-        self.results.archive_distrust(paths);
         let failure = faulty.first().map(|first| {
             let fault = first.fault.as_deref().unwrap_or_default();
             let text = format!(
@@ -258,6 +265,7 @@ impl Archive {
             metrics: Vec::new(),
             missed: false,
             rate_limits: Vec::new(),
+            excluded: None,
         })
     }
 }

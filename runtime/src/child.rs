@@ -2,17 +2,20 @@
 //! budget inside a process bounds. Whatever such work does, it ends, and nothing else ends with it.
 
 mod limits;
+mod sandbox;
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 pub use limits::Limits;
+pub use sandbox::Sandbox;
 
 /// A child ends with this code when it has said why on its standard error.
 pub const REFUSED: u8 = 2;
@@ -40,6 +43,8 @@ pub enum Stopped {
     WallClock,
     Memory,
     FileSize,
+    /// Somebody else killed it: the kernel for want of memory, or a person.
+    Killed,
     /// The child ended in another way; what is known of it.
     Crashed(String),
     NotStarted(std::io::Error),
@@ -71,18 +76,10 @@ impl Program {
         input: File,
         variables: &[(&str, String)],
     ) -> Result<(), Stopped> {
-        let kept = VARIABLES
-            .iter()
-            .filter_map(|name| Some((*name, std::env::var_os(name)?)));
-        let mut child = Command::new(&self.path)
-            .args(&self.arguments)
-            .env_clear()
-            .envs(kept)
-            .envs(variables.iter().map(|(name, value)| (name, value)))
+        let mut child = self
+            .command(variables)
             .stdin(input)
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .map_err(Stopped::NotStarted)?;
         let mut words = Vec::new();
@@ -105,6 +102,69 @@ impl Program {
             Ok(Ok(status)) => judge(status, String::from_utf8_lossy(&words).trim()),
         }
     }
+
+    /// Starts a child that is given its work and answers while it runs.
+    pub fn start(&self, variables: &[(&str, String)]) -> Result<Conversation, Stopped> {
+        let mut child = self
+            .command(variables)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(Stopped::NotStarted)?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(input), Some(output)) => Ok(Conversation {
+                child,
+                input,
+                output,
+            }),
+            _ => Err(Stopped::NotStarted(ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    /// Nothing of the environment but what is named, which holds no secrets.
+    fn command(&self, variables: &[(&str, String)]) -> Command {
+        let kept = VARIABLES
+            .iter()
+            .filter_map(|name| Some((*name, std::env::var_os(name)?)));
+        let mut command = Command::new(&self.path);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(kept)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+}
+
+/// A child under way. Dropped, it is killed.
+pub struct Conversation {
+    child: Child,
+    /// Stays open as long as the child is wanted.
+    pub input: ChildStdin,
+    pub output: ChildStdout,
+}
+
+impl Conversation {
+    /// Waits until the child ends by itself, and returns why.
+    pub async fn ended(&mut self) -> Result<(), Stopped> {
+        let status = self.child.wait().await.map_err(Stopped::NotStarted)?;
+        let mut words = Vec::new();
+        if let Some(stderr) = self.child.stderr.take() {
+            // What it said until it went is what counts.
+            let _ = stderr.take(WORDS_BYTES).read_to_end(&mut words).await;
+        }
+        judge(status, String::from_utf8_lossy(&words).trim())
+    }
+
+    /// Returns once the child is gone, whatever it was doing.
+    pub async fn kill(&mut self) {
+        let is_gone = self.child.id().is_none();
+        if !is_gone && let Err(error) = self.child.kill().await {
+            tracing::warn!(%error, "a child process can't be killed");
+        }
+    }
 }
 
 fn judge(status: ExitStatus, words: &str) -> Result<(), Stopped> {
@@ -123,6 +183,9 @@ fn judge(status: ExitStatus, words: &str) -> Result<(), Stopped> {
         (_, Some(signal)) if signal == rustix::process::Signal::XCPU.as_raw() => Err(Stopped::Cpu),
         (_, Some(signal)) if signal == rustix::process::Signal::XFSZ.as_raw() => {
             Err(Stopped::FileSize)
+        }
+        (_, Some(signal)) if signal == rustix::process::Signal::KILL.as_raw() => {
+            Err(Stopped::Killed)
         }
         _ if is_out_of_memory => Err(Stopped::Memory),
         (Some(code), _) if code == i32::from(REFUSED) => Err(Stopped::Refused(words.to_owned())),

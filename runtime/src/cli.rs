@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::app::{SQL_SUBCOMMAND, sql_child};
 use crate::plugin_host::{COMPILE_SUBCOMMAND, compile_child};
 use outcome::{EXIT_USAGE, failed};
 
@@ -105,14 +106,19 @@ enum Command {
     /// A child of this program, which it starts by itself.
     #[command(name = COMPILE_SUBCOMMAND, hide = true)]
     CompileComponent,
+    /// A child of this program, which it starts by itself.
+    #[command(name = SQL_SUBCOMMAND, hide = true)]
+    RunStatement,
 }
 
 /// Parses, runs, and prints the whole chain of causes once.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Before there are threads: it takes limits on itself.
-    if matches!(cli.command, Command::CompileComponent) {
-        return compile_child();
+    // Before there are threads: they take limits on themselves.
+    match cli.command {
+        Command::CompileComponent => return compile_child(),
+        Command::RunStatement => return sql_child(),
+        _ => {}
     }
     // The one crypto library, for every TLS client in the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -147,7 +153,7 @@ pub fn main() -> ExitCode {
             Command::Maintenance(maintenance) => maintenance.run(&server).await,
             Command::Tokens(tokens) => tokens.run(&server).await,
             Command::Routes(routes) => routes.run(&server).await,
-            Command::CompileComponent => Ok(ExitCode::from(EXIT_USAGE)),
+            Command::CompileComponent | Command::RunStatement => Ok(ExitCode::from(EXIT_USAGE)),
         }
     });
     // A resolver that hangs in a blocking thread must not keep the program alive.

@@ -44,6 +44,7 @@ pub mod shadow;
 pub mod size;
 pub mod slug;
 mod storage;
+mod table_retention;
 mod tier;
 mod trusted_proxies;
 
@@ -85,7 +86,8 @@ pub use mute::{
     SilenceState,
 };
 pub use observation::{
-    CurrentStatus, ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Phases, Status,
+    CurrentStatus, ErrorKind, Exclusion, Failure, LOCAL, Metric, MetricValue, Observation, Phases,
+    Status,
 };
 pub use percentage::percentage_hint;
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
@@ -110,12 +112,13 @@ pub use run_group::{COARSE_MS, FINE_MS, RunGroup, fine_from_ms};
 pub use run_id::{RunIds, run_ids_within};
 pub use service::{
     ClientAuth, Credential, CredentialKind, MIN_HIDDEN_BYTES, OAuth2, Origin, Probe, Retry,
-    Service, ServiceFacts, Webhook,
+    Service, ServiceFacts, Slo, Webhook,
 };
 pub use severity::Severity;
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
 pub use slug::slug;
 pub use storage::{BackupSettings, StorageSettings};
+pub use table_retention::TableRetention;
 pub use tier::{Tier, TierRetention};
 pub use trusted_proxies::TrustedProxies;
 

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod local;
 
 pub mod api;
+pub mod wire;
 
 pub mod archive;
 pub mod backtest;

@@ -5,6 +5,7 @@ mod check_runner;
 mod clock;
 mod in_flight;
 mod incidents;
+mod maintenance;
 mod missed;
 mod offline;
 mod plugin_watch;
@@ -18,6 +19,7 @@ mod status_cache;
 mod webhooks;
 
 pub use incidents::{IncidentCopy, IncidentTracker, IncidentWriter, VendorIncidents};
+pub use maintenance::MaintenanceWatch;
 pub use offline::{OfflineTarget, OfflineWatch};
 pub use plugin_watch::PluginWatch;
 pub use runner::{CheckError, Monitoring};

@@ -40,7 +40,7 @@ pub use plugins::{
 pub use prune::prune_and_parse;
 pub use routing::{InhibitSpec, MaintenanceSpec, RouteSpec, Texts, WindowSpec};
 pub use schema::{InvalidSchema, Schema};
-pub use service::{MonitoringSpec, ProbeSpec, ServiceSpec, WebhookSpec};
+pub use service::{MonitoringSpec, ProbeSpec, ServiceSpec, SloSpec, WebhookSpec};
 pub use storage::{ArchiveSpec, BackupsSpec, HistorySpec, KeepSpec, StorageFile, StorageSpec};
 pub use template::{AlertTemplateSpec, ParameterSpec, TemplateUseSpec};
 pub use values::{DurationSpec, PluginSettings};

@@ -15,8 +15,9 @@ pub use duckdb::arrow::record_batch::RecordBatch;
 pub(crate) use lock::DataLock;
 pub use lock::LockError;
 pub use results::{
-    ArchivedDay, DayContent, DayWritten, Diagnosis, EventFilter, IncidentFilter, IncidentRow,
-    JsonRows, Place, QueryError, QueryLimits, QueryParams, QueryRequest, QueryStream, ResultError,
-    ResultHealth, ResultSettings, ResultStore, SpoolSettings, SqlAnswer, SqlColumn, SqlMacro,
-    SqlSchema, SqlView, SqlViewColumn, Writer,
+    ArchivedDay, Catalog, CatalogAnswer, CatalogColumn, CatalogTable, CatalogType, Cell, Cells,
+    DayContent, DayWritten, Diagnosis, EventFilter, IncidentFilter, IncidentRow, JsonRows, Place,
+    QueryError, QueryLimits, QueryParams, QueryRequest, QueryStream, ResultError, ResultHealth,
+    ResultSettings, ResultStore, SpoolSettings, SqlAnswer, SqlColumn, SqlMacro, SqlSchema, SqlView,
+    SqlViewColumn, Writer, memory_of,
 };

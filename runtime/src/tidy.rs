@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "plugin_sources",
             "api",
             "archive",
+            "wire",
             "backtest",
             "backup",
             "registry",
@@ -60,6 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "api_types",
         ],
     ),
+    ("wire", &["api", "store"]),
     // Use cases that need more than one engine.
     (
         "reload",
@@ -84,6 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "monitoring",
             "alerts",
             "plugin_host",
+            "child",
             "net",
             "spec",
         ],
@@ -94,7 +97,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("alerts", &["store", "plugin_host"]),
     // Edges.
     ("plugin_host", &["child", "net", "store"]),
-    ("store", &[]),
+    ("store", &["child"]),
     ("net", &[]),
     // Ground.
     ("child", &[]),
@@ -111,6 +114,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("wasmtime", &["plugin_host"]),
     ("wasmtime_wasi", &["plugin_host"]),
     ("object_store", &["archive"]),
+    ("landlock", &["child"]),
+    ("seccompiler", &["child"]),
     ("sqlx", &["store"]),
     ("duckdb", &["store"]),
     ("hyper", &["net", "api"]),

@@ -144,6 +144,7 @@ fn observation(run: i64) -> Observation {
         plugin_version: "0.1.0".to_owned(),
         run_id: run,
         metrics: Vec::new(),
+        excluded: None,
         rate_limits: Vec::new(),
         missed: false,
     }

@@ -1,5 +1,6 @@
 //! How long it takes to seal results for SQL: a history from nothing, with its pauses; 5 minutes and
-//! a day as files; and the time that a query waits for while rows arrive. Beside it the same rows
+//! a day as files; the time that a query waits for while rows arrive; and a day that is archived.
+//! Beside it the same rows
 //! written by DuckDB alone in the same run.
 //!
 //! `EXTRACK_BENCH_SERVICES` (1000) and `EXTRACK_BENCH_DAYS` (7) set the sizes, one run a minute each.
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use extrack::domain::{LOCAL, Observation, Phases, Status, now_ms};
+use extrack::domain::{ArchiveDay, ArchiveTable, LOCAL, Observation, Phases, Status, now_ms};
 use extrack::store::results::{SealSettings, TierSettings};
 use extrack::store::{ResultError, ResultSettings, ResultStore};
 
@@ -65,15 +66,13 @@ impl Running {
             .expect("nothing was given up");
     }
 
-    /// Commits 5 minutes of runs that end now.
-    async fn append(&self, services: i64, run_id: &mut i64) {
+    /// Commits runs of now.
+    async fn append(&self, runs: i64, run_id: &mut i64) {
         let now = now_ms();
-        for minute in 0..5 {
-            for service in 0..services {
-                *run_id += 1;
-                let run = observation(*run_id, service, now - minute * MINUTE_MS);
-                self.store.observation_record(Arc::new(run));
-            }
+        for service in 0..runs {
+            *run_id += 1;
+            let run = observation(*run_id, service, now);
+            self.store.observation_record(Arc::new(run));
         }
         *run_id += 1;
         let last = Arc::new(observation(*run_id, 0, now));
@@ -108,9 +107,10 @@ async fn measure() {
         first / alone[2]
     );
     let mut run_id = days * 1_440 * services + services;
+    let rows = 5 * services;
     let mut waited = Vec::new();
     for _ in 0..ASKED {
-        running.append(services, &mut run_id).await;
+        running.append(rows / ASKED as i64, &mut run_id).await;
         let start = Instant::now();
         let snapshot = running.store.snapshot(&["observations"]).await;
         waited.push(start.elapsed().as_secs_f64() * 1_000.0);
@@ -118,8 +118,7 @@ async fn measure() {
     }
     waited.sort_by(f64::total_cmp);
     println!(
-        "  a query while {} rows arrive waits {:.1} ms (median), {:.1} ms (longest); of DuckDB alone {:.1} : 1",
-        ASKED as i64 * 5 * services,
+        "  a query while {rows} rows arrive waits {:.1} ms (median), {:.1} ms (longest); of DuckDB alone {:.1} : 1",
         waited[ASKED / 2],
         waited[ASKED - 1],
         waited[ASKED / 2] / (alone[0] * 1_000.0)
@@ -136,6 +135,7 @@ async fn measure() {
         "  and while nothing changes {:.2} ms",
         start.elapsed().as_secs_f64() * 10.0
     );
+    archive(&running, folder.path(), first_minute, alone[1]).await;
     running.stop().await;
     let (files, bytes) = taken(&folder.path().join("segments"));
     let store = std::fs::metadata(folder.path().join("results.duckdb")).expect("the file is there");
@@ -143,6 +143,26 @@ async fn measure() {
         "  {files} files of {} MiB beside a store of {} MiB",
         bytes >> 20,
         store.len() >> 20
+    );
+}
+
+/// Writes the second day as a file of the archive, beside DuckDB alone.
+async fn archive(running: &Running, folder: &Path, first_minute: i64, alone: f64) {
+    let moment_ms = (first_minute + 1_440) * MINUTE_MS;
+    let day = ArchiveDay::of(ArchiveTable::Observations, moment_ms).expect("a day has a name");
+    let staging = folder.join("staging");
+    std::fs::create_dir_all(&staging).expect("a folder can be made");
+    let start = Instant::now();
+    let written = running
+        .store
+        .archive_write(day, None, staging.join("archive.parquet"))
+        .await
+        .expect("the day is written");
+    let took = start.elapsed().as_secs_f64();
+    println!(
+        "  a day of {} rows is sorted, archived and compared in {took:.1} s, {:.1} : 1",
+        written.file.rows,
+        took / alone
     );
 }
 
@@ -170,7 +190,7 @@ fn fill(folder: &Path, services: i64, first_minute: i64, days: i64) {
                          exp(10.5 + (hash(service, minute, 1) % 1000 + hash(service, minute, 2) % 1000) / 1000.0)::UINTEGER),
                      hash(minute, service, 3) % 1000, hash(minute, service, 4) % 5000, 300, 400, 500, 200,
                      if(hash(minute, service) % 1000 = 0, 'timeout', NULL), NULL, 512, 'http', '0.1.0',
-                     (minute - {first_minute}) * {services} + service, NULL, false
+                     (minute - {first_minute}) * {services} + service, NULL, false, NULL
                  FROM range({from}, {from} + 1440) AS minutes(minute), range({services}) AS services(service)
                  ORDER BY minute, service"
             ))
@@ -183,14 +203,16 @@ fn written_alone(folder: &Path, first_minute: i64) -> [f64; 3] {
     let connection =
         duckdb::Connection::open(folder.join("results.duckdb")).expect("the file opens");
     let target = folder.join("alone.parquet");
-    [5, 1_440, 1_000_000].map(|minutes| {
+    [5_i64, 1_440, 1_000_000].map(|minutes| {
         let mut fastest = f64::INFINITY;
         for _ in 0..3 {
+            let from = first_minute * 60_000_000;
+            let until = from + minutes * 60_000_000;
             let start = Instant::now();
             connection
                 .execute_batch(&format!(
-                    "COPY (SELECT * FROM fact.observations WHERE ts >= make_timestamp({first_minute} * 60000000) \
-                     AND ts < make_timestamp(({first_minute} + {minutes}) * 60000000)) \
+                    "COPY (SELECT * FROM fact.observations WHERE ts >= make_timestamp({from}) \
+                     AND ts < make_timestamp({until})) \
                      TO '{}' (FORMAT parquet, COMPRESSION zstd)",
                     target.display()
                 ))
@@ -222,5 +244,6 @@ fn observation(run_id: i64, service: i64, ts_ms: i64) -> Observation {
         metrics: Vec::new(),
         missed: false,
         rate_limits: Vec::new(),
+        excluded: None,
     }
 }

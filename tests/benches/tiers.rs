@@ -1,6 +1,7 @@
 //! How fast questions about history are: quantiles, availability and one service's year, from tiers
-//! beside the same from the runs, in a store that is filled with one run a minute; and how fast
-//! rows are appended while tiers are kept up, beside without.
+//! beside the same from the runs, in a store that is filled with one run a minute; how long the
+//! process of a statement takes to start; and how fast rows are appended while tiers are kept up,
+//! beside without.
 //!
 //! `EXTRACK_BENCH_SERVICES` (100), `EXTRACK_BENCH_DAYS` (35) and `EXTRACK_BENCH_ROWS` (500000) set the sizes.
 
@@ -9,9 +10,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use extrack::child::Program;
 use extrack::domain::{LOCAL, Observation, Phases, Status, Tier, now_ms};
-use extrack::store::results::TierSettings;
+use extrack::store::results::{SQL_SUBCOMMAND, SqlSettings, TierSettings};
 use extrack::store::{QueryLimits, ResultError, ResultSettings, ResultStore};
+use extrack_tests::program::program;
 
 const MINUTE_MS: i64 = 60_000;
 /// Services whose runs are appended, one each a minute.
@@ -33,6 +36,15 @@ fn size(name: &str, default: i64) -> i64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a whole number"))
 }
 
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1_000.0
+}
+
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
 struct Running {
     store: ResultStore,
     writer: JoinHandle<Result<(), ResultError>>,
@@ -47,6 +59,10 @@ impl Running {
             },
             flush_rows: 10_000,
             queue_rows: 100_000,
+            sql: SqlSettings {
+                program: Some(Program::new(program(), [SQL_SUBCOMMAND.into()])),
+                ..SqlSettings::default()
+            },
             ..ResultSettings::default()
         };
         let (store, writer) = ResultStore::open(folder, settings).expect("the store opens");
@@ -62,21 +78,53 @@ impl Running {
             .expect("nothing was given up");
     }
 
+    /// The whole way of a statement through its process, beside a start of the program that does
+    /// nothing, and beside a database in memory that is opened and asked the same.
+    async fn measure_start(&self) {
+        const TIMES: usize = 21;
+        let (mut asked, mut started, mut opened) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..TIMES {
+            asked.push(self.ask_once("SELECT 1").await);
+            let start = Instant::now();
+            let nothing = std::process::Command::new(program())
+                .arg("--version")
+                .stdout(std::process::Stdio::null())
+                .status();
+            assert!(nothing.expect("the program starts").success());
+            started.push(milliseconds(start));
+            let start = Instant::now();
+            let database = duckdb::Connection::open_in_memory().expect("a database");
+            database.execute_batch("SELECT 1").expect("it is asked");
+            opened.push(milliseconds(start));
+        }
+        let [asked, started, opened] = [asked, started, opened].map(median);
+        println!(
+            "  `SELECT 1` in a process of its own           {asked:>9.1} ms, a start of the program {started:.1} ms (1 : {:.1}), \
+             a database in memory {opened:.1} ms (1 : {:.1})",
+            asked / started,
+            asked / opened
+        );
+    }
+
     /// Milliseconds of the fastest of three.
     async fn ask(&self, sql: &str) -> f64 {
+        let mut fastest = f64::INFINITY;
+        for _ in 0..3 {
+            fastest = fastest.min(self.ask_once(sql).await);
+        }
+        fastest
+    }
+
+    async fn ask_once(&self, sql: &str) -> f64 {
         let limits = QueryLimits {
             rows: 1_000_000,
             bytes: 256 << 20,
             timeout: LONG,
         };
-        let mut fastest = f64::INFINITY;
-        for _ in 0..3 {
-            let start = Instant::now();
-            let answer = self.store.query(sql, limits).await.expect("it is admitted");
-            assert!(!answer.rows.is_empty(), "{sql}");
-            fastest = fastest.min(start.elapsed().as_secs_f64() * 1_000.0);
-        }
-        fastest
+        let start = Instant::now();
+        let answer = self.store.query(sql, limits).await.expect("it is admitted");
+        assert!(!answer.rows.is_empty(), "{sql}");
+        milliseconds(start)
     }
 
     async fn beside(&self, what: &str, tiers: &str, runs: &str) {
@@ -108,6 +156,7 @@ async fn measure() {
         "  counted in the background in {:.1} s, with its pauses",
         start.elapsed().as_secs_f64()
     );
+    running.measure_start().await;
     ask_all(&running).await;
     running.stop().await;
     let file = std::fs::metadata(folder.path().join("results.duckdb")).expect("the file is there");
@@ -179,7 +228,7 @@ fn fill(folder: &Path, services: i64, days: i64) {
                      if(hash(minute, service) % 1000 = 0, NULL,
                          exp(10.5 + (hash(service, minute, 1) % 1000 + hash(service, minute, 2) % 1000) / 1000.0)::UINTEGER),
                      100, 200, 300, 400, 500, 200, if(hash(minute, service) % 1000 = 0, 'timeout', NULL), NULL, 512, 'http',
-                     '0.1.0', (minute - {first_minute}) * {services} + service, NULL, false
+                     '0.1.0', (minute - {first_minute}) * {services} + service, NULL, false, NULL
                  FROM range({from}, {from} + 1440) AS minutes(minute), range({services}) AS services(service)
                  ORDER BY minute, service"
             ))
@@ -238,6 +287,7 @@ fn observation(run_id: i64, ts_ms: i64) -> Observation {
         run_id,
         metrics: Vec::new(),
         missed: false,
+        excluded: None,
         rate_limits: Vec::new(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use extrack_tests::runtime::{Builder, Said};
 use extrack_tests::{Api, Inbox, ObjectStore, PATIENCE, TestRuntime, Vendor, WallClock, wait_for};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const DAY_S: i64 = 86_400;
@@ -110,17 +110,19 @@ async fn days_become_files_that_are_verified_downloaded_and_taken_over() {
     );
     let mut runtime = program(&vendor, &inbox, &clock).await;
     let api = runtime.api();
-    let before = api
-        .sql_numbers(
-            "SELECT count(*) FROM observations WHERE ts < now()::TIMESTAMP - INTERVAL 2 DAY",
-        )
-        .await;
+    let old = "SELECT count(*) FROM observations WHERE ts < now()::TIMESTAMP - INTERVAL 2 DAY";
+    let before = api.sql_numbers(old).await;
     let files = archived(&api, "observations", 3).await;
     let rows: i64 = files
         .iter()
         .map(|file| file["rows"].as_i64().unwrap())
         .sum();
     assert_eq!(before, [rows]);
+    assert_eq!(
+        api.sql_numbers(old).await,
+        before,
+        "SQL reads the archive too"
+    );
     archived(&api, "plugin_runs", 3).await;
 
     // As it is, and part by part.
@@ -160,6 +162,10 @@ async fn days_become_files_that_are_verified_downloaded_and_taken_over() {
     flip(&place(&runtime, file));
     ended(&runtime.cli(["archive", "verify"]).await, 1, "SHA-256");
     api.get(&path).await.expect_problem(409);
+    let answer = api.post("/api/v1/sql", &json!({"query": old})).await;
+    let day = format!("observations of {}", file["day"].as_str().unwrap());
+    assert_eq!(answer.header("extrack-missing"), day);
+    assert_eq!(answer.expect(200)["missing"], json!([day]));
     wait_for("a message about it", ARCHIVED_WITHIN, async || {
         let received = inbox.received("/hook");
         let text = format!("{received:?}");
@@ -177,6 +183,7 @@ async fn days_become_files_that_are_verified_downloaded_and_taken_over() {
         "read and compared",
     );
     api.get(&path).await;
+    assert_eq!(api.sql_numbers(old).await, before);
 
     // The data folder is lost, and the archive is not.
     runtime.stop().await;
@@ -211,6 +218,7 @@ async fn days_become_files_that_are_verified_downloaded_and_taken_over() {
             .collect::<Vec<_>>()
     };
     assert_eq!(sums(&again), sums(&files));
+    assert_eq!(api.sql_numbers(old).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,6 +257,7 @@ async fn a_program_that_is_killed_while_it_archives_loses_and_doubles_no_row() {
         .map(|file| file["rows"].as_i64().unwrap())
         .sum();
     assert_eq!(rows, wanted);
+    assert_eq!(api.sql_numbers(old).await, [wanted]);
     ended(
         &runtime.cli(["archive", "verify"]).await,
         0,

@@ -124,6 +124,71 @@ async fn an_outage_is_one_incident_with_both_ends_however_often_the_program_is_k
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_in_a_maintenance_window_is_neither_an_incident_nor_unavailability() {
+    let vendor = Vendor::start().await;
+    let runtime = TestRuntime::builder()
+        .services(services(&vendor, "    slo: {target: 99.9, window: 7d}\n"))
+        .start()
+        .await;
+    let api = runtime.api();
+    status(&api, "healthy").await;
+    let window = json!({
+        "name": "move", "match": "service=\"shop\"",
+        "start": "2020-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z",
+    });
+    api.post("/api/v1/maintenance", &window).await.expect(201);
+    let marked = "SELECT count(*) FROM observations WHERE excluded = 'maintenance'";
+    wait_for("a marked run", PATIENCE, async || {
+        match api.sql_count(marked).await {
+            0 => Err("none yet".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    vendor.set_status("/health", 503);
+    status(&api, "unhealthy").await;
+    wait_for("failed runs in the history", PATIENCE, async || {
+        let failed = "SELECT count(*) FROM observations WHERE status = 'unhealthy'";
+        match api.sql_count(failed).await {
+            0..3 => Err("none yet".to_owned()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    let rows = api
+        .sql("SELECT down, missed, maintenance > 3, availability, coverage FROM availability('shop', INTERVAL 1 DAY)")
+        .await;
+    assert_eq!(
+        rows,
+        [json!([0, 0, true, 100.0, 100.0])
+            .as_array()
+            .unwrap()
+            .clone()]
+    );
+    assert_eq!(api.list("/api/v1/incidents").await, [Value::Null; 0]);
+
+    assert_eq!(api.service("shop").await["slo"]["target"], 99.9);
+    let rows = api
+        .sql("SELECT s.target, s.days, s.is_met, s.bad_s, b.used_s, b.left_s = b.budget_s FROM slo s JOIN error_budget b USING (service)")
+        .await;
+    assert_eq!(
+        rows,
+        [json!([99.9, 7, true, 0, 0, true])
+            .as_array()
+            .unwrap()
+            .clone()]
+    );
+    let rows = api
+        .sql("SELECT bad_s, good_s > 0 FROM availability_between('shop', '2020-01-01T00:00:00+01:00', '2100-01-01T00:00:00Z')")
+        .await;
+    assert_eq!(rows, [json!([0, true]).as_array().unwrap().clone()]);
+    let rows = api
+        .sql("SELECT bad_s, is_frozen, good_s > 0 FROM availability_by_month")
+        .await;
+    assert_eq!(rows, [json!([0, false, true]).as_array().unwrap().clone()]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_vendor_reports_on_its_page_is_an_incident_of_the_vendor() {
     let vendor = Vendor::start().await;
     let webhook = "    webhooks: [{plugin: statuspage, unsigned: true}]\n";

@@ -51,3 +51,4 @@ mod templates;
 mod trust;
 mod versions;
 mod webhooks;
+mod wire;

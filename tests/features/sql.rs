@@ -1,6 +1,8 @@
 //! SQL over what was measured: anything may be asked, nothing may be harmed.
 
 mod faces;
+mod hostile;
+mod process;
 
 use std::time::Duration;
 

@@ -34,6 +34,7 @@ pub mod vendor;
 pub mod wait;
 mod warm;
 pub mod websocket;
+pub mod wire;
 
 pub use api::{Api, Reply};
 pub use certificates::Authority;

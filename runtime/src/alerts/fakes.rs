@@ -78,6 +78,7 @@ pub(crate) fn observation(service: &str, ts_ms: UnixMillis, status: Status) -> O
         run_id: ts_ms,
         metrics: vec![],
         missed: false,
+        excluded: None,
         rate_limits: Vec::new(),
     }
 }
@@ -126,6 +127,7 @@ pub(crate) fn service(slug: &str) -> Service {
         depends_on: vec![],
         owner: None,
         description: None,
+        slo: None,
         origin: Origin::File,
         hosts: Vec::new(),
         private: Default::default(),

@@ -20,6 +20,7 @@ pub(super) mod page;
 
 mod login_rate_limit;
 pub(super) mod running_queries;
+pub(super) mod sql_sign_in;
 mod token_uses;
 mod webhook_rate_limit;
 

@@ -99,6 +99,10 @@ pub struct SqlAnswer {
     /// Moment up to which results are committed, and so in the answer.
     #[serde(rename = "dataTo", default)]
     pub data_to: String,
+    /// Days of tables whose rows are not in the answer, because their files in the archive are
+    /// damaged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// A query that runs.

@@ -8,6 +8,7 @@ use crate::config::Settings;
 use crate::plugin_host::PluginHost;
 use crate::registry::Registry;
 use crate::store::{ControlStore, ResultStore};
+use crate::wire::WireOptions;
 
 /// Options of `extrack serve`.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct Options {
     /// Folder whose components are installed.
     pub plugins: PathBuf,
     pub listen: SocketAddr,
+    /// Where the PostgreSQL protocol is spoken, if it is.
+    pub wire: Option<WireOptions>,
     /// The files are taken over, whatever they remove of what was watched before.
     pub is_config_accepted: bool,
 }
@@ -27,6 +30,8 @@ pub struct Options {
 #[derive(Debug, Clone)]
 pub struct Started {
     pub address: SocketAddr,
+    /// Of the PostgreSQL protocol.
+    pub wire: Option<SocketAddr>,
     /// The first token, when this start made it: it is kept hashed, so it is shown now or never.
     pub new_token: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! The HTTP face, the dashboard's live pages, and the watchers of files.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -23,6 +24,7 @@ use crate::domain::StorageSettings;
 use crate::monitoring::{Monitoring, StatusChange};
 use crate::plugin_sources::PluginFolder;
 use crate::reload::{ConfigHandle, ConfigReload};
+use crate::wire::WireListener;
 
 /// Parts that the faces show and follow, beside the core.
 pub(super) struct FaceParts {
@@ -52,6 +54,10 @@ pub(super) async fn build(
         )
     })?;
     let address = listener.local_addr()?;
+    let wire = match &options.wire {
+        None => None,
+        Some(wire) => Some(WireListener::bind(wire).await?),
+    };
     let given = core.settings.admin_token.as_ref();
     let new_token = first_token(&core.control, given.map(|token| token.expose_secret())).await?;
     let max_connections =
@@ -88,13 +94,18 @@ pub(super) async fn build(
     tasks.spawn(Stage::Faces, "live pages", |stop| {
         pages.run(page_deps, stop)
     });
-    start_http(tasks, deps, live, listener, &core.settings, max_connections)?;
+    let state = start_http(tasks, deps, live, listener, &core.settings, max_connections)?;
+    let wire = start_wire(tasks, state, wire)?;
     tasks.spawn(Stage::Faces, "backups", |stop| {
         scheduled.run(storage, backup_status, stop)
     });
     tasks.spawn(Stage::Faces, "plugin folder", |stop| folder.run(stop));
     tasks.spawn(Stage::Faces, "configuration watch", |stop| reload.run(stop));
-    Ok(Started { address, new_token })
+    Ok(Started {
+        address,
+        wire,
+        new_token,
+    })
 }
 
 /// Connects the API to the parts that it shows and changes.
@@ -142,7 +153,7 @@ fn start_http(
     listener: TcpListener,
     settings: &Settings,
     max_connections: usize,
-) -> Result<()> {
+) -> Result<ApiState> {
     let settings = ApiSettings {
         public_url: settings.public_url.as_deref().map(str::parse).transpose()?,
         trusted_proxies: settings.trusted_proxies.clone(),
@@ -150,11 +161,28 @@ fn start_http(
     };
     let state = ApiState::new(settings, deps, live, tasks.stop(Stage::Faces));
     let router = api::router(state.clone());
+    let shared = state.clone();
     tasks.spawn(Stage::Faces, "http", |stop| async move {
         api::serve(listener, router, max_connections, stop).await;
     });
     tasks.spawn(Stage::Faces, "http work", |_| state.run());
-    Ok(())
+    Ok(shared)
+}
+
+/// Speaks the PostgreSQL protocol, if it is wanted, until the faces stop. Returns its address.
+fn start_wire(
+    tasks: &mut Tasks,
+    state: ApiState,
+    listener: Option<WireListener>,
+) -> Result<Option<SocketAddr>> {
+    let Some(listener) = listener else {
+        return Ok(None);
+    };
+    let address = listener.address()?;
+    tasks.spawn(Stage::Faces, "postgresql protocol", |stop| {
+        listener.serve(state, stop)
+    });
+    Ok(Some(address))
 }
 
 /// Wakes the live pages when something changes.

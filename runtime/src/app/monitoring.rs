@@ -52,6 +52,10 @@ pub(super) async fn build(
         .restore_board(&core.results, &core.registry.catalog())
         .await;
     monitoring.evaluate_again(unjudged).await;
+    let watch = monitoring.maintenance_watch(core.control.clone());
+    tasks.spawn(Stage::Monitoring, "maintenance watch", |stop| {
+        watch.run(stop)
+    });
     let targets = &core.settings.offline_targets;
     if let Some(watch) = monitoring.offline_watch(net, targets, to_alerts) {
         tasks.spawn(Stage::Monitoring, "offline watch", |stop| watch.run(stop));

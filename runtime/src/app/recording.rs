@@ -89,6 +89,31 @@ pub(super) fn archive_alert(
     }
 }
 
+/// Has rows kept as long as `storage.yaml` says, also after a reload.
+pub(super) fn follow_storage(
+    tasks: &mut Tasks,
+    results: ResultStore,
+    mut storage: watch::Receiver<StorageSettings>,
+) {
+    tasks.spawn(
+        Stage::Recording,
+        "retention of results",
+        |stop| async move {
+            loop {
+                let settings = storage.borrow_and_update().clone();
+                results.set_retention(settings.tiers_kept(), settings.tables);
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    changed = storage.changed() => if changed.is_err() {
+                        // The faces are gone, and the shutdown follows.
+                        return stop.cancelled().await;
+                    },
+                }
+            }
+        },
+    );
+}
+
 /// Records the accounts of runs; handing them over never waits.
 async fn record_runs(
     mut runs: mpsc::Receiver<PluginRun>,

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, anyhow};
 use super::private_files;
 use crate::archive;
 use crate::config::{self, Environment, Settings};
-use crate::domain::{StorageSettings, TierRetention};
+use crate::domain::StorageSettings;
 use crate::store::control::ControlSettings;
-use crate::store::results::{self, Compacted, TableRows, TableSize, TierSettings};
+use crate::store::results::{self, Compacted, SqlSettings, TableRows, TableSize, TierSettings};
 use crate::store::{
     ControlStore, Keyring, ResultError, ResultSettings, ResultStore, SpoolSettings,
 };
@@ -83,14 +83,15 @@ pub(super) async fn open_results(
     let settings = ResultSettings {
         spool: Some(spool),
         tiers: TierSettings {
-            retention: TierRetention {
-                // Runs leave the database for the archive, which deletes them when they are too old.
-                runs: storage.retention.runs.filter(|_| storage.archive.is_none()),
-                ..storage.retention
-            },
+            retention: storage.tiers_kept(),
             ..TierSettings::default()
         },
         archive: Some(archive::folder_of(data, storage)),
+        tables: storage.tables,
+        sql: SqlSettings {
+            sandbox: settings.sql_sandbox,
+            ..SqlSettings::default()
+        },
         ..ResultSettings::default()
     };
     let folder = data.to_owned();

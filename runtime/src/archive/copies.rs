@@ -63,7 +63,9 @@ impl CopySettings {
             })
             .collect();
         let settings = Self { url, options };
-        settings.open().map_err(|error| error.to_string())?;
+        settings
+            .open()
+            .map_err(|error| format!("does not lead to an object store: {error}"))?;
         Ok(settings)
     }
 
@@ -211,9 +213,14 @@ mod tests {
             assert!(rejected.starts_with("must be `s3://"), "{url}: {rejected}");
             assert!(!rejected.contains("secret@"));
         }
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let region = ("AWS_REGION", "eu-central-1".to_owned());
         let key = ("AWS_SECRET_ACCESS_KEY", "hush".to_owned());
-        let settings = CopySettings::parse("s3://bucket/a/b/", [region, key]).unwrap();
+        let incomplete = CopySettings::parse("s3://bucket/", [region.clone(), key.clone()]);
+        let reason = incomplete.unwrap_err();
+        assert!(reason.contains("AccessKeyId"), "{reason}");
+        let id = ("AWS_ACCESS_KEY_ID", "us".to_owned());
+        let settings = CopySettings::parse("s3://bucket/a/b/", [region, key, id]).unwrap();
         assert!(!format!("{settings:?}").contains("hush"));
         let copies = Copies::open(&settings).unwrap();
         assert_eq!(

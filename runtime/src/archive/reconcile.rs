@@ -2,6 +2,7 @@
 //! was lost or restored from a backup.
 
 use super::copies::Copies;
+use super::round::kept_from_ms;
 use super::{Archive, ArchiveError, ArchiveReport, PAGE, files, in_background};
 use crate::domain::{ArchiveDay, ArchiveFile, ArchiveState, StorageSettings, error_chain, now_ms};
 use crate::store::ArchivedDay;
@@ -174,17 +175,13 @@ impl Archive {
     /// was cut off.
     async fn delete_left_over(&self, settings: &StorageSettings) -> Result<(), ArchiveError> {
         let folder = self.folder.clone();
-        let kept_ms = settings
-            .retention
-            .runs
-            .and_then(|kept| i64::try_from(kept.as_millis()).ok());
-        let before_ms = kept_ms.map(|kept_ms| now_ms().saturating_sub(kept_ms));
         let found = in_background(move || files::found(&folder)).await?;
         for (day, number) in found {
             let known = self.control.archive_files_of(day).await?;
             let newest = known.iter().map(|file| file.number).max();
             let is_replaced = newest.is_some_and(|newest| newest > number);
-            let is_old = before_ms.is_some_and(|before_ms| day.ends_ms() <= before_ms);
+            let is_old = kept_from_ms(settings, day.table)
+                .is_some_and(|before_ms| day.ends_ms() <= before_ms);
             if (is_replaced || is_old) && known.iter().all(|file| file.number != number) {
                 self.delete_file(&day.path(number)).await?;
             }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{Archive, ArchiveError, PAGE, files, in_background};
 use crate::domain::{
-    ArchiveDay, ArchiveFile, ArchiveSettings, ArchiveState, ArchiveTable, StorageSettings, now_ms,
+    ArchiveDay, ArchiveFile, ArchiveSettings, ArchiveState, ArchiveTable, StorageSettings,
+    UnixMillis, now_ms,
 };
 use crate::store::ArchivedDay;
 use crate::store::control::ArchiveFilter;
@@ -25,9 +26,7 @@ impl Archive {
             self.folder_check(archive)?;
             self.archive_due(archive).await?;
         }
-        if let Some(kept) = settings.retention.runs {
-            self.delete_old(kept).await?;
-        }
+        self.delete_old(settings).await?;
         self.scrub_due().await?;
         self.copy_new().await
     }
@@ -237,11 +236,12 @@ impl Archive {
         .await
     }
 
-    /// Deletes files of days that ended longer ago.
-    async fn delete_old(&self, kept: Duration) -> Result<(), ArchiveError> {
-        let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
-        let before_ms = now_ms().saturating_sub(kept_ms);
+    /// Deletes files of days that are no longer kept.
+    async fn delete_old(&self, settings: &StorageSettings) -> Result<(), ArchiveError> {
         for table in ArchiveTable::ALL {
+            let Some(before_ms) = kept_from_ms(settings, table) else {
+                continue;
+            };
             let mut filter = ArchiveFilter {
                 table: Some(table),
                 ..ArchiveFilter::default()
@@ -268,4 +268,11 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+/// Returns the moment before which days of a table are no longer kept; none: they are for ever.
+pub(super) fn kept_from_ms(settings: &StorageSettings, table: ArchiveTable) -> Option<UnixMillis> {
+    let kept = settings.kept(table)?;
+    let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+    Some(now_ms().saturating_sub(kept_ms))
 }

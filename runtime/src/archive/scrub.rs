@@ -56,6 +56,7 @@ impl Archive {
         loop {
             let page = self.control.archive_file_list(&all, PAGE).await?;
             let Some(last) = page.last() else {
+                self.distrust().await?;
                 return Ok(report);
             };
             all.after = Some(last.path.clone());

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getppid, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, getppid, getrlimit, nice, setrlimit};
 use serde::{Deserialize, Serialize};
 
 /// How often a child looks whether its parent is still there.
@@ -20,6 +20,8 @@ pub struct Limits {
     pub wall_clock: Duration,
     /// The largest file it may write.
     pub file_bytes: u64,
+    /// Files that it has open at the same time; none: as many as its parent may.
+    pub open_files: Option<u64>,
     /// Added to the niceness of the parent, 0 to 19: at 0 it is as urgent as its parent.
     pub nice: u8,
 }
@@ -27,21 +29,7 @@ pub struct Limits {
 impl Limits {
     /// Limits the process that calls it, until its end. It also ends when its parent does.
     pub fn hold(&self) -> io::Result<()> {
-        let most = |most: u64, hard: u64| Rlimit {
-            current: Some(most),
-            maximum: Some(hard),
-        };
-        let seconds = self.cpu.as_secs().max(1);
-        // The soft one reports what happened, the hard one holds.
-        setrlimit(Resource::Cpu, most(seconds, seconds + 2))?;
-        setrlimit(Resource::Fsize, most(self.file_bytes, self.file_bytes))?;
-        setrlimit(Resource::Core, most(0, 0))?;
-        let memory = taken_already().saturating_add(self.memory_bytes);
-        // Some systems know it and refuse it; there only time and size hold.
-        let _ = setrlimit(Resource::As, most(memory, memory));
-        if self.nice > 0 {
-            let _ = nice(self.nice.into());
-        }
+        self.take()?;
         let parent = getppid();
         std::thread::Builder::new()
             .stack_size(64 << 10)
@@ -53,6 +41,35 @@ impl Limits {
             })?;
         Ok(())
     }
+
+    /// Limits the process that calls it, until its end.
+    pub fn take(&self) -> io::Result<()> {
+        let seconds = self.cpu.as_secs().max(1);
+        // The soft one reports what happened, the hard one holds.
+        lower(Resource::Cpu, seconds, seconds + 2)?;
+        lower(Resource::Fsize, self.file_bytes, self.file_bytes)?;
+        lower(Resource::Core, 0, 0)?;
+        if let Some(files) = self.open_files {
+            lower(Resource::Nofile, files, files)?;
+        }
+        let memory = taken_already().saturating_add(self.memory_bytes);
+        // Some systems know it and refuse it; there only time and size hold.
+        let _ = lower(Resource::As, memory, memory);
+        if self.nice > 0 {
+            let _ = nice(self.nice.into());
+        }
+        Ok(())
+    }
+}
+
+/// Sets a limit; one that is lower already stays.
+fn lower(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
+    let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let limit = Rlimit {
+        current: Some(soft.min(most)),
+        maximum: Some(hard.min(most)),
+    };
+    Ok(setrlimit(resource, limit)?)
 }
 
 /// Address space of the program, its libraries and its first thread.

@@ -61,6 +61,7 @@ impl Demo {
             config: config.clone(),
             data: folder.join("data"),
             listen: self.listen,
+            wire: None,
             is_config_accepted: false,
         };
         app::run(options, stop, |started| {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::outcome::{EXIT_USAGE, Outcome};
 use super::print::line;
-use crate::app::{self, Options};
+use crate::app::{self, Options, TlsFiles, WireOptions};
 use crate::config::Faults;
 use crate::telemetry;
 
@@ -31,6 +31,17 @@ pub(super) struct Serve {
     /// Address and port of the pages and the API.
     #[arg(long, env = "EXTRACK_LISTEN", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+    /// Address and port where the PostgreSQL protocol is spoken, e.g. `127.0.0.1:5432`. It is off
+    /// without one.
+    #[arg(long, env = "EXTRACK_PG_LISTEN")]
+    pg_listen: Option<SocketAddr>,
+    /// Certificate of the PostgreSQL protocol, in PEM: needed for addresses that other machines
+    /// reach.
+    #[arg(long, env = "EXTRACK_PG_TLS_CERT", requires = "pg_tls_key")]
+    pg_tls_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM.
+    #[arg(long, env = "EXTRACK_PG_TLS_KEY", requires = "pg_tls_cert")]
+    pg_tls_key: Option<PathBuf>,
     /// Watched folder: a component put here is installed. Default: `plugins` in the configuration
     /// folder.
     #[arg(long, env = "EXTRACK_PLUGINS")]
@@ -46,7 +57,11 @@ impl Serve {
     pub(super) async fn run(self) -> Outcome {
         telemetry::start_logs("info");
         let plugins = self.plugins.unwrap_or_else(|| self.config.join("plugins"));
+        let tls = self.pg_tls_cert.zip(self.pg_tls_key);
+        let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
+        let wire = self.pg_listen.map(|listen| WireOptions { listen, tls });
         let options = Options {
+            wire,
             config: self.config,
             data: self.data,
             plugins,
@@ -54,6 +69,9 @@ impl Serve {
             is_config_accepted: self.accept_config,
         };
         let ended = app::run(options, stop_signal()?, |started| {
+            if let Some(address) = started.wire {
+                line(&format!("PostgreSQL protocol on {address}"));
+            }
             line(&format!("listening on http://{}", started.address));
             if let Some(token) = started.new_token {
                 line(&format!("admin token, shown this once: {token}"));

@@ -16,6 +16,7 @@ use url::Url;
 use super::environment::Environment;
 use crate::alerts::RetentionSettings;
 use crate::archive::CopySettings;
+use crate::child::Sandbox;
 use crate::domain::fault::child;
 use crate::domain::{Fault, TrustedProxies};
 use crate::monitoring::{MonitoringSettings, OfflineTarget};
@@ -81,6 +82,9 @@ pub struct Settings {
     /// `EXTRACK_CONTROL_BALLAST` (MiB, 16; 0: none): room on the disk of the control store that is
     /// kept for alerts.
     pub control_ballast_mebibytes: u64,
+    /// `EXTRACK_SQL_SANDBOX` (`full`; `seccomp`, `off`): what the kernel has to hold of the
+    /// process that runs a statement of users.
+    pub sql_sandbox: Sandbox,
 }
 
 impl Settings {
@@ -169,6 +173,7 @@ impl<'a> SettingsReader<'a> {
             monitoring: self.monitoring(),
             runs_memory_bytes: self.runs_memory_bytes(),
             compiling: self.compiling(),
+            sql_sandbox: self.sql_sandbox(),
             offline_targets: self.offline_targets(),
             nameservers: self.nameservers(),
             archive_copies: self.archive_copies(),
@@ -336,6 +341,13 @@ impl<'a> SettingsReader<'a> {
             }
         });
         mebibytes.unwrap_or(CONTROL_BALLAST_MEBIBYTES)
+    }
+
+    fn sql_sandbox(&mut self) -> Sandbox {
+        let sandbox = self.parsed("EXTRACK_SQL_SANDBOX", |text| {
+            Sandbox::named(text).ok_or_else(|| "must be `full`, `seccomp` or `off`".to_owned())
+        });
+        sandbox.unwrap_or_default()
     }
 
     fn public_url(&mut self) -> Option<String> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::document::Document;
 use crate::domain::duration::parse_duration;
 use crate::domain::fault::FaultReport;
-use crate::domain::{ArchiveSettings, BackupSettings, StorageSettings, TierRetention};
+use crate::domain::{
+    ArchiveSettings, BackupSettings, StorageSettings, TableRetention, TierRetention,
+};
 use crate::spec::{ArchiveSpec, BackupsSpec, HistorySpec, KeepSpec, StorageSpec, prune_and_parse};
 
 const AT: &str = "/results";
@@ -30,7 +32,9 @@ pub(super) fn read(
     let spec = spec.unwrap_or_default();
     let backups = spec.backups.map(|spec| backups(&spec, &mut judged));
     let archive = spec.archive.map(|spec| archive(&spec, &mut judged));
-    let mut retention = retention(&spec.retention.unwrap_or_default(), &mut judged);
+    let history = spec.retention.unwrap_or_default();
+    let mut retention = retention(&history, &mut judged);
+    let mut tables = tables(&history, &mut judged);
     if let (Some(archive), Some(runs)) = (&archive, retention.runs)
         && runs <= archive.after
     {
@@ -45,11 +49,13 @@ pub(super) fn read(
     {
         // What is read before the start is given up must delete nothing.
         retention = TierRetention::FOR_EVER;
+        tables = TableRetention::FOR_EVER;
     }
     let settings = StorageSettings {
         backups,
         archive,
         retention,
+        tables,
     };
     (settings, judged)
 }
@@ -94,11 +100,7 @@ fn absolute_check(folder: &Path, key: &str, report: &mut FaultReport) {
 
 fn retention(spec: &HistorySpec, report: &mut FaultReport) -> TierRetention {
     let mut days = |key: &str, spec: &Option<KeepSpec>, default: Option<Duration>| {
-        let Some(spec) = spec else { return default };
-        kept(spec).unwrap_or_else(|message| {
-            report.fault(format!("{AT}/retention/{key}"), message);
-            default
-        })
+        kept_or(key, spec, default, report)
     };
     let default = TierRetention::default();
     TierRetention {
@@ -107,6 +109,43 @@ fn retention(spec: &HistorySpec, report: &mut FaultReport) -> TierRetention {
         hours: days("1h", &spec.hours, default.hours),
         days: days("1d", &spec.days, default.days),
     }
+}
+
+fn tables(spec: &HistorySpec, report: &mut FaultReport) -> TableRetention {
+    let mut days = |key: &str, spec: &Option<KeepSpec>, default: Option<Duration>| {
+        kept_or(key, spec, default, report)
+    };
+    let default = TableRetention::default();
+    TableRetention {
+        good_plugin_runs: days(
+            "goodPluginRuns",
+            &spec.good_plugin_runs,
+            default.good_plugin_runs,
+        ),
+        plugin_runs: days("pluginRuns", &spec.plugin_runs, default.plugin_runs),
+        plugin_run_minutes: days(
+            "pluginRunMinutes",
+            &spec.plugin_run_minutes,
+            default.plugin_run_minutes,
+        ),
+        alert_events: days("alertEvents", &spec.alert_events, default.alert_events),
+        events: days("events", &spec.events, default.events),
+        rate_limits: days("rateLimits", &spec.rate_limits, default.rate_limits),
+        shadow_runs: days("shadowRuns", &spec.shadow_runs, default.shadow_runs),
+    }
+}
+
+fn kept_or(
+    key: &str,
+    spec: &Option<KeepSpec>,
+    default: Option<Duration>,
+    report: &mut FaultReport,
+) -> Option<Duration> {
+    let Some(spec) = spec else { return default };
+    kept(spec).unwrap_or_else(|message| {
+        report.fault(format!("{AT}/retention/{key}"), message);
+        default
+    })
 }
 
 /// Returns whole days; none for ever.

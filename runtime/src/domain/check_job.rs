@@ -151,6 +151,7 @@ mod tests {
             depends_on: Vec::new(),
             owner: None,
             description: None,
+            slo: None,
             origin: Origin::Api,
             hosts: vec!["cdn.example:8443".to_owned()],
             private,
@@ -230,6 +231,7 @@ mod tests {
             run_id: 7,
             metrics: Vec::new(),
             missed: false,
+            excluded: None,
             rate_limits: vec![limit],
         };
         let run = PluginRun {

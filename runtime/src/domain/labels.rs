@@ -20,10 +20,16 @@ impl Labels {
     /// Labels of an alert: `alertname`, `service`, `severity`, and those of its service: `type`,
     /// `owner`, each `tag` and the labels it was described with.
     pub fn of(alertname: &str, slug: &str, severity: Severity, service: Option<&Service>) -> Self {
-        let mut labels = Self::default();
+        let mut labels = Self::of_service(slug, service);
         labels.add("alertname", alertname);
-        labels.add("service", slug);
         labels.add("severity", severity.as_str());
+        labels
+    }
+
+    /// Labels that all alerts of a service share.
+    pub fn of_service(slug: &str, service: Option<&Service>) -> Self {
+        let mut labels = Self::default();
+        labels.add("service", slug);
         if let Some(service) = service {
             service
                 .labels

@@ -229,10 +229,33 @@ pub struct Observation {
     /// The run did not take place: it was due while the one before was still going, or while the
     /// program was too busy.
     pub missed: bool,
+    /// Not part of what a replay compares either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excluded: Option<Exclusion>,
     /// Rate limits in the headers of its answers; of each limit the last reading. Not part of what
     /// a replay compares: moments in it are those of the clock.
     #[serde(skip)]
     pub rate_limits: Vec<RateLimit>,
+}
+
+/// Why a run counts neither for nor against its service, whatever it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Exclusion {
+    /// The run was due in a maintenance window of its service.
+    Maintenance,
+}
+
+impl Exclusion {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Exclusion::Maintenance => "maintenance",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        (text == Self::Maintenance.as_str()).then_some(Self::Maintenance)
+    }
 }
 
 impl Observation {

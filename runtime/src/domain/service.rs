@@ -35,6 +35,8 @@ pub struct Service {
     pub depends_on: Vec<String>,
     pub owner: Option<String>,
     pub description: Option<String>,
+    #[serde(default)]
+    pub slo: Option<Slo>,
     pub origin: Origin,
     /// Further hosts that its probes may reach, `name` or `name:port`; a name without a port is
     /// reached at the usual ports and at the base URL's.
@@ -43,6 +45,21 @@ pub struct Service {
     pub credentials: Vec<Credential>,
     pub probes: Vec<Probe>,
     pub webhooks: Vec<Webhook>,
+}
+
+/// Service level objective: what availability is wanted over how long.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Slo {
+    /// Percent of the time that counts; above 0 and below 100.
+    pub target: f64,
+    /// Days up to now.
+    pub days: u32,
+}
+
+impl Slo {
+    /// Hours are kept longer than the longest window.
+    pub const MAX_DAYS: u32 = 90;
+    pub const DEFAULT_DAYS: u32 = 30;
 }
 
 /// Facts about a service that plugins see.

@@ -92,6 +92,7 @@ impl Gap {
                 value: MetricValue::Integer(i64::try_from(runs).unwrap_or(i64::MAX)),
             }],
             missed: true,
+            excluded: None,
             rate_limits: Vec::new(),
         }
     }

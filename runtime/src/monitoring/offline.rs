@@ -212,6 +212,7 @@ impl OfflineWatch {
             run_id: self.shared.host.next_run_id(),
             metrics: Vec::new(),
             missed: false,
+            excluded: None,
             rate_limits: Vec::new(),
         }
     }

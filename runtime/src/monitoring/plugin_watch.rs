@@ -196,6 +196,7 @@ fn report(
             count("broken_in_a_row", recent.broken_in_a_row),
         ],
         missed: false,
+        excluded: None,
         rate_limits: Vec::new(),
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::incidents::IncidentTracker;
+use super::maintenance::MaintenanceWatch;
 use super::shared::{MonitoringSettings, Shared};
 use super::status_cache::{ServiceStatus, StatusCache};
 use super::webhooks::receiver::WebhookReceiver;
 use crate::domain::{Catalog, ClockJumps, CurrentStatus, Incident, Observation, now_ms};
 use crate::plugin_host::PluginHost;
-use crate::store::ResultStore;
+use crate::store::{ControlStore, ResultStore};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
@@ -88,6 +89,15 @@ impl Monitoring {
             status.reason = failing.or(status.reason);
         }
         Some(status)
+    }
+
+    /// Returns what keeps up with the maintenance windows by which runs are marked.
+    pub fn maintenance_watch(&self, store: ControlStore) -> MaintenanceWatch {
+        MaintenanceWatch {
+            store,
+            planned: Arc::clone(&self.shared.planned),
+            catalog: self.shared.catalog.clone(),
+        }
     }
 
     /// Returns what decides on incidents. It goes on from those that were decided on before the

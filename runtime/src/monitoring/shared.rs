@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::check_runner::CheckRunner;
 use super::in_flight::{InFlight, open_files};
 use super::incidents::IncidentTracker;
+use super::maintenance::PlannedWork;
 use super::missed::Gap;
 use super::offline::failures::NetworkFailures;
 use super::pulse::Pulse;
@@ -53,6 +54,7 @@ pub(super) struct Shared {
     pub(super) alerts: mpsc::Sender<Arc<Observation>>,
     pub(super) status_cache: Arc<StatusCache>,
     pub(super) incidents: Arc<IncidentTracker>,
+    pub(super) planned: Arc<PlannedWork>,
     pub(super) catalog: watch::Receiver<Arc<Catalog>>,
     pub(super) webhook_receiver: WebhookReceiver,
     pub(super) in_flight: InFlight,
@@ -82,6 +84,7 @@ impl Shared {
             alerts,
             status_cache,
             incidents: Arc::default(),
+            planned: Arc::default(),
             catalog,
             webhook_receiver,
             // A run has a socket open, sometimes two for a moment; the rest of the program needs
@@ -129,7 +132,8 @@ impl Shared {
     }
 
     /// Hands an observation to the status cache and to the alert engine.
-    pub(super) async fn distribute(&self, observation: Observation) -> Arc<Observation> {
+    pub(super) async fn distribute(&self, mut observation: Observation) -> Arc<Observation> {
+        self.exclude(&mut observation);
         metrics::counter!(
             "extrack_observations_total", "status" => observation.status.as_str(), "missed" => if observation.missed { "true" } else { "false" }
         )
@@ -155,11 +159,20 @@ impl Shared {
 
     /// Shows runs that did not take place, and returns their row. It is no news for the rules.
     pub(super) fn show_gap(&self, service: &Service, probe: &Probe, gap: Gap) -> Arc<Observation> {
-        let row = Arc::new(gap.observation(service, probe, self.host.next_run_id()));
+        let mut row = gap.observation(service, probe, self.host.next_run_id());
+        self.exclude(&mut row);
+        let row = Arc::new(row);
         metrics::counter!("extrack_observations_total", "status" => row.status.as_str(), "missed" => "true")
             .increment(1);
         self.status_cache.record(&row);
         row
+    }
+
+    /// Marks a run that was due while its service is worked on.
+    fn exclude(&self, observation: &mut Observation) {
+        observation.excluded = self
+            .planned
+            .exclusion(&observation.service, observation.ts_ms);
     }
 
     fn host_slots(&self, base_url: &str) -> Arc<Semaphore> {

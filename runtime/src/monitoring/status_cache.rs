@@ -282,6 +282,7 @@ mod tests {
             run_id: 1,
             metrics: Vec::new(),
             missed,
+            excluded: None,
             rate_limits: Vec::new(),
         })
     }

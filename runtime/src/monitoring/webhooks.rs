@@ -276,6 +276,7 @@ fn observation(event: &Event, report: Report, run_id: i64) -> Observation {
         run_id,
         metrics,
         missed: false,
+        excluded: None,
         rate_limits: Vec::new(),
     }
 }

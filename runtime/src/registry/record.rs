@@ -68,6 +68,7 @@ pub(super) fn described(stored: &StoredService) -> Option<Service> {
         depends_on: spec.depends_on,
         owner: spec.owner,
         description: spec.description,
+        slo: None,
         origin: Origin::Api,
         hosts: Vec::new(),
         private: PrivateReach::Closed,

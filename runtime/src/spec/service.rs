@@ -61,6 +61,9 @@ pub struct ServiceSpec {
     /// Text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Service level objective: the availability that is wanted. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<SloSpec>,
     /// Hosts that its probes may reach beside the base URL's scheme, host and port, e.g. where it
     /// redirects to: `name`, which is reached at ports 80 and 443 and at the base URL's, or
     /// `name:port`. No credential and no secret goes there.
@@ -71,6 +74,17 @@ pub struct ServiceSpec {
     /// first resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<bool>,
+}
+
+/// Service level objective, e.g. `{target: 99.9, window: 30d}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SloSpec {
+    /// Percent of the time that counts in which it has to be available: above 0 and below 100.
+    pub target: f64,
+    /// Whole days up to now, such as `7d` or `30d`, at most `90d`. Default: `30d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<DurationSpec>,
 }
 
 fn default_kind() -> String {

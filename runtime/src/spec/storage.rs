@@ -58,6 +58,51 @@ pub struct HistorySpec {
     /// Counts by days. Default: `forever`.
     #[serde(default, rename = "1d", skip_serializing_if = "Option::is_none")]
     pub days: Option<KeepSpec>,
+    /// Good runs of plugins one by one; then they are added up by minutes. Default: `7d`.
+    #[serde(
+        default,
+        rename = "goodPluginRuns",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub good_plugin_runs: Option<KeepSpec>,
+    /// Failed runs of plugins. Default: `400d`.
+    #[serde(
+        default,
+        rename = "pluginRuns",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub plugin_runs: Option<KeepSpec>,
+    /// Good runs of plugins added up by minutes. Default: `400d`.
+    #[serde(
+        default,
+        rename = "pluginRunMinutes",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub plugin_run_minutes: Option<KeepSpec>,
+    /// Changes in the life of alerts. Default: `forever`.
+    #[serde(
+        default,
+        rename = "alertEvents",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub alert_events: Option<KeepSpec>,
+    /// Reports of services through webhooks. Default: `400d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<KeepSpec>,
+    /// Rate limits as the headers of answers gave them. Default: `90d`.
+    #[serde(
+        default,
+        rename = "rateLimits",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub rate_limits: Option<KeepSpec>,
+    /// Calls that both an active version and its candidate got. Default: `90d`.
+    #[serde(
+        default,
+        rename = "shadowRuns",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub shadow_runs: Option<KeepSpec>,
 }
 
 /// Whole days as a number, or text.

@@ -5,6 +5,8 @@
 
 mod archive;
 mod backup;
+mod catalog;
+mod cells;
 mod changes;
 mod chore;
 mod committer;
@@ -18,6 +20,8 @@ mod gate;
 mod health;
 mod incidents;
 mod interrupt;
+mod lineage;
+mod months;
 mod offline;
 mod part;
 mod progress;
@@ -33,6 +37,7 @@ mod sealing;
 mod shadow;
 mod snapshot;
 mod spool;
+mod table_retention;
 mod tables;
 mod tiers;
 mod value;
@@ -47,6 +52,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use archive::{ArchivedDay, DayContent, DayWritten};
 pub use backup::{TableRows, rows_of};
+pub use catalog::{Catalog, CatalogAnswer, CatalogColumn, CatalogTable, CatalogType};
+pub use cells::{Cell, Cells};
 pub use database::ALERTING_READERS;
 pub use describe::{SqlMacro, SqlSchema, SqlView, SqlViewColumn};
 pub use diagnosis::{Diagnosis, Place};
@@ -57,7 +64,8 @@ pub use incidents::{IncidentFilter, IncidentRow};
 pub use offline::{Compacted, TableSize, check, compact, sizes};
 pub use progress::{ResultHealth, Stalled, WriterStats};
 pub use query::{
-    JsonRows, QueryLimits, QueryParams, QueryRequest, QueryStream, SqlAnswer, SqlColumn,
+    JsonRows, QueryLimits, QueryParams, QueryRequest, QueryStream, SQL_SUBCOMMAND, SqlAnswer,
+    SqlColumn, SqlSettings, memory_of, sql_child,
 };
 pub use run_groups::GroupSpan;
 pub use sealing::SealSettings;
@@ -69,7 +77,8 @@ pub use writer::Writer;
 
 use super::lock::DataLock;
 use crate::domain::{
-    Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun, Tier, UnixMillis,
+    Alert, AlertEvent, Event, Observation, PluginRun, ShadowRun, TableRetention, Tier,
+    TierRetention, UnixMillis,
 };
 use database::{Database, Opened};
 use gate::Gate;
@@ -78,14 +87,13 @@ use queue::{Done, Queue};
 use run_ids::RunIds;
 use sealing::Sealed;
 use spool::Spool;
+use table_retention::Keep;
 
 const FILE: &str = "results.duckdb";
 /// In the folder of the spool.
 const RUN_IDS: &str = "run-ids";
-/// User queries at the same time: each may take a core and much of the memory limit.
-const QUERIES: usize = 2;
-/// Queries that notice no interrupt and go on without a slot. Each keeps one of the readers.
-const ABANDONED: usize = 2;
+/// User queries at the same time: each has a process, which may take gigabytes of memory.
+const QUERIES: usize = 4;
 
 #[derive(Debug, Clone)]
 pub struct ResultSettings {
@@ -104,6 +112,8 @@ pub struct ResultSettings {
     pub sealing: SealSettings,
     /// Folder of the archive, which the database may read and write. None: there is none.
     pub archive: Option<PathBuf>,
+    pub tables: TableRetention,
+    pub sql: SqlSettings,
 }
 
 impl Default for ResultSettings {
@@ -117,6 +127,8 @@ impl Default for ResultSettings {
             tiers: TierSettings::default(),
             sealing: SealSettings::default(),
             archive: None,
+            tables: TableRetention::default(),
+            sql: SqlSettings::default(),
         }
     }
 }
@@ -131,12 +143,13 @@ pub struct ResultStore {
     database: Arc<Database>,
     gate: Arc<Gate>,
     queries: Arc<Semaphore>,
-    abandoned: Arc<Semaphore>,
+    sql: SqlSettings,
     progress: Arc<Progress>,
     sealed: Arc<Sealed>,
     /// Files of the archive that can't be trusted.
     damaged: Arc<RwLock<BTreeSet<String>>>,
     closing: Arc<Closing>,
+    retention: Arc<Mutex<Keep>>,
     first_run_id: i64,
     first_event_id: i64,
 }
@@ -186,6 +199,11 @@ impl ResultStore {
         let queue = Arc::new(Queue::new(settings.queue_rows, settings.flush_rows));
         let (progress, database) = (Arc::new(Progress::default()), Arc::new(database));
         report_start(&progress, notices, spool.as_ref());
+        let retention = Arc::new(Mutex::new(Keep {
+            tiers: settings.tiers.retention,
+            tables: settings.tables,
+        }));
+        settings.sql.report();
         let (sender, closing) = oneshot::channel();
         let sealed = Arc::new(Sealed::default());
         let store = Self {
@@ -193,7 +211,7 @@ impl ResultStore {
             database: Arc::clone(&database),
             gate: Arc::new(Gate::open()?),
             queries: Arc::new(Semaphore::new(QUERIES)),
-            abandoned: Arc::new(Semaphore::new(ABANDONED)),
+            sql: settings.sql.clone(),
             progress: Arc::clone(&progress),
             sealed: Arc::clone(&sealed),
             damaged: Arc::default(),
@@ -201,6 +219,7 @@ impl ResultStore {
                 queue: Arc::clone(&queue),
                 sender: Mutex::new(Some(sender)),
             }),
+            retention: Arc::clone(&retention),
             first_run_id,
             first_event_id,
         };
@@ -214,6 +233,7 @@ impl ResultStore {
                 run_ids,
                 sealed,
                 closing,
+                retention,
                 settings,
             },
         ))
@@ -302,6 +322,15 @@ impl ResultStore {
             return Err(ResultError::Closed);
         }
         answer.await.map_err(|_| ResultError::Closed)?
+    }
+
+    /// Changes how long rows are kept, from the next step on.
+    pub fn set_retention(&self, tiers: TierRetention, tables: TableRetention) {
+        let mut kept = self
+            .retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *kept = Keep { tiers, tables };
     }
 
     pub fn stats(&self) -> WriterStats {
@@ -393,4 +422,4 @@ fn missing_rows(run_ids: &mut RunIds, last: i64, is_explained: bool) -> Option<S
 #[cfg(test)]
 mod outage_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

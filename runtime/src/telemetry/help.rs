@@ -98,6 +98,31 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Messages sent from memory because nothing could be committed",
     ),
     (
+        Gauge,
+        "extrack_archive_bytes",
+        "Size of the files of the archive",
+    ),
+    (
+        Counter,
+        "extrack_archive_failures_total",
+        "Rounds of the archive that ended with an error",
+    ),
+    (
+        Gauge,
+        "extrack_archive_faulty_files",
+        "Files of the archive that are damaged or gone",
+    ),
+    (
+        Gauge,
+        "extrack_archive_uncopied_files",
+        "Files of the archive that wait to be copied to the object store",
+    ),
+    (
+        Counter,
+        "extrack_archived_days_total",
+        "Days that became files of the archive, by table",
+    ),
+    (
         Counter,
         "extrack_backup_failures_total",
         "Scheduled backups that could not be made",
@@ -174,6 +199,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "extrack_incidents_lost_total",
+        "Incidents that were not kept because too many waited for the control store",
+    ),
+    (
+        Counter,
         "extrack_message_template_failures_total",
         "Messages whose template could not be rendered, by template",
     ),
@@ -201,6 +231,26 @@ const METRICS: &[(Kind, &str, &str)] = &[
         Counter,
         "extrack_observations_total",
         "Observations, by status and by whether the run was missed",
+    ),
+    (
+        Gauge,
+        "extrack_pg_connections",
+        "Connections over the PostgreSQL protocol",
+    ),
+    (
+        Counter,
+        "extrack_pg_connections_refused_total",
+        "Connections over the PostgreSQL protocol that were refused because there are too many",
+    ),
+    (
+        Counter,
+        "extrack_pg_errors_total",
+        "Errors that were sent over the PostgreSQL protocol, by SQLSTATE",
+    ),
+    (
+        Counter,
+        "extrack_pg_queries_total",
+        "Queries of results over the PostgreSQL protocol",
     ),
     (
         Histogram,
@@ -313,6 +363,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Rows that wait in memory to be committed",
     ),
     (
+        Counter,
+        "extrack_results_rows_removed_total",
+        "Rows of the results that were no longer kept, by `table`",
+    ),
+    (
         Gauge,
         "extrack_results_spooled_bytes",
         "Size of the spool of rows that can not be committed",
@@ -363,11 +418,6 @@ const METRICS: &[(Kind, &str, &str)] = &[
         Counter,
         "extrack_silences_ending_total",
         "Silences that were said to end soon",
-    ),
-    (
-        Counter,
-        "extrack_incidents_lost_total",
-        "Incidents that were not kept because too many waited for the control store",
     ),
     (
         Counter,

@@ -66,6 +66,7 @@ impl Subject {
             depends_on: Vec::new(),
             owner: None,
             description: None,
+            slo: None,
             origin: Origin::File,
             hosts: Vec::new(),
             private: PrivateReach::Open,

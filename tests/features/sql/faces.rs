@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Runs until it is ended, and makes no row meanwhile.
-const ENDLESS: &str =
+pub(super) const ENDLESS: &str =
     "SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range * b.range % 7 = 3";
 
 /// A row with values that lose something when they are read carelessly.
@@ -159,7 +159,7 @@ async fn running(api: &Api) -> Vec<String> {
         .collect()
 }
 
-async fn runs(api: &Api, wanted: &[&str]) {
+pub(super) async fn runs(api: &Api, wanted: &[&str]) {
     wait_for("the queries that run", PATIENCE, async || {
         let found = running(api).await;
         if found == wanted {

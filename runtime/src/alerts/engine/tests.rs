@@ -413,6 +413,7 @@ fn with_probe(rules: &[AlertRule], retry: Option<crate::domain::Retry>) -> Catal
         depends_on: vec![],
         owner: None,
         description: None,
+        slo: None,
         origin: Origin::File,
         hosts: Vec::new(),
         private: Default::default(),

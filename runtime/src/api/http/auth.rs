@@ -33,7 +33,7 @@ use crate::store::control::{Token, TokenHash};
 use credential::Credential;
 
 /// Interval at which the token or session of a live connection is checked again.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Caller with its scopes; an extension of every request behind [`authenticate`].
 #[derive(Debug, Clone)]

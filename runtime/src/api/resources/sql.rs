@@ -63,6 +63,8 @@ const TRUNCATED: HeaderName = HeaderName::from_static("extrack-truncated");
 const QUERY_ID: HeaderName = HeaderName::from_static("extrack-query-id");
 /// Moment up to which results are in the answer.
 const DATA_TO: HeaderName = HeaderName::from_static("extrack-data-to");
+/// Days whose rows are not in the answer, because their files in the archive are damaged.
+const MISSING: HeaderName = HeaderName::from_static("extrack-missing");
 
 async fn query(
     State(state): State<ApiState>,
@@ -197,6 +199,13 @@ impl From<QueryError> for ApiError {
             QueryError::Stalled(_) => refusal("query-stalled", "Answer not read"),
             QueryError::Memory => refusal("query-too-large", "Query needs too much memory"),
             QueryError::Busy => Self::busy(detail),
+            QueryError::Crashed(_) => refusal("query-crashed", "Query ended early"),
+            QueryError::Unavailable(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "sql-unavailable",
+                "SQL not available",
+                detail,
+            ),
             QueryError::Store(source) => Self::internal(source.into()),
         }
     }

@@ -38,6 +38,7 @@ use crate::store::control::{
     AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, TokenDraft, TokenOrigin,
     Transition,
 };
+use crate::store::results::tests::sql_settings;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
 /// 2026-11-23T07:43:20Z
@@ -95,7 +96,11 @@ impl World {
             };
             control.token_insert(draft).await.unwrap();
         }
-        let (results, writer) = ResultStore::open(data.path(), ResultSettings::default()).unwrap();
+        let settings = ResultSettings {
+            sql: sql_settings(),
+            ..ResultSettings::default()
+        };
+        let (results, writer) = ResultStore::open(data.path(), settings).unwrap();
         writer.start().unwrap();
         let recordings = data.path().join("recordings");
         std::fs::create_dir(&recordings).unwrap();
@@ -314,6 +319,7 @@ impl World {
                 value: MetricValue::Integer(61),
             }],
             missed: false,
+            excluded: None,
             rate_limits: Vec::new(),
         }
     }

@@ -408,6 +408,7 @@ fn service(base_url: String) -> Service {
         depends_on: Vec::new(),
         owner: None,
         description: None,
+        slo: None,
         origin: Origin::File,
         // A typed address is meant.
         hosts: Vec::new(),

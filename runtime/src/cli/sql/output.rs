@@ -90,6 +90,7 @@ fn table(answer: SqlAnswer) -> String {
         columns,
         rows,
         truncated,
+        missing,
         ..
     } = answer;
     let names: Vec<String> = columns.iter().map(|column| cell(&column.name)).collect();
@@ -102,7 +103,18 @@ fn table(answer: SqlAnswer) -> String {
     if truncated {
         text.push_str("… cut off: there are more rows; add LIMIT or a narrower WHERE\n");
     }
+    if !missing.is_empty() {
+        text.push_str(&lacking(&missing.join(", ")));
+        text.push('\n');
+    }
     text
+}
+
+fn lacking(days: &str) -> String {
+    format!(
+        "without {}: damaged files of the archive",
+        super::super::print::plain(days)
+    )
 }
 
 /// Prints a text, through the pager where it is longer than the terminal.
@@ -141,6 +153,7 @@ fn show(text: &str) -> Result<()> {
 async fn copy(response: Response, target: &mut impl Write) -> Result<()> {
     const TRUNCATED: &str = "extrack-truncated";
     let mut is_truncated = response.headers().get(TRUNCATED).cloned();
+    let missing = response.headers().get("extrack-missing").cloned();
     let mut body = reqwest::Body::from(response);
     while let Some(frame) = body.frame().await {
         let frame = frame.context("the answer broke off: what came of it is not whole")?;
@@ -162,6 +175,9 @@ async fn copy(response: Response, target: &mut impl Write) -> Result<()> {
     }
     if is_truncated.is_some_and(|value| value == "true") {
         note("cut off: there are more rows; add a narrower WHERE");
+    }
+    if let Some(days) = missing.as_ref().and_then(|days| days.to_str().ok()) {
+        note(&lacking(days));
     }
     Ok(())
 }

@@ -209,6 +209,11 @@ fn faults_of_variables_explain_what_is_wrong() {
             "`proxy` is neither an address nor a network such as `10.0.0.0/8`; separate several by commas",
         ),
         (
+            "EXTRACK_SQL_SANDBOX",
+            "landlock",
+            "must be `full`, `seccomp` or `off`",
+        ),
+        (
             "EXTRACK_MAX_CONNECTIONS",
             "1",
             "must be a whole number between 16 and 100000",

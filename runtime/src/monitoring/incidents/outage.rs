@@ -49,15 +49,18 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Returns none for a run that is no evidence: it did not take place, its check broke, or it is
-    /// the service's own report.
+    /// Returns none for a run that is no evidence: it did not take place, its check broke, it failed
+    /// while the service is worked on, or it is the service's own report.
     pub(super) fn of(observation: &'a Observation) -> Option<Self> {
-        let counts = observation.location != WEBHOOK && !observation.is_check_broken();
-        counts.then(|| Self {
+        let is_available = observation.status.is_available();
+        let is_expected = observation.excluded.is_some() && !is_available;
+        let is_report = observation.location == WEBHOOK;
+        let is_evidence = !is_report && !is_expected && !observation.is_check_broken();
+        is_evidence.then(|| Self {
             service: &observation.service,
             probe: &observation.probe,
             ts_ms: observation.ts_ms,
-            is_available: observation.status.is_available(),
+            is_available,
             status: observation.status.as_str(),
             failure: observation.failure.as_ref(),
         })

@@ -4,8 +4,8 @@ use std::time::Duration;
 use super::vendor::updated;
 use super::*;
 use crate::domain::{
-    ErrorKind, Event, Failure, IncidentKind, IncidentOutcome, IncidentSource, LOCAL, Metric,
-    MetricValue, Observation, Status,
+    ErrorKind, Event, Exclusion, Failure, IncidentKind, IncidentOutcome, IncidentSource, LOCAL,
+    Metric, MetricValue, Observation, Status,
 };
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
@@ -31,6 +31,7 @@ fn run(probe: &str, minute: i64, status: Status) -> Observation {
         run_id: minute,
         metrics: Vec::new(),
         missed: false,
+        excluded: None,
         rate_limits: Vec::new(),
     }
 }
@@ -147,8 +148,12 @@ fn runs_that_say_nothing_of_the_service_change_nothing() {
         location: crate::domain::WEBHOOK.to_owned(),
         ..run("http", 2, Status::Unhealthy)
     };
-    let unknown = run("gone", 3, Status::Error);
-    for observation in [broken, missed, report, unknown] {
+    let planned = Observation {
+        excluded: Some(Exclusion::Maintenance),
+        ..run("http", 3, Status::Error)
+    };
+    let unknown = run("gone", 4, Status::Error);
+    for observation in [broken, missed, report, planned, unknown] {
         tracker.note(&observation);
     }
     assert_eq!(tracker.take_unsaved(10), []);
@@ -169,10 +174,7 @@ fn a_crash_after_any_run_leaves_the_same_incidents() {
             );
         };
         let changes = play(&first, "http", 0, &runs[..cut]);
-        let kept = match is_written {
-            true => changes.len(),
-            false => changes.len().saturating_sub(1),
-        };
+        let kept = changes.len().saturating_sub(usize::from(!is_written));
         keep(&mut written, changes[..kept].to_vec());
         let second = tracker(&[("http", 0)], written.values().cloned().collect());
         for (minute, sign) in runs[..cut].chars().enumerate() {

@@ -102,6 +102,7 @@ mod tests {
             run_id: 1,
             metrics: Vec::new(),
             missed: false,
+            excluded: None,
             rate_limits: Vec::new(),
         }
     }

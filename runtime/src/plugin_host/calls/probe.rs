@@ -321,6 +321,7 @@ pub(in crate::plugin_host) fn unanswered(
         run_id,
         metrics: Vec::new(),
         missed: false,
+        excluded: None,
         rate_limits: Vec::new(),
     }
 }

@@ -100,6 +100,7 @@ impl CompileLimits {
             cpu: self.cpu,
             wall_clock: self.wall_clock,
             file_bytes: CODE_BYTES,
+            open_files: None,
             nice: self.nice,
         }
     }
@@ -305,6 +306,7 @@ fn stopped_at(limits: &Limits, stopped: Stopped) -> CompileError {
         Stopped::WallClock => CompileError::WallClock(limits.wall_clock),
         Stopped::Memory => CompileError::Memory(limits.memory_bytes),
         Stopped::FileSize => CompileError::CodeSize(limits.file_bytes),
+        Stopped::Killed => CompileError::Crashed("it was killed".to_owned()),
         Stopped::Crashed(what) => CompileError::Crashed(what),
         Stopped::NotStarted(error) => CompileError::NotStarted(error.to_string()),
     }

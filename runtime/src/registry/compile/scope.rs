@@ -92,6 +92,7 @@ mod tests {
             depends_on: vec![],
             owner: None,
             description: None,
+            slo: None,
             origin: Origin::File,
             hosts: Vec::new(),
             private: PrivateReach::Closed,

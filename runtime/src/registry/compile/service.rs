@@ -12,10 +12,10 @@ use super::{Compiler, credential, target};
 use crate::domain::duration::format_duration;
 use crate::domain::fault::{child, list, suggest};
 use crate::domain::{
-    Channel, Labels, Mark, Origin, PluginKind, PrivateReach, Probe, Service, ServiceFacts, slug,
-    visit_marked,
+    Channel, Labels, Mark, Origin, PluginKind, PrivateReach, Probe, Service, ServiceFacts, Slo,
+    slug, visit_marked,
 };
-use crate::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
+use crate::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec, SloSpec};
 
 /// A service as it was written and as it runs.
 pub(crate) struct CompiledService {
@@ -48,6 +48,7 @@ impl Compiler<'_> {
         self.urls_check(spec, at);
         self.texts_check(spec, at);
         let credentials = credential::credentials(spec, at, &mut self.report);
+        let slo = self.slo(spec, at);
         let hosts = credential::hosts(&spec.hosts, at, &mut self.report);
         self.service = Some(ServiceFacts {
             slug: slug.clone().unwrap_or_default(),
@@ -85,6 +86,7 @@ impl Compiler<'_> {
             depends_on: spec.depends_on.clone(),
             owner: spec.owner.clone(),
             description: spec.description.clone(),
+            slo,
             origin: self.origin,
             hosts,
             private: match spec.private {
@@ -101,6 +103,40 @@ impl Compiler<'_> {
             service: Arc::new(service),
             rules,
             channels,
+        })
+    }
+
+    fn slo(&mut self, spec: &ServiceSpec, at: &str) -> Option<Slo> {
+        let SloSpec { target, window } = spec.slo.as_ref()?;
+        let at = child(at, "slo");
+        if !(*target > 0.0 && *target < 100.0) {
+            let message = format!(
+                "`{target}` leaves nothing to miss or nothing to meet; write percent above 0 and below 100, e.g. `99.9`"
+            );
+            self.report.fault(child(&at, "target"), message);
+        }
+        let day = Duration::from_secs(86_400);
+        let days = match window.as_ref().map(|window| window.resolve(86_400_000)) {
+            None => Ok(Slo::DEFAULT_DAYS),
+            Some(Ok(window))
+                if window.as_millis() % day.as_millis() == 0
+                    && (day..=day * Slo::MAX_DAYS).contains(&window) =>
+            {
+                Ok((window.as_secs() / day.as_secs()) as u32)
+            }
+            Some(Ok(_)) => Err(format!(
+                "must be whole days from 1 to {}, e.g. `30d`",
+                Slo::MAX_DAYS
+            )),
+            Some(Err(message)) => Err(message),
+        };
+        let days = days.unwrap_or_else(|message| {
+            self.report.fault(child(&at, "window"), message);
+            Slo::DEFAULT_DAYS
+        });
+        Some(Slo {
+            target: *target,
+            days,
         })
     }
 

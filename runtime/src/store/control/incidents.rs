@@ -120,7 +120,8 @@ async fn put(tx: &mut SqliteConnection, facts: &IncidentFacts, now_ms: UnixMilli
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
          ON CONFLICT (service, source, reference) DO UPDATE SET kind = $4, cause = $5, error_kind = $6, probe = $7,
              started_ms = $8, ended_ms = $9, outcome = $10, runs = $11, reopened = $12, decided_ms = $13, alert_id = $14,
-             change_id = $15, changed_ms = $16",
+             change_id = $15,
+             changed_ms = CASE WHEN incidents.changed_ms > $16 THEN incidents.changed_ms ELSE $16 END",
     )
     .bind(&facts.service)
     .bind(facts.source.as_str())
@@ -157,7 +158,8 @@ async fn firing(tx: &mut SqliteConnection, facts: &IncidentFacts) -> Result<Opti
     Ok(alert)
 }
 
-/// Notes an alert that fires at the open incident of its service, in the transaction of the alert.
+/// Notes an alert that fires at the open incident of its service, in the transaction of the alert. It
+/// may be older than the last change, which it must not seem to be.
 pub(super) async fn note_alert(tx: &mut SqliteConnection, alert: &Alert) -> Result<()> {
     let Some(fired_ms) = alert.fired_ms else {
         return Ok(());
@@ -173,7 +175,9 @@ pub(super) async fn note_alert(tx: &mut SqliteConnection, alert: &Alert) -> Resu
     let Some(id) = open else { return Ok(()) };
     let change_id = next_change(tx).await?;
     sqlx::query(
-        "UPDATE incidents SET alert_id = $1, change_id = $2, changed_ms = $3 WHERE id = $4",
+        "UPDATE incidents SET alert_id = $1, change_id = $2,
+             changed_ms = CASE WHEN changed_ms > $3 THEN changed_ms ELSE $3 END
+         WHERE id = $4",
     )
     .bind(alert.id.0)
     .bind(change_id)

@@ -10,9 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::ResultError;
 use super::chore::Chore;
 use super::database::Database;
+use super::months::{self, MonthCheck};
 use super::part::{self, Work};
+use super::table_retention::{self, Keep, TableCheck};
 use super::tiers::{self, Stepped};
-use crate::domain::{TierRetention, error_chain, now_ms};
+use crate::domain::{error_chain, now_ms};
 
 /// How a transaction ended, and what a step of the tiers did; the text of an error is whole.
 pub(super) type Outcome = Result<Option<Stepped>, String>;
@@ -20,9 +22,15 @@ pub(super) type Outcome = Result<Option<Stepped>, String>;
 enum Task {
     Commit(Arc<Work>),
     Checkpoint,
-    /// The next step of the tiers.
-    Step(TierRetention),
+    /// The next step of the tiers, of the months, or of what is no longer kept.
+    Step(Keep),
     Chore(Chore),
+}
+
+/// Where the steps are that look at all months and tables.
+struct Checks {
+    months: MonthCheck,
+    tables: TableCheck,
 }
 
 struct Job {
@@ -58,8 +66,8 @@ impl Committer {
         self.send(Task::Commit(work))
     }
 
-    pub(super) fn step(&self, retention: TierRetention) -> oneshot::Receiver<Outcome> {
-        self.send(Task::Step(retention))
+    pub(super) fn step(&self, keep: Keep) -> oneshot::Receiver<Outcome> {
+        self.send(Task::Step(keep))
     }
 
     pub(super) fn chore(&self, chore: Chore) -> oneshot::Receiver<Outcome> {
@@ -92,6 +100,10 @@ impl Committer {
 
 async fn serve(mut inbox: mpsc::Receiver<Job>, database: &Database) {
     let mut connection = None;
+    let mut checks = Checks {
+        months: MonthCheck::default(),
+        tables: TableCheck::starting(now_ms()),
+    };
     while let Some(Job { task, answer }) = inbox.recv().await {
         let outcome = match task {
             Task::Commit(work) => {
@@ -99,7 +111,7 @@ async fn serve(mut inbox: mpsc::Receiver<Job>, database: &Database) {
                 committed.map(|()| None)
             }
             Task::Checkpoint => checkpoint(connection.as_ref()).map(|()| None),
-            Task::Step(retention) => step(&mut connection, database, &retention).map(Some),
+            Task::Step(keep) => step(&mut connection, database, &keep, &mut checks).map(Some),
             Task::Chore(chore) => do_chore(&mut connection, database, chore).map(|()| None),
         };
         let is_nothing = matches!(&outcome, Ok(Some(stepped)) if !stepped.has_worked);
@@ -131,17 +143,26 @@ async fn commit(
     })
 }
 
-/// One step of the tiers. While the store can't be opened there is none.
+/// One step of the tiers; where none is due, one of the months or of the tables. While the store
+/// can't be opened there is none.
 fn step(
     connection: &mut Option<Connection>,
     database: &Database,
-    retention: &TierRetention,
+    keep: &Keep,
+    checks: &mut Checks,
 ) -> Result<Stepped, ResultError> {
     if connection.is_none() {
         *connection = Some(database.connect()?);
     }
     write(connection, database, "count the history of", |open| {
-        tiers::step(open, now_ms(), retention)
+        let now_ms = now_ms();
+        checks.tables.follow(&keep.tables, now_ms);
+        let mut stepped = tiers::step(open, now_ms, &keep.tiers)?;
+        checks.months.notice(&stepped.marks);
+        stepped.has_worked = stepped.has_worked
+            || months::step(open, now_ms, &stepped.marks, &mut checks.months)?
+            || table_retention::step(open, now_ms, &keep.tables, &mut checks.tables)?;
+        Ok(stepped)
     })
 }
 

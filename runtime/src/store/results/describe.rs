@@ -86,6 +86,19 @@ const VIEW_DOCS: &[(&str, &str)] = &[
         "incidents",
         "times in which a service was not available, by us and by its vendor",
     ),
+    (
+        "availability_by_month",
+        "availability of each service by months of UTC, closed ones as they were frozen",
+    ),
+    ("slo", "service level objectives, and whether they are met"),
+    (
+        "error_budget",
+        "how much of the time that objectives allow is used up, and how fast",
+    ),
+    (
+        "plugin_run_minutes",
+        "good runs of plugins that are no longer kept one by one, added up by minutes",
+    ),
 ];
 
 const MACRO_DOCS: &[(&str, &str)] = &[
@@ -93,6 +106,10 @@ const MACRO_DOCS: &[(&str, &str)] = &[
     (
         "availability",
         "availability of a service, or of all with NULL, over an interval up to now",
+    ),
+    (
+        "availability_between",
+        "availability of a service, or of all with NULL, in seconds from one moment to another",
     ),
     (
         "latency",

@@ -39,6 +39,8 @@ pub enum ResultError {
     },
     #[error("what is recorded can't be handed out at the moment: {0}")]
     NotSealed(String),
+    #[error("sealed files of results can't be read: {0}")]
+    Sealed(String),
     #[error("not committed yet: {0}")]
     NotCommitted(String),
     #[error("the results store is closed")]
@@ -79,6 +81,11 @@ pub enum QueryError {
     Busy,
     #[error("the query needs more memory than it may use; narrow it, for example by `ts`")]
     Memory,
+    /// This machine can't run it as safely as it is to be run.
+    #[error("SQL is not available: {0}")]
+    Unavailable(String),
+    #[error("the query's process ended early: {0}")]
+    Crashed(String),
     #[error(transparent)]
     Store(#[from] ResultError),
 }

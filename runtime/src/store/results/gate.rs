@@ -2,13 +2,16 @@
 //! DuckDB's own parser says what the text means; whatever is not known here to be harmless is
 //! refused, with the reason; and so is what would grow beyond the limits.
 
+mod catalog;
 mod cost;
 mod functions;
 mod moments;
+mod names;
 mod parameters;
 mod scope;
 mod statements;
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::sync::Mutex;
 
@@ -19,6 +22,7 @@ use super::ResultError;
 use super::diagnosis::Diagnosis;
 use super::error::QueryError;
 use super::query::QueryParams;
+pub(super) use names::Names;
 use statements::StatementCounter;
 
 /// What users may name after `FROM`, and nothing else.
@@ -39,10 +43,14 @@ pub(super) const VIEWS: &[&str] = &[
     "hist_1d",
     "availability_30d",
     "incidents",
+    "availability_by_month",
+    "slo",
+    "error_budget",
+    "plugin_run_minutes",
 ];
 
 /// Tables that take arguments. Ours alone: each is a macro of the schema `main`.
-pub(super) const MACROS: &[&str] = &["availability", "latency"];
+pub(super) const MACROS: &[&str] = &["availability", "availability_between", "latency"];
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Parses on instances of its own, in memory, that hold nothing.
@@ -63,6 +71,7 @@ pub(super) struct Admitted {
     pub(super) shift: isize,
     /// Identifiers of its parameters, each once.
     pub(super) parameters: Vec<String>,
+    pub(super) names: Names,
 }
 
 /// Puts values in the places of the parameters with these identifiers.
@@ -110,6 +119,19 @@ impl Gate {
         })
     }
 
+    /// Judges a question about the catalog, which has these functions of its own.
+    pub(super) fn check_catalog(
+        &self,
+        sql: &str,
+        functions: &HashSet<String>,
+    ) -> Result<(), QueryError> {
+        let mut tree = self.parse(sql)?;
+        parameters::put(&mut tree, &mut |_| Some(Value::from(1)));
+        catalog::check(query_of(&tree)?, functions)?;
+        catalog::make_small(&mut tree);
+        cost::check(query_of(&tree)?)
+    }
+
     fn judge(&self, sql: &str, put_values: PutValues<'_>) -> Result<Admitted, QueryError> {
         if sql.len() > MAX_BYTES {
             return Err(refused(format!(
@@ -120,7 +142,7 @@ impl Gate {
         let (explain, inner) = split_explain(sql);
         // Both are parts of texts of at most 64 KiB.
         let before_inner = (sql.len() - inner.len()) as isize;
-        let mut judge = || -> Result<Vec<String>, QueryError> {
+        let mut judge = || -> Result<(Vec<String>, Names), QueryError> {
             let mut tree = self.parse(inner)?;
             // Values of parameters keep their offsets.
             moments::check(query_of(&tree)?)?;
@@ -129,11 +151,12 @@ impl Gate {
             let query = query_of(&tree)?;
             scope::check(query)?;
             cost::check(query)?;
-            Ok(parameters)
+            Ok((parameters, names::of(query)))
         };
-        let parameters = judge().map_err(|error| error.located(sql, before_inner))?;
+        let (parameters, names) = judge().map_err(|error| error.located(sql, before_inner))?;
         Ok(Admitted {
             parameters,
+            names,
             sql: format!("{explain}{inner}"),
             shift: before_inner - explain.len() as isize,
         })

@@ -1,35 +1,47 @@
-//! SQL that users write: gated, in a read-only transaction on a connection of its own, with a limit
-//! on rows, bytes and time. Answers are streams of Arrow batches, from which every format is made:
-//! this is the one place that executes, and could be another process.
+//! SQL that users write: gated, and run in a process of its own on what is committed, with a limit
+//! on rows, bytes and time. Answers are streams of Arrow batches, from which every format is made.
 
 mod execute;
+mod output;
 mod params;
-mod supervise;
+mod process;
+mod protocol;
+mod settings;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use duckdb::arrow::array::Array;
 use duckdb::arrow::datatypes::SchemaRef;
 use duckdb::arrow::record_batch::RecordBatch;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::database::ReaderKind;
+use super::gate::Admitted;
+use super::lineage::behind;
 use super::value::{Form, cell};
 use super::{QueryError, ResultError, ResultStore};
 use crate::domain::UnixMillis;
-use execute::{Item, Output, WAITING, run};
+use output::{Item, Output, Stop, WAITING};
 pub use params::QueryParams;
-use supervise::{Ends, Slot, Stop, supervise};
+pub(super) use params::values as bound_values;
+pub use settings::SqlSettings;
+pub use worker::{SQL_SUBCOMMAND, sql_child};
+#[cfg(test)]
+pub(super) use worker::{of_database, work};
+
+/// Time that finding the columns of a query may take.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What one answer in JSON holds at most, whatever the rows.
 const MAX_JSON_BYTES: usize = 32 * 1024 * 1024;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct QueryLimits {
     pub rows: usize,
     /// Memory that the answer takes as Arrow; the batch that goes beyond is the last one.
@@ -59,7 +71,7 @@ impl QueryRequest {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SqlColumn {
     pub name: String,
     /// DuckDB's word, e.g. `VARCHAR` or `DECIMAL(18,3)`.
@@ -87,6 +99,18 @@ impl ResultStore {
         self.gate.check(sql).map(|admitted| admitted.parameters)
     }
 
+    /// Returns the columns that a query without parameters has. Its process is ended as soon as it
+    /// has named them.
+    pub async fn query_columns(&self, sql: &str) -> Result<Vec<SqlColumn>, QueryError> {
+        let limits = QueryLimits {
+            rows: 0,
+            bytes: 0,
+            timeout: DESCRIBED_WITHIN,
+        };
+        let stream = self.query_stream(QueryRequest::new(sql, limits)).await?;
+        Ok(stream.columns().to_vec())
+    }
+
     /// Returns all rows at once.
     pub async fn query(&self, sql: &str, limits: QueryLimits) -> Result<SqlAnswer, QueryError> {
         let stream = self.query_stream(QueryRequest::new(sql, limits)).await?;
@@ -109,37 +133,50 @@ impl ResultStore {
         request: QueryRequest,
         deadline: Instant,
     ) -> Result<QueryStream, QueryError> {
+        if let Some(reason) = self.sql.unavailable() {
+            return Err(QueryError::Unavailable(reason));
+        }
+        let (admitted, request) = self.admit(request).await?;
         let slot = timeout_at(deadline, Arc::clone(&self.queries).acquire_owned())
             .await
             .map_err(|_| QueryError::Busy)?
             .map_err(|_| ResultError::Closed)?;
-        let reader = timeout_at(deadline, self.database.reader(ReaderKind::Shared))
+        let lineage = behind(admitted.names.needed.iter().map(String::as_str));
+        let tables: Vec<&str> = lineage.tables.iter().map(String::as_str).collect();
+        let snapshot = timeout_at(deadline, self.snapshot(&tables))
             .await
-            .map_err(|_| QueryError::Busy)??;
-        let interrupt = reader.interrupt();
-        let slot = Slot::new(slot, Arc::clone(&self.abandoned));
+            .map_err(|_| QueryError::Timeout(request.limits.timeout))??;
+        let (data_to_ms, missing) = (snapshot.data_to_ms, snapshot.missing.clone());
+        let settings = self.sql.clone();
+        let folder = self.staging();
+        let started = tokio::task::spawn_blocking(move || {
+            settings.start(request, admitted, snapshot, slot, deadline, &folder)
+        });
+        let statement = started.await.map_err(|_| ResultError::Reader)??;
         let (sender, items) = mpsc::channel(WAITING);
         let stop = Stop::default();
-        let ends = Ends {
-            deadline,
-            timeout: request.limits.timeout,
-            cancel: request.cancel.clone(),
-            unread: {
-                let sender = sender.clone();
-                async move { sender.closed().await }
-            },
-        };
-        let output = Output::new(sender, stop.clone());
-        let (gate, taken) = (Arc::clone(&self.gate), slot.clone());
-        let data_to_ms = self.data_to_ms();
-        let work = tokio::task::spawn_blocking(move || {
-            run(&reader, &gate, &request, &output);
-            drop(reader);
-            taken.give_back();
-        });
-        tokio::spawn(supervise(work, interrupt, slot, stop.clone(), ends));
-        QueryStream::begin(items, stop, data_to_ms).await
+        tokio::spawn(statement.run(Output::new(sender, stop.clone())));
+        let stream = QueryStream::begin(items, stop, data_to_ms).await?;
+        Ok(QueryStream { missing, ..stream })
     }
+
+    /// Asks the gate, which takes its time for long statements.
+    async fn admit(&self, request: QueryRequest) -> Result<(Admitted, QueryRequest), QueryError> {
+        let gate = Arc::clone(&self.gate);
+        let judging = tokio::task::spawn_blocking(move || {
+            let admitted = gate.admit(&request.sql, &request.params)?;
+            Ok::<_, QueryError>((admitted, request))
+        });
+        judging.await.map_err(|_| ResultError::Reader)?
+    }
+}
+
+/// Memory that a batch takes of its own, whatever its columns are parts of.
+pub fn memory_of(batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter();
+    columns
+        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
+        .sum()
 }
 
 /// Rows of a query that runs, in batches. The query waits for its reader, and ends with it.
@@ -147,6 +184,7 @@ pub struct QueryStream {
     columns: Vec<SqlColumn>,
     schema: SchemaRef,
     data_to_ms: UnixMillis,
+    missing: Vec<String>,
     items: mpsc::Receiver<Item>,
     stop: Stop,
     is_truncated: Option<bool>,
@@ -162,6 +200,7 @@ impl QueryStream {
             columns: Vec::new(),
             schema: SchemaRef::new(duckdb::arrow::datatypes::Schema::empty()),
             data_to_ms,
+            missing: Vec::new(),
             items,
             stop,
             is_truncated: None,
@@ -187,6 +226,12 @@ impl QueryStream {
     /// Returns the moment up to which results are committed, and so in the answer.
     pub fn data_to_ms(&self) -> UnixMillis {
         self.data_to_ms
+    }
+
+    /// Returns the days whose rows are not in the answer, because their files in the archive are
+    /// damaged.
+    pub fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// Returns whether rows were left out; none until the last batch was read.

@@ -20,10 +20,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/results/0008_sealed.sql"),
     include_str!("../../../migrations/results/0009_incidents.sql"),
     include_str!("../../../migrations/results/0010_archive.sql"),
+    include_str!("../../../migrations/results/0012_long_history.sql"),
 ];
 
 /// One statement each; the position of the last one applied is the schema's version.
-fn steps() -> Vec<&'static str> {
+pub(super) fn steps() -> Vec<&'static str> {
     MIGRATIONS
         .iter()
         .flat_map(|file| file.split_inclusive(";\n"))

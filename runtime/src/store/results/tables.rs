@@ -46,6 +46,7 @@ pub(super) enum ColumnType {
     U32,
     U64,
     I64,
+    F64,
 }
 
 impl ColumnType {
@@ -60,6 +61,7 @@ impl ColumnType {
             ColumnType::U32 => "UINTEGER",
             ColumnType::U64 => "UBIGINT",
             ColumnType::I64 => "BIGINT",
+            ColumnType::F64 => "DOUBLE",
         }
     }
 
@@ -72,6 +74,7 @@ impl ColumnType {
             ColumnType::U32 => DataType::UInt32,
             ColumnType::U64 => DataType::UInt64,
             ColumnType::I64 => DataType::Int64,
+            ColumnType::F64 => DataType::Float64,
         }
     }
 }

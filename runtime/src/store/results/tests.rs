@@ -1,15 +1,18 @@
 mod copies;
 mod durability;
 mod history;
+mod kernel;
 mod queries;
 mod readers;
 mod rows;
+mod upkeep;
 
 use serde_json::{Value, json};
 
 use super::database::ReaderKind;
 use super::part::{Part, Work};
 use super::*;
+use crate::child::Program;
 use crate::domain::{
     AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind,
     RateLimit, RunOutcome, Severity, Status, StoredRuns, WEBHOOK, duration_bucket,
@@ -18,6 +21,39 @@ use crate::domain::{
 const MINUTE: i64 = 60_000;
 /// 2026-11-23T00:00:00Z
 const START: i64 = 1_795_392_000_000;
+
+/// An argument of the process that runs a statement of these tests, which is this very program.
+const AS_CHILD: &str = "as-the-process-of-a-statement";
+
+#[test]
+fn the_process_of_these_tests_does_what_that_of_the_program_does() {
+    if std::env::args().any(|argument| argument == AS_CHILD) {
+        let output = std::fs::File::options().write(true).open("/dev/stdout");
+        let code = match query::work(std::io::stdin(), output.unwrap()) {
+            Ok(()) => 0,
+            Err(reason) => {
+                eprintln!("{reason}");
+                i32::from(crate::child::REFUSED)
+            }
+        };
+        std::process::exit(code);
+    }
+}
+
+/// How unit tests run statements: in a process as well.
+pub(crate) fn sql_settings() -> SqlSettings {
+    let arguments = [
+        "--exact",
+        "--nocapture",
+        "store::results::tests::the_process_of_these_tests_does_what_that_of_the_program_does",
+        AS_CHILD,
+    ];
+    let program = Program::new(std::env::current_exe().unwrap(), arguments.map(Into::into));
+    SqlSettings {
+        program: Some(program),
+        ..SqlSettings::default()
+    }
+}
 
 pub(super) struct Running {
     pub(super) dir: tempfile::TempDir,
@@ -31,6 +67,10 @@ impl Running {
     }
 
     pub(super) fn start_in(dir: tempfile::TempDir, settings: ResultSettings) -> Self {
+        let settings = ResultSettings {
+            sql: sql_settings(),
+            ..settings
+        };
         let (store, writer) = ResultStore::open(dir.path(), settings).unwrap();
         Self {
             dir,
@@ -90,6 +130,7 @@ pub(super) fn observation(run_id: i64) -> Observation {
             value: MetricValue::Integer(30),
         }],
         missed: false,
+        excluded: None,
         rate_limits: Vec::new(),
     }
 }

@@ -16,15 +16,15 @@ use duckdb::Connection;
 use crate::domain::TierRetention;
 
 pub(super) use late::reopen;
-pub(super) use marks::{Marks, runs_removed};
+pub(super) use marks::{Marks, Range, floor, runs_removed};
 pub(super) use step::{Stepped, step};
 
 /// Microseconds since 1970, as DuckDB keeps moments.
-type Micros = i64;
+pub(super) type Micros = i64;
 
 const SECOND: Micros = 1_000_000;
 const HOUR: Micros = 3_600 * SECOND;
-const DAY: Micros = 24 * HOUR;
+pub(super) const DAY: Micros = 24 * HOUR;
 
 /// How tiers are kept.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ mod outcome;
 mod report;
 mod steps;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use super::queue::{Batch, Done, Queue};
 use super::run_ids::RunIds;
 use super::sealing::{Sealed, Sealer, SealerThread};
 use super::spool::Spool;
+use super::table_retention::Keep;
 use super::{ResultError, ResultSettings};
 use crate::domain::{UnixMillis, error_chain, now_ms};
 use steps::Steps;
@@ -41,6 +42,7 @@ pub struct Writer {
     pub(super) run_ids: RunIds,
     pub(super) sealed: Arc<Sealed>,
     pub(super) closing: oneshot::Receiver<Done>,
+    pub(super) retention: Arc<Mutex<Keep>>,
     pub(super) settings: ResultSettings,
 }
 
@@ -74,6 +76,7 @@ impl Writer {
             spool,
             run_ids,
             closing,
+            retention,
             settings,
             ..
         } = self;
@@ -93,7 +96,7 @@ impl Writer {
             losses: (0, 0),
             losses_logged: None,
             is_spool_warned: false,
-            steps: Steps::new(settings.tiers),
+            steps: Steps::new(settings.tiers, retention),
         };
         let written = runtime.block_on(flow.run(closing));
         sealer.end();

@@ -140,6 +140,7 @@ fn service() -> Service {
         depends_on: Vec::new(),
         owner: None,
         description: None,
+        slo: None,
         origin: Origin::File,
         hosts: Vec::new(),
         private: false.into(),

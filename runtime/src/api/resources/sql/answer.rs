@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::formats::encoder;
 use super::stream::Answer;
-use super::{DATA_TO, QUERY_ID, TRUNCATED};
+use super::{DATA_TO, MISSING, QUERY_ID, TRUNCATED};
 use crate::api::http::auth::Principal;
 use crate::api::http::error::{ApiError, ApiResult};
 use crate::api::http::moment::rfc3339;
@@ -65,10 +65,12 @@ pub(crate) async fn answer(
         Some(encoder) => {
             let id = registration.id.clone();
             let data_to = rfc3339(stream.data_to_ms());
+            let missing = stream.missing().join(", ");
             let answer = Answer::begin(stream, registration).await?;
             let is_truncated = answer.is_truncated();
             let mut response = answer.into_body(encoder).await?.into_response();
             mark(&mut response, &id, &data_to, is_truncated);
+            mark_missing(&mut response, &missing);
             response
         }
     };
@@ -83,6 +85,7 @@ pub(crate) async fn answer(
 
 async fn whole(stream: QueryStream, registration: &Registration) -> ApiResult<Response> {
     let data_to = rfc3339(stream.data_to_ms());
+    let missing = stream.missing().to_vec();
     let store::SqlAnswer {
         columns,
         rows,
@@ -97,9 +100,11 @@ async fn whole(stream: QueryStream, registration: &Registration) -> ApiResult<Re
         truncated,
         query_id: registration.id.clone(),
         data_to: data_to.clone(),
+        missing: missing.clone(),
     };
     let mut response = Json(body).into_response();
     mark(&mut response, &registration.id, &data_to, Some(truncated));
+    mark_missing(&mut response, &missing.join(", "));
     Ok(response)
 }
 
@@ -116,6 +121,15 @@ fn mark(response: &mut Response, query_id: &str, data_to: &str, is_truncated: Op
         Some(false) => headers.insert(TRUNCATED, HeaderValue::from_static("false")),
         None => headers.insert(TRAILER, HeaderValue::from_static("extrack-truncated")),
     };
+}
+
+/// Names the days whose rows are not in the answer.
+fn mark_missing(response: &mut Response, missing: &str) {
+    if !missing.is_empty()
+        && let Ok(missing) = HeaderValue::from_str(missing)
+    {
+        response.headers_mut().insert(MISSING, missing);
+    }
 }
 
 /// The first format that `Accept` names; JSON if it names none of ours.

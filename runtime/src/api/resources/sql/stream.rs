@@ -13,7 +13,7 @@ use hyper::{HeaderMap, header::HeaderValue};
 use super::TRUNCATED;
 use super::formats::Encoder;
 use crate::api::http::running_queries::Registration;
-use crate::store::{QueryError, QueryStream, RecordBatch, ResultError};
+use crate::store::{QueryError, QueryStream, RecordBatch, ResultError, memory_of};
 
 /// Rows and memory that are read before the head of an answer.
 const FIRST_ROWS: usize = 10_000;
@@ -39,7 +39,7 @@ impl Answer {
             && let Some(batch) = stream.next().await?
         {
             rows += batch.num_rows();
-            bytes += batch.get_array_memory_size();
+            bytes += memory_of(&batch);
             first.push_back(batch);
         }
         Ok(Self {

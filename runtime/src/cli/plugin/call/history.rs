@@ -124,6 +124,7 @@ fn observation(run: Run, ts_ms: UnixMillis, run_id: i64) -> Observation {
         run_id,
         metrics: run.metrics.into_iter().filter_map(metric).collect(),
         missed: run.missed,
+        excluded: None,
         rate_limits: run
             .rate_limits
             .into_iter()

@@ -20,6 +20,7 @@ fn service(base_url: &str, hosts: &[&str]) -> Service {
         depends_on: Vec::new(),
         owner: None,
         description: None,
+        slo: None,
         origin: Origin::Api,
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         private: PrivateReach::Open,

@@ -180,6 +180,7 @@ mod tests {
                 value: MetricValue::Integer(1),
             }],
             missed: false,
+            excluded: None,
             rate_limits: Vec::new(),
         }
     }

@@ -48,6 +48,8 @@ pub(in crate::store::results) const TABLES: &[SealedTable] = &[
     by_time("hist_1h", DAY),
     by_time("roll_1d", DAY),
     by_time("hist_1d", DAY),
+    by_time("plugin_run_minutes", DAY),
+    whole("month_frozen"),
     whole("services"),
 ];
 

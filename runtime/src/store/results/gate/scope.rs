@@ -232,8 +232,15 @@ fn macro_arguments(name: &str, value: &Value) -> Checked {
     if is_value {
         return Ok(());
     }
+    let (what, example) = match name {
+        "availability_between" => (
+            "two moments",
+            "'2026-11-01T00:00:00+01:00', '2026-12-01T00:00:00+01:00'",
+        ),
+        _ => ("an interval", "INTERVAL 7 DAY"),
+    };
     Err(refused(format!(
-        "`{name}` takes the slug of a service, or NULL for all, and an interval, written as values: `{name}('shop', INTERVAL 7 DAY)`"
+        "`{name}` takes the slug of a service, or NULL for all, and {what}, written as values: `{name}('shop', {example})`"
     )))
 }
 

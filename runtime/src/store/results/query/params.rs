@@ -2,6 +2,7 @@
 
 use duckdb::Statement;
 use duckdb::types::{TimeUnit, Value as Bound};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::Fault;
@@ -13,7 +14,7 @@ const MAX_PARAMS: usize = 200;
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Values of `$1`, `$2`, … by their place, or of `$name` by their name.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum QueryParams {
     Positional(Vec<Value>),
     Named(Map<String, Value>),
@@ -118,7 +119,7 @@ impl QueryParams {
 }
 
 /// Returns the values in the order of a prepared statement's parameters.
-pub(super) fn values(
+pub(in crate::store::results) fn values(
     statement: &Statement<'_>,
     params: &QueryParams,
 ) -> duckdb::Result<Vec<Bound>> {

@@ -95,6 +95,7 @@ impl Store {
             base: String::new(),
             tags: vec!["a".to_owned()],
             owner: None,
+            slo: None,
         });
         let work = Work {
             services: Some(services.collect()),

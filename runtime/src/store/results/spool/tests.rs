@@ -37,6 +37,7 @@ fn run(run_id: i64) -> Arc<Observation> {
             metric("text", MetricValue::Text("ü\0".to_owned())),
         ],
         missed: false,
+        excluded: None,
         rate_limits: vec![limit],
     })
 }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use duckdb::arrow::array::{
-    ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray, UInt16Array,
-    UInt32Array, UInt64Array,
+    ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    UInt16Array, UInt32Array, UInt64Array,
 };
 
 use super::ColumnType;
@@ -22,6 +22,7 @@ pub(super) enum Cell<'a> {
     Boolean(bool),
     Unsigned(u64),
     Signed(i64),
+    Float(f64),
 }
 
 impl<'a> Cell<'a> {
@@ -106,6 +107,13 @@ pub(super) fn array<'a>(kind: ColumnType, cells: impl Iterator<Item = Cell<'a>>)
                 _ => None,
             });
             Arc::new(numbers.collect::<Int64Array>())
+        }
+        ColumnType::F64 => {
+            let numbers = cells.map(|cell| match cell {
+                Cell::Float(value) => Some(value),
+                _ => None,
+            });
+            Arc::new(numbers.collect::<Float64Array>())
         }
     }
 }

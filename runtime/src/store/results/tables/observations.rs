@@ -3,7 +3,7 @@
 use super::ColumnType::{Boolean, I64, Json, Text, Timestamp, U16, U32, U64};
 use super::cell::metrics_from_json;
 use super::{Batch, Cell, Cells, Column, Record, Stored, column, nullable};
-use crate::domain::{ErrorKind, Failure, Observation, Phases, Status};
+use crate::domain::{ErrorKind, Exclusion, Failure, Observation, Phases, Status};
 use crate::store::results::ResultError;
 
 fn micros(value: Option<u64>) -> Cell<'static> {
@@ -86,6 +86,12 @@ impl Record for Observation {
             column("missed", Boolean, "the run did not take place", |row| {
                 Cell::Boolean(row.missed)
             }),
+            nullable(
+                "excluded",
+                Text,
+                "why the run does not count: `maintenance`",
+                |row| Cell::optional(row.excluded.map(Exclusion::as_str), Cell::text),
+            ),
         ]
     }
 }
@@ -123,6 +129,7 @@ impl Stored for Observation {
             batch.text("plugin_version")?,
             batch.text("metrics")?,
         );
+        let excluded = batch.text("excluded")?;
         let mut rows = Vec::with_capacity(batch.rows().len());
         for row in batch.rows() {
             let run_id = run_id.one(row)?;
@@ -165,6 +172,7 @@ impl Stored for Observation {
                     .map(metrics_from_json)
                     .unwrap_or_default(),
                 missed: missed.one(row)?,
+                excluded: excluded.get(row).as_deref().and_then(Exclusion::parse),
                 rate_limits: Vec::new(),
             });
         }

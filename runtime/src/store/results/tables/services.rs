@@ -1,10 +1,11 @@
 //! `services`: one row a service of now, without secrets.
 
-use super::ColumnType::{Json, Text};
+use super::ColumnType::{F64, I64, Json, Text};
 use super::{Cell, Column, Record, column, nullable};
+use crate::domain::Slo;
 
 /// One service as SQL users see it. `base` is the address without user information and query.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServiceRow {
     pub slug: String,
     pub name: String,
@@ -13,6 +14,7 @@ pub struct ServiceRow {
     pub base: String,
     pub tags: Vec<String>,
     pub owner: Option<String>,
+    pub slo: Option<Slo>,
 }
 
 impl ServiceRow {
@@ -24,6 +26,7 @@ impl ServiceRow {
             base: without_secrets(&service.base_url),
             tags: service.tags.clone(),
             owner: service.owner.clone(),
+            slo: service.slo,
         }
     }
 }
@@ -60,6 +63,15 @@ impl Record for ServiceRow {
             }),
             nullable("owner", Text, "owner", |row| {
                 Cell::optional(row.owner.as_deref(), Cell::text)
+            }),
+            nullable(
+                "slo_target",
+                F64,
+                "availability that is wanted, in percent",
+                |row| Cell::optional(row.slo, |slo| Cell::Float(slo.target)),
+            ),
+            nullable("slo_days", I64, "days over which it is wanted", |row| {
+                Cell::optional(row.slo, |slo| Cell::Signed(slo.days.into()))
             }),
         ]
     }

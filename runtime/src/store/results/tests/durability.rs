@@ -230,6 +230,7 @@ async fn a_batch_that_reached_the_disk_is_not_written_twice() {
             },
         )
         .unwrap();
+        running.store.database.note_change();
         assert_eq!(
             running.one("SELECT count(*) FROM observations").await,
             json!(wanted)

@@ -149,11 +149,11 @@ async fn rows_bytes_and_time_are_limited() {
     );
     let all = running.store.query("FROM range(3)", some).await.unwrap();
     assert!(!all.truncated);
-    let big = "SELECT string_agg(range::VARCHAR, '') FROM range(200000) GROUP BY range % 4";
+    let big = "SELECT string_agg(range::VARCHAR, '') FROM range(60000) GROUP BY range % 4";
     let big = format!("SELECT * FROM ({big}), range(1000)");
     let answer = running.store.query(&big, limits()).await.unwrap();
     assert!(
-        answer.truncated && answer.rows.len() < 200,
+        answer.truncated && answer.rows.len() < 600,
         "{}",
         answer.rows.len()
     );
@@ -440,4 +440,38 @@ async fn a_fault_that_the_database_finds_has_its_place() {
         assert!(!found.message.contains("LINE"), "{found}");
     }
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_that_sends_what_is_no_answer_is_an_error_and_nothing_more() {
+    let mark = r"\n\000extrack answers\000\n";
+    let head = r#"{"columns":[{"name":"n","type":"INTEGER"}]}"#;
+    let head = format!(r"{mark}\001\{:03o}\000\000\000{head}", head.len());
+    let noise = "/bin/cat /dev/urandom";
+    for script in [
+        "true".to_owned(),
+        noise.to_owned(),
+        format!("printf '{mark}'; {noise}"),
+        format!(r"printf '{mark}\002\377\377\377\377'"),
+        format!(r"printf '{mark}\003\002\000\000\000{{}}'"),
+        format!(r"printf '{head}\003\002\000\000\000{{}}'"),
+        format!(r"printf '{head}\002\000\001\000\000'; {noise}"),
+        format!(r"printf '{head}\002\000\001\000\000\377\377\377\377\200\000\000\000'; {noise}"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let arguments = ["-c", script.as_str()].map(Into::into);
+        let settings = ResultSettings {
+            sql: SqlSettings {
+                program: Some(Program::new("/bin/sh".into(), arguments)),
+                ..SqlSettings::default()
+            },
+            ..ResultSettings::default()
+        };
+        let (store, writer) = ResultStore::open(dir.path(), settings).unwrap();
+        let writer = writer.start().unwrap();
+        let error = store.query("SELECT 1", limits()).await.unwrap_err();
+        assert!(matches!(error, QueryError::Crashed(_)), "{script}: {error}");
+        store.close().await.unwrap();
+        writer.join().unwrap().unwrap();
+    }
 }

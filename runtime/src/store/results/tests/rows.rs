@@ -106,6 +106,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         base: "https://shop.example.com/".to_owned(),
         tags: vec!["a".to_owned(), "b".to_owned()],
         owner: None,
+        slo: None,
     };
     running
         .store
@@ -176,19 +177,24 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         json!([
             ["alert_events"],
             ["availability_30d"],
+            ["availability_by_month"],
+            ["error_budget"],
             ["events"],
             ["hist_1d"],
             ["hist_1h"],
             ["hist_5m"],
+            ["incidents"],
             ["observations"],
             ["plugin_health"],
+            ["plugin_run_minutes"],
             ["plugin_runs"],
             ["rate_limits"],
             ["roll_1d"],
             ["roll_1h"],
             ["roll_5m"],
             ["services"],
-            ["shadow_runs"]
+            ["shadow_runs"],
+            ["slo"]
         ])
     );
     let dir = running.stop().await;

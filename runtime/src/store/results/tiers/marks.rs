@@ -21,9 +21,9 @@ pub(in crate::store::results) struct Mark {
 
 /// Moments from one up to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) from: Micros,
-    pub(super) until: Micros,
+pub(in crate::store::results) struct Range {
+    pub(in crate::store::results) from: Micros,
+    pub(in crate::store::results) until: Micros,
 }
 
 impl Range {
@@ -84,8 +84,18 @@ impl Marks {
         &self.tiers[tier as usize]
     }
 
+    /// Slots of a tier that have to be counted again.
+    pub(in crate::store::results) fn dirty(&self, tier: Tier) -> Option<Range> {
+        self.of(tier).dirty
+    }
+
+    /// Whether a range of a tier is counted, and need not be counted again.
+    pub(in crate::store::results) fn has(&self, tier: Tier, range: Range) -> bool {
+        self.of(tier).has(range)
+    }
+
     /// Returns from when on rows are kept; without a tier, those of the runs.
-    pub(super) fn kept_from(&self, tier: Option<Tier>) -> Micros {
+    pub(in crate::store::results) fn kept_from(&self, tier: Option<Tier>) -> Micros {
         tier.map_or(self.runs_kept_from, |tier| self.of(tier).kept_from)
     }
 
@@ -212,7 +222,7 @@ fn moment(us: Micros) -> String {
 }
 
 /// Rounds down to a multiple of a width; days and hours of UTC begin at such ones.
-pub(super) fn floor(us: Micros, width: Micros) -> Micros {
+pub(in crate::store::results) fn floor(us: Micros, width: Micros) -> Micros {
     us.div_euclid(width) * width
 }
 

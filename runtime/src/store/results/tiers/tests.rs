@@ -23,6 +23,11 @@ const FOR_EVER: TierRetention = TierRetention {
     days: None,
 };
 
+/// Binds the views to the marks that the connection sees.
+fn bind(connection: &Connection) -> duckdb::Result<()> {
+    connection.execute_batch(&variables(connection)?)
+}
+
 fn open(folder: &Path) -> Connection {
     let path = folder.join("results.duckdb");
     let open = |path: &Path| {
@@ -41,7 +46,7 @@ fn fill(connection: &Connection, from: Micros, until: Micros) {
             ['error', 'error', 'error', 'unhealthy', 'degraded', 'unhealthy', 'healthy'][kind],
             if(kind IN (1, 2), NULL, 900 + hash(minute, probe) % 700000), 10, NULL, 30, 40, 50, 200,
             [NULL, 'plugin', 'plugin', NULL, NULL, 'plugin', NULL][kind], NULL, 512, 'http', '0.1.0',
-            minute * 3 + probe, NULL, kind = 2
+            minute * 3 + probe, NULL, kind = 2, NULL
         FROM (SELECT minute, probe, least(1 + hash(probe, minute) % 20, 7)::INTEGER AS kind
             FROM range((?::BIGINT - ?::BIGINT) // 60000000) AS minutes(minute), range(3) AS probes(probe))";
     connection.execute(sql, params![from, until, from]).unwrap();

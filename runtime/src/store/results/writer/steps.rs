@@ -1,13 +1,14 @@
 //! When tiers of history take a step: between two batches, with pauses, and never while a commit
 //! fails.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Flow, Origin, UnderWay};
 use crate::domain::{Tier, now_ms};
 use crate::store::results::committer::Outcome;
 use crate::store::results::part::Work;
+use crate::store::results::table_retention::Keep;
 use crate::store::results::tiers::{Marks, TierSettings};
 
 /// A step is followed by a pause of so many times its length, so that a long history takes a third
@@ -24,6 +25,7 @@ const LOGGED_EVERY: Duration = Duration::from_secs(60);
 /// State of the tiers, as far as the writer needs it.
 pub(super) struct Steps {
     settings: TierSettings,
+    retention: Arc<Mutex<Keep>>,
     due_at: Instant,
     is_failing: bool,
     /// The last line in the log about a long way through the history.
@@ -31,9 +33,10 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    pub(super) fn new(settings: TierSettings) -> Self {
+    pub(super) fn new(settings: TierSettings, retention: Arc<Mutex<Keep>>) -> Self {
         Self {
             settings,
+            retention,
             due_at: Instant::now() + settings.interval,
             is_failing: false,
             logged_at: None,
@@ -62,7 +65,12 @@ impl Flow {
     }
 
     pub(super) fn step(&mut self) {
-        let outcome = self.committer.step(self.steps.settings.retention);
+        let keep = *self
+            .steps
+            .retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.committer.step(keep);
         self.under_way = Some(UnderWay {
             work: Arc::new(Work::default()),
             outcome,

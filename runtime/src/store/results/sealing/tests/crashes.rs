@@ -169,7 +169,7 @@ fn files_are_the_tables_after_any_changes_and_crashes() {
             let seed = seed.parse().expect("EXTRACK_TEST_SEED is a whole number");
             (vec![seed], 40)
         }
-        Err(_) => ((0..6).map(|_| rand::random()).collect(), 12),
+        Err(_) => ((0..3).map(|_| rand::random()).collect(), 12),
     };
     for seed in seeds {
         println!("EXTRACK_TEST_SEED={seed}");
