@@ -16,8 +16,9 @@ use crate::store::control::ArchiveFilter;
 const TRIES: usize = 3;
 /// Longer than any query may take.
 const QUERIES_END: Duration = Duration::from_secs(900);
-/// Name of a file while it is written.
-const WRITING: &str = "archive.parquet";
+/// Beginning of the names of files while they are written. Each has a name of its own: a damaged file
+/// may be fetched while a day is archived.
+const WRITING: &str = "archive";
 
 impl Archive {
     pub(super) async fn round(&self, settings: &StorageSettings) -> Result<(), ArchiveError> {
@@ -228,7 +229,7 @@ impl Archive {
         let folder = self.results.staging();
         in_background(move || {
             std::fs::create_dir_all(&folder).map_err(ArchiveError::io("make", &folder))?;
-            let path = folder.join(WRITING);
+            let path = folder.join(format!("{WRITING}-{:016x}.parquet", rand::random::<u64>()));
             files::delete(&path)?;
             std::fs::create_dir_all(&folder).map_err(ArchiveError::io("make", &folder))?;
             Ok(path)
