@@ -38,10 +38,11 @@ fn main() -> Result<()> {
     for folder in ["../plugin-sdk", "../wit"] {
         println!("cargo::rerun-if-changed={folder}");
     }
-    // For the benchmark that runs the host in its own process.
+    // For the tests and benchmarks that open the stores in their own process.
     println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");
     if let Ok(folder) = env::var("DUCKDB_LIB_DIR") {
         println!("cargo::rustc-link-arg-benches=-Wl,-rpath,{folder}");
+        println!("cargo::rustc-link-arg-tests=-Wl,-rpath,{folder}");
     }
     println!(
         "cargo::rustc-env=EXTRACK_TEST_COMPONENTS={}",
