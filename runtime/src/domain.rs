@@ -5,6 +5,7 @@ pub mod alert_group;
 pub mod alert_options;
 mod alert_step;
 mod archive;
+pub mod call;
 pub mod catalog;
 mod channel;
 pub mod check_job;
@@ -60,6 +61,7 @@ pub use alert_options::{
 };
 pub use alert_step::{AlertStep, MuteChange, start_of};
 pub use archive::{ArchiveDay, ArchiveFile, ArchiveSettings, ArchiveState, ArchiveTable};
+pub use call::{CacheUse, Call, CallCost, CallEnd, CallPath, CallPhases, CallSource, CallUnits};
 pub use catalog::{ARCHIVE_SUBJECT, AlertRule, Catalog, MONITOR_SUBJECT, Watchdog, plugin_subject};
 pub use channel::{Channel, ChannelId, ChannelOptions, Fallback, MessageRate};
 pub use check_job::{CheckDone, CheckJob, ProbeKey};
