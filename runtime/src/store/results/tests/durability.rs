@@ -239,3 +239,56 @@ async fn a_batch_that_reached_the_disk_is_not_written_twice() {
     drop(connection);
     running.stop().await;
 }
+
+fn log_bytes(dir: &Path) -> u64 {
+    std::fs::metadata(dir.join("results.duckdb.wal")).map_or(0, |log| log.len())
+}
+
+/// Appends rows, a transaction each, until the log is shorter than it was.
+async fn appends_until_a_checkpoint(running: &Running, first: i64, most: i64) -> i64 {
+    let mut longest = log_bytes(running.dir.path());
+    for run_id in first..first + most {
+        let row = Arc::new(observation(run_id));
+        running.store.observation_append_durable(row).await.unwrap();
+        let bytes = log_bytes(running.dir.path());
+        if bytes < longest {
+            return run_id - first + 1;
+        }
+        longest = bytes;
+    }
+    panic!("the log grew to {longest} bytes in {most} transactions");
+}
+
+/// A start after a crash replays the log, by the transaction.
+#[tokio::test]
+async fn the_log_is_cut_after_so_many_transactions_whatever_is_in_them() {
+    let running = Running::start();
+    let appended = appends_until_a_checkpoint(&running, 1, 400).await;
+    assert!(appended > 100, "{appended}");
+    assert_eq!(
+        running.one("SELECT count(*) FROM observations").await,
+        json!(appended)
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_log_that_a_crash_left_is_replayed_once() {
+    let running = Running::start();
+    for run_id in 1..=15_000 {
+        let row = Arc::new(observation(run_id));
+        running.store.observation_record(row);
+    }
+    let row = Arc::new(observation(15_001));
+    running.store.observation_append_durable(row).await.unwrap();
+    assert!(log_bytes(running.dir.path()) > 1 << 20);
+    let crashed = tempfile::tempdir().unwrap();
+    for name in ["results.duckdb", "results.duckdb.wal"] {
+        std::fs::copy(running.dir.path().join(name), crashed.path().join(name)).unwrap();
+    }
+    running.stop().await;
+
+    let running = Running::start_in(crashed, ResultSettings::default());
+    appends_until_a_checkpoint(&running, 30_000, 20).await;
+    running.stop().await;
+}
