@@ -162,6 +162,8 @@ fn identity(name: &str) -> Identity {
 async fn servers_with_rare_or_old_cryptography_are_reached_or_told_apart() {
     let (p521, rsa) = (identity("p521"), identity("rsa"));
     let new = TargetServer::start_tls_with(&p521, "ssl_protocols TLSv1.3;").await;
+    let curve = "ssl_protocols TLSv1.2; ssl_ecdh_curve secp521r1;";
+    let curve = TargetServer::start_tls_with(&p521, curve).await;
     let cbc = "ssl_protocols TLSv1.2; ssl_ciphers ECDHE-RSA-AES256-SHA384;";
     let cbc = TargetServer::start_tls_with(&rsa, cbc).await;
     let old = TargetServer::start_tls_with(
@@ -170,7 +172,12 @@ async fn servers_with_rare_or_old_cryptography_are_reached_or_told_apart() {
     )
     .await;
     let mut yaml = "services:".to_owned();
-    for (name, server) in [("new", &new), ("cbc", &cbc), ("old", &old)] {
+    for (name, server) in [
+        ("new", &new),
+        ("curve", &curve),
+        ("cbc", &cbc),
+        ("old", &old),
+    ] {
         for (probe, settings) in [
             ("http", "path: /health"),
             ("http", "path: /health, insecure: true"),
@@ -200,8 +207,10 @@ async fn servers_with_rare_or_old_cryptography_are_reached_or_told_apart() {
         .start()
         .await;
     for probe in ["http", "http-insecure", "tls"] {
-        let found = runtime.api().check(&format!("new-{probe}")).await;
-        assert_eq!(found["status"], "healthy", "{found}");
+        for name in ["new", "curve"] {
+            let found = runtime.api().check(&format!("{name}-{probe}")).await;
+            assert_eq!(found["status"], "healthy", "{found}");
+        }
         for (name, says) in [
             (
                 "cbc",

@@ -15,7 +15,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use url::Host;
 
 pub use self::compose::mail_address;
@@ -236,6 +236,15 @@ impl Mailer {
         self.settings.tls == SmtpTls::Opportunistic && self.settings.password.is_none()
     }
 
+    /// Where mail goes in clear text too, a handshake that hangs leaves half of the time for that.
+    fn starttls_deadline(&self, deadline: Instant) -> Instant {
+        if !self.takes_clear_text() {
+            return deadline;
+        }
+        let now = Instant::now();
+        now + deadline.saturating_duration_since(now) / 2
+    }
+
     async fn open(
         &self,
         context: &NetContext,
@@ -264,11 +273,12 @@ impl Mailer {
             }
             _ => Box::new(Wire::new(connected.stream, peer)),
         };
+        let until = self.starttls_deadline(trace.deadline);
         let greeting = async {
             let mut connection = AsyncSmtpConnection::connect_with_transport(wire, &hello)
                 .await
                 .map_err(smtp_fault)?;
-            self.secure(&mut connection, tls, &hello).await?;
+            self.secure(&mut connection, tls, &hello, until).await?;
             self.authenticate(&mut connection).await?;
             Ok(connection)
         };
@@ -283,13 +293,20 @@ impl Mailer {
         connection: &mut AsyncSmtpConnection,
         tls: SmtpTls,
         hello: &ClientId,
+        until: Instant,
     ) -> Result<(), Unopened> {
         let offered = connection.can_starttls();
         let missing = match tls {
             SmtpTls::Implicit | SmtpTls::None => return Ok(()),
             SmtpTls::Starttls | SmtpTls::Opportunistic if offered => {
-                let secured = connection.starttls(self.starttls.clone(), hello).await;
-                return secured.map_err(|error| Unopened::Starttls(smtp_fault(error)));
+                let secured = connection.starttls(self.starttls.clone(), hello);
+                let secured = match timeout_at(until, secured).await {
+                    Ok(secured) => secured.map_err(smtp_fault),
+                    Err(_) => Err(MailError::Temporary(
+                        "the TLS handshake after STARTTLS did not end in time".to_owned(),
+                    )),
+                };
+                return secured.map_err(Unopened::Starttls);
             }
             SmtpTls::Opportunistic if self.takes_clear_text() => return Ok(()),
             SmtpTls::Opportunistic => {

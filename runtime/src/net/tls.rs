@@ -3,6 +3,7 @@
 //! it.
 
 mod inspector;
+mod key_exchange;
 mod provider;
 mod refusal;
 mod verdict;

@@ -1,6 +1,5 @@
-//! The cryptography of TLS: that of `ring`, and the signatures that browsers know and it does not:
-//! by P-521 keys, and by other ECDSA keys over SHA-512. Verification only; a secret never comes
-//! near it.
+//! The cryptography of TLS: that of `ring`, and what browsers know and it does not: signatures by
+//! P-521 keys and by other ECDSA keys over SHA-512, and keys that are agreed on over P-521.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,6 +11,8 @@ use rustls::pki_types::{
 };
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
+use super::key_exchange::Secp521r1;
+
 type Algorithm = &'static dyn SignatureVerificationAlgorithm;
 
 /// Provider of all our connections.
@@ -22,6 +23,8 @@ pub(in crate::net) fn provider() -> Arc<CryptoProvider> {
 
 fn made() -> CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
+    // Last: only who knows no other curve takes it.
+    provider.kx_groups.push(&Secp521r1);
     let rings = provider.signature_verification_algorithms;
     let mut mapping = rings.mapping.to_vec();
     // In TLS 1.2 a scheme names the hash alone, and a server picks one for the key it has. In 1.3

@@ -237,3 +237,38 @@ async fn a_server_that_fails_at_starttls_gets_nothing_where_encryption_is_wanted
         "{heard:?}"
     );
 }
+
+/// Agrees to STARTTLS and is silent from then on; what comes in clear text is taken.
+async fn hanging_starttls_server() -> (SocketAddr, Heard) {
+    let heard = Heard::default();
+    let ears = heard.clone();
+    let address = serve(move |stream| {
+        let ears = ears.clone();
+        async move {
+            // `talk` ends at STARTTLS and at QUIT; the connection stays open, beside the next one.
+            tokio::spawn(async move {
+                let _open = talk(stream, BROKEN_STARTTLS, "220 hi\r\n", ears).await;
+                std::future::pending::<()>().await;
+            });
+        }
+    })
+    .await;
+    (address, heard)
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_leaves_time_for_clear_text_where_that_is_allowed() {
+    let (address, heard) = hanging_starttls_server().await;
+    let deadline = Instant::now() + std::time::Duration::from_secs(10);
+    let net = mailing(settings(address, SmtpTls::Opportunistic), None);
+    let answer = net.mail_send(message(&["a@example.com"]), deadline).await;
+    assert_eq!(answer.as_deref(), Ok("250 queued"));
+    assert!(heard.lock().unwrap().contains(&"DATA".to_owned()));
+
+    let net = mailing(settings(address, SmtpTls::Starttls), None);
+    let failure = net
+        .mail_send(message(&["a@example.com"]), shortly())
+        .await
+        .unwrap_err();
+    assert!(matches!(failure, MailError::Temporary(_)), "{failure:?}");
+}
