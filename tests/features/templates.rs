@@ -262,6 +262,47 @@ notifications:
     assert!(broken.is_empty(), "{broken:?}");
 }
 
+/// Row 20 of a plugin author's first day: `console` was not defined.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_javascript_writes_to_the_console_is_in_the_log_of_the_run() {
+    let component = Project::new("javascript", "probe", "js-console")
+        .with_file(
+            "src/check.js",
+            include_str!("../fixtures/templates/console-check.js"),
+        )
+        .with_file(
+            "tests/check.test.js",
+            include_str!("../fixtures/templates/empty.js"),
+        )
+        .build()
+        .await;
+    let runtime = TestRuntime::builder()
+        .services(
+            "services: [{name: talks, baseUrl: \"http://127.0.0.1:9\", type: own, \
+             monitoring: {probe: js-console, interval: 86400}}]\n",
+        )
+        .plugin("js-console.wasm", component)
+        .start()
+        .await;
+    let found = runtime.api().check("talks").await;
+    assert_eq!(found["status"], "healthy", "{found}");
+    let log = runtime.logs();
+    for line in [
+        "a text ",
+        "an object",
+        " 7 undefined",
+        "plain",
+        "doubtful",
+        "TypeError: wrong",
+    ] {
+        assert!(
+            log.lines()
+                .any(|logged| logged.contains(line) && logged.contains("js-console")),
+            "{line} in {log}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fetch_reaches_nothing_but_the_service() {
     let (nginx, elsewhere) = (TargetServer::start().await, Vendor::start().await);

@@ -178,10 +178,16 @@ impl Api {
 
     /// The rows of an answer.
     pub async fn sql(&self, query: &str) -> Vec<Vec<Value>> {
-        let answer = self
-            .post("/api/v1/sql", &json!({ "query": query }))
-            .await
-            .expect(200);
+        let body = json!({ "query": query });
+        let mut reply = self.post("/api/v1/sql", &body).await;
+        // The first files of a machine that stands still take longer than a question waits.
+        for _ in 0..10 {
+            if !(reply.status == 503 && reply.text.contains("is being prepared")) {
+                break;
+            }
+            reply = self.post("/api/v1/sql", &body).await;
+        }
+        let answer = reply.expect(200);
         let rows = answer["rows"].as_array().expect("an answer has `rows`");
         rows.iter()
             .map(|row| row.as_array().expect("a row is a list").clone())
