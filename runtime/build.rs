@@ -1,10 +1,12 @@
-//! Lists what a new plugin project is made of, and passes the place of the DuckDB library to the
+//! Lists what a new plugin project is made of and the catalog of vendors, and passes the place of the DuckDB library to the
 //! linker of the tests.
 
 #[path = "build/duckdb.rs"]
 mod duckdb;
 #[path = "build/project_files.rs"]
 mod project_files;
+#[path = "build/vendors.rs"]
+mod vendors;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,8 @@ fn main() -> Result<()> {
             workspace.join(folder).display()
         );
     }
+    vendors::write(&workspace.join("runtime/vendors"), &out.join("vendors.rs"))?;
+    println!("cargo::rerun-if-changed=vendors");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=migrations");

@@ -5,11 +5,13 @@
 mod routes;
 
 mod dashboard;
+mod gateway_front;
 mod http;
 mod resources;
 
 pub use crate::api_types::scope::Scope;
 pub use dashboard::{Changes, Live};
+pub use gateway_front::with_gateway;
 pub(crate) use http::auth::Principal;
 pub use http::auth::{SESSION_LIFETIME, token_hash};
 pub use http::deps::{ApiDeps, ProgramStatus};

@@ -4,8 +4,10 @@
 mod alerting;
 mod core_parts;
 mod descriptors;
+mod edge;
 mod faces;
 mod first_token;
+mod gateway;
 mod monitoring;
 mod plugins;
 mod private_files;
@@ -13,6 +15,7 @@ mod recording;
 mod status;
 mod stores;
 mod tasks;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +65,7 @@ pub async fn run(
     let metrics = telemetry::start_metrics()?;
     let descriptors = descriptors::raise_limit();
 
+    let edge = edge::Edge::start()?;
     let mut tasks = Tasks::new();
     let control = stores::open_control(&options.data, &settings).await?;
     let start = start_with(&options.config, found, &control, options.is_config_accepted).await?;
@@ -85,7 +89,9 @@ pub async fn run(
     alerting::build(&mut tasks, &core, observations);
     let archive = recording::archive(&options, &core, &storage.borrow())?;
     let archive_alert = recording::archive_alert(&core, to_alerts.clone());
-    let monitoring = monitoring::build(&mut tasks, &core, net, to_alerts).await?;
+    let monitoring = monitoring::build(&mut tasks, &core, net.clone(), to_alerts).await?;
+    let calls = usage::build(&mut tasks, &core, &options).await?;
+    let gateway = gateway::build(&mut tasks, &core, net, &monitoring, calls.clone()).await?;
     plugins::start(&mut tasks, &core, compared)?;
     recording::build(&mut tasks, &core);
     recording::follow_storage(&mut tasks, core.results.clone(), follow_storage.clone());
@@ -100,6 +106,8 @@ pub async fn run(
     );
     let parts = FaceParts {
         monitoring,
+        gateway,
+        edge: edge.handle(),
         metrics,
         descriptors,
         configuration,
@@ -107,6 +115,7 @@ pub async fn run(
         folder,
         storage: follow_storage,
         archive: archive.clone(),
+        calls,
     };
     let archive_settings = parts.storage.clone();
     let ready = faces::build(&mut tasks, &core, &options, parts).await?;
@@ -117,6 +126,7 @@ pub async fn run(
     tracing::info!(address = %ready.address, "ready");
     started(ready);
     let ended = tasks.run(shutdown, STOP_WITHIN).await;
+    drop(edge);
     stores::close(core.control, core.results, writer).await?;
     ended
 }

@@ -1,12 +1,16 @@
 //! The command line, one file per subcommand.
 
+mod add;
 mod alerts;
 mod archive;
 mod backup;
+mod calls;
 mod channels;
 mod check_config;
 mod client;
 mod config;
+mod consumers;
+mod costs;
 mod demo;
 mod incidents;
 mod maintenance;
@@ -15,6 +19,7 @@ mod outcome;
 mod plugin;
 mod print;
 mod queries;
+mod rate_limits;
 mod routes;
 mod rule;
 mod serve;
@@ -23,6 +28,7 @@ mod silences;
 mod sql;
 mod store;
 mod tokens;
+mod vendors;
 
 use std::process::ExitCode;
 
@@ -72,6 +78,11 @@ enum Command {
     /// Services: list, show, check now.
     #[command(subcommand)]
     Services(services::Services),
+    RateLimits(rate_limits::RateLimits),
+    Add(add::Add),
+    /// Vendors that are known: list, show, ask them whether they are up.
+    #[command(subcommand)]
+    Vendors(vendors::Vendors),
     /// Plugins: make, build, test, try and check one; install it, run it beside the active version,
     /// roll back; change its grants.
     #[command(subcommand)]
@@ -79,9 +90,14 @@ enum Command {
     /// Alerts: list, show, acknowledge, resolve.
     #[command(subcommand)]
     Alerts(alerts::Alerts),
+    /// Calls to services that did not pass the gateway: import them from access logs.
+    #[command(subcommand)]
+    Calls(calls::Calls),
     /// Incidents: times in which a service was not available.
     #[command(subcommand)]
     Incidents(incidents::Incidents),
+    Usage(costs::Usage),
+    Costs(costs::Costs),
     /// Messages: list, show, send again.
     #[command(subcommand)]
     Notifications(notifications::Notifications),
@@ -97,6 +113,9 @@ enum Command {
     /// API tokens: create with scopes and an end, list, revoke.
     #[command(subcommand, name = "token", visible_alias = "tokens")]
     Tokens(tokens::Tokens),
+    /// Consumers of the gateway: add one with its token, list, revoke.
+    #[command(subcommand)]
+    Consumers(consumers::Consumers),
     /// Routes: which channels get which alerts.
     #[command(subcommand)]
     Routes(routes::Routes),
@@ -143,15 +162,22 @@ pub fn main() -> ExitCode {
             Command::Config(config) => config.run(&server).await,
             Command::Store(store) => store.run().await,
             Command::Services(services) => services.run(&server).await,
+            Command::RateLimits(limits) => limits.run(&server).await,
+            Command::Add(add) => add.run(&server).await,
+            Command::Vendors(vendors) => vendors.run().await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await,
+            Command::Calls(calls) => calls.run(&server).await,
             Command::Incidents(incidents) => incidents.run(&server).await,
+            Command::Usage(usage) => usage.run(&server).await,
+            Command::Costs(costs) => costs.run(&server).await,
             Command::Notifications(notifications) => notifications.run(&server).await,
             Command::Rule(rule) => rule.run(&server).await,
             Command::Channels(channels) => channels.run(&server).await,
             Command::Silences(silences) => silences.run(&server).await,
             Command::Maintenance(maintenance) => maintenance.run(&server).await,
             Command::Tokens(tokens) => tokens.run(&server).await,
+            Command::Consumers(consumers) => consumers.run(&server).await,
             Command::Routes(routes) => routes.run(&server).await,
             Command::CompileComponent | Command::RunStatement => Ok(ExitCode::from(EXIT_USAGE)),
         }

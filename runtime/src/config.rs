@@ -129,7 +129,13 @@ pub fn read_value(path: &Path) -> Result<Value, Faults> {
     };
     let text = read_limited(path, MAX_FILE_BYTES).map_err(failed)?;
     let text = text.ok_or_else(|| failed("there is no such file".to_owned()))?;
-    let document = Document::parse(shown.clone(), &text, &Environment::read(folder));
+    parse_value(&shown, &text, &Environment::read(folder))
+}
+
+/// Reads the text of a YAML or JSON file that is no part of the configuration, with its variables
+/// put in. `shown` is its name in faults.
+pub fn parse_value(shown: &str, text: &str, environment: &Environment) -> Result<Value, Faults> {
+    let document = Document::parse(shown.to_owned(), text, environment);
     let faults: Vec<Fault> = document.own_faults().collect();
     if faults.is_empty() {
         Ok(document.value)

@@ -1,5 +1,6 @@
 //! Plain types and pure functions: what travels between the parts. Knows no other module.
 
+pub mod access_log;
 pub mod alert;
 pub mod alert_group;
 pub mod alert_options;
@@ -12,12 +13,14 @@ pub mod check_job;
 mod clear_secret;
 mod clock_jumps;
 mod configuration;
+pub mod cost;
 mod digest;
 pub mod duration;
 mod error_chain;
 pub mod escalation;
 pub mod event;
 pub mod fault;
+pub mod gateway;
 pub mod incident;
 pub mod labels;
 mod latency_bin;
@@ -36,6 +39,7 @@ pub mod plugin_version;
 mod private_reach;
 pub mod rate_limit;
 pub mod route;
+pub mod route_template;
 pub mod rule;
 pub mod run_group;
 pub mod run_id;
@@ -48,6 +52,8 @@ mod storage;
 mod table_retention;
 mod tier;
 mod trusted_proxies;
+pub mod units;
+mod usage;
 
 pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationReason, NotificationState,
@@ -61,7 +67,9 @@ pub use alert_options::{
 };
 pub use alert_step::{AlertStep, MuteChange, start_of};
 pub use archive::{ArchiveDay, ArchiveFile, ArchiveSettings, ArchiveState, ArchiveTable};
-pub use call::{CacheUse, Call, CallCost, CallEnd, CallPath, CallPhases, CallSource, CallUnits};
+pub use call::{
+    CacheUse, Call, CallCost, CallEnd, CallPath, CallPhases, CallPricing, CallSource, CallUnits,
+};
 pub use catalog::{ARCHIVE_SUBJECT, AlertRule, Catalog, MONITOR_SUBJECT, Watchdog, plugin_subject};
 pub use channel::{Channel, ChannelId, ChannelOptions, Fallback, MessageRate};
 pub use check_job::{CheckDone, CheckJob, ProbeKey};
@@ -76,6 +84,7 @@ pub use event::{
     Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest,
 };
 pub use fault::{Fault, FaultPlace};
+pub use gateway::{Consumer, GatewaySettings, OnCancel, Quota, QuotaScope, QuotaWindow};
 pub use incident::{Incident, IncidentFacts, IncidentKind, IncidentOutcome, IncidentSource};
 pub use labels::{LabelPairs, Labels};
 pub use latency_bin::{LATENCY_BASE, LATENCY_BINS, latency_bin, latency_bin_estimate_us};
@@ -105,8 +114,12 @@ pub use plugin_version::{
     PluginTrial, PluginVersion, Withdrawn,
 };
 pub use private_reach::{FirstSeen, PrivateReach};
-pub use rate_limit::{MAX_RATE_LIMITS, RateLimit, keep_latest, read_rate_limits};
+pub use rate_limit::{
+    LimitAnswer, LimitKey, LimitOutlook, MAX_RATE_LIMITS, OutlookKind, RateLimit, RateLimitRules,
+    keep_latest, outlook_of, read_rate_limits, read_rate_limits_by, rules_of_vendor, use_share,
+};
 pub use route::{Destination, GroupBy, Route};
+pub use route_template::RouteTemplates;
 pub use rule::{
     Bucket, Finding, History, RateLimitReading, Selection, Span, Summary, UsageToDate, Verdict,
 };
@@ -123,6 +136,10 @@ pub use storage::{BackupSettings, StorageSettings};
 pub use table_retention::TableRetention;
 pub use tier::{Tier, TierRetention};
 pub use trusted_proxies::TrustedProxies;
+pub use units::{UnitPath, UnitReader, UnitRules};
+pub use usage::{
+    CallBatch, CallRow, RowCost, TotalFigures, TotalKey, UsageDifference, UsageTotal, UsageTotals,
+};
 
 /// Milliseconds since 1970, UTC: the one representation of a moment between the parts.
 pub type UnixMillis = i64;

@@ -13,10 +13,14 @@ pub mod backup;
 pub mod config;
 pub mod plugin_sources;
 pub mod reload;
+pub mod vendors;
 
 pub mod alerts;
+pub mod analytics;
+pub mod gateway;
 pub mod monitoring;
 pub mod registry;
+pub mod usage;
 
 pub mod net;
 pub mod plugin_host;

@@ -45,6 +45,12 @@ pub async fn check_plugin(
     .await
 }
 
+/// Returns the network as the operator's settings have it.
+pub fn network() -> Result<Net> {
+    let (settings, _) = config::program_settings(&Environment::read(Path::new(".")));
+    Ok(Net::new(settings.net())?)
+}
+
 async fn with_setup<T>(
     progress: fn(usize),
     work: impl AsyncFnOnce(LocalSetup) -> Result<T>,

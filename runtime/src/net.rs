@@ -6,6 +6,7 @@ mod address;
 mod certificate;
 mod connect;
 mod context;
+mod dial;
 mod dns;
 mod failure;
 mod host_rule;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub use self::certificate::Certificate;
+pub use self::dial::{Dialed, DialedStream, HttpDial};
 pub use self::dns::{DnsAnswer, DnsQuery, DnsRecord};
 pub use self::failure::{NetError, NetFailure, NetSetupError};
 pub use self::host_rule::HostRule;
@@ -106,6 +108,15 @@ impl Net {
         request: HttpRequest,
     ) -> Result<HttpResponse, NetFailure> {
         http::send(&self.context, permission, request).await
+    }
+
+    /// Opens a connection on which the caller speaks HTTP.
+    pub async fn http_dial(
+        &self,
+        permission: &Permission,
+        dial: HttpDial<'_>,
+    ) -> Result<Dialed, NetFailure> {
+        dial::dial(&self.context, permission, dial).await
     }
 
     /// Opens a TCP connection; `host` is a name or an address.

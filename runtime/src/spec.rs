@@ -4,19 +4,23 @@
 //! sense together is judged by `registry`.
 
 mod files;
+mod gateway;
 mod service;
 
 mod alert;
 mod authentication;
 mod channel;
+mod cost;
 mod escalation;
 mod lifecycle;
 mod message_template;
 mod plugins;
+mod rate_limits;
 mod routing;
 mod storage;
 mod template;
 mod values;
+mod vendor;
 
 mod keys;
 mod prune;
@@ -27,10 +31,15 @@ pub use authentication::{
     AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec,
 };
 pub use channel::NotificationSpec;
+pub use cost::{
+    AllowanceCountsSpec, AmountSpec, CommitmentSpec, CostSpec, CycleSpec, PriceChangeSpec,
+    PriceSpec, RoundSpec, StatusSpec, TierModeSpec, TierSpec,
+};
 pub use escalation::{
     EscalationSpec, EscalationStepSpec, NotifySpec, StepHoursSpec, StepRepeatSpec, WatchdogSpec,
 };
 pub use files::{AlertsFile, ServicesFile};
+pub use gateway::{GatewaySpec, OnCancelSpec, QuotaSpec, QuotasSpec, UnitsSpec};
 pub use lifecycle::{FailuresSpec, FlappingSpec, FlappingThresholdsSpec, LifecycleSpec};
 pub use message_template::{MessageTemplateSpec, RateLimitSpec};
 pub use plugins::{
@@ -38,9 +47,14 @@ pub use plugins::{
     SizeSpec, TrustSpec,
 };
 pub use prune::prune_and_parse;
+pub use rate_limits::RateLimitRulesSpec;
 pub use routing::{InhibitSpec, MaintenanceSpec, RouteSpec, Texts, WindowSpec};
 pub use schema::{InvalidSchema, Schema};
 pub use service::{MonitoringSpec, ProbeSpec, ServiceSpec, SloSpec, WebhookSpec};
 pub use storage::{ArchiveSpec, BackupsSpec, HistorySpec, KeepSpec, StorageFile, StorageSpec};
 pub use template::{AlertTemplateSpec, ParameterSpec, TemplateUseSpec};
 pub use values::{DurationSpec, PluginSettings};
+pub use vendor::{
+    StatusPageFormat, StatusPageSpec, VendorCredentialSpec, VendorHealthSpec, VendorParameterSpec,
+    VendorSpec, VendorWebhookSpec,
+};

@@ -15,9 +15,5 @@ pub use duckdb::arrow::record_batch::RecordBatch;
 pub(crate) use lock::DataLock;
 pub use lock::LockError;
 pub use results::{
-    ArchivedDay, Catalog, CatalogAnswer, CatalogColumn, CatalogTable, CatalogType, Cell, Cells,
-    DayContent, DayWritten, Diagnosis, EventFilter, IncidentFilter, IncidentRow, JsonRows, Place,
-    QueryError, QueryLimits, QueryParams, QueryRequest, QueryStream, ResultError, ResultHealth,
-    ResultSettings, ResultStore, SpoolSettings, SqlAnswer, SqlColumn, SqlMacro, SqlSchema, SqlView,
-    SqlViewColumn, Writer, memory_of,
+    ArchivedDay, CallSum, Catalog, CatalogAnswer, CatalogColumn, CatalogTable, CatalogType, Cell, Cells, DayContent, DayWritten, Diagnosis, EventFilter, IncidentFilter, IncidentRow, JsonRows, memory_of, Place, QueryError, QueryLimits, QueryParams, QueryRequest, QueryStream, ResultError, ResultHealth, ResultSettings, ResultStore, RetrySum, SpoolSettings, SqlAnswer, SqlColumn, SqlMacro, SqlSchema, SqlView, SqlViewColumn, StoredReading, UnitSum, UsageKey, UsageQuestion, UsageSum, Writer,
 };

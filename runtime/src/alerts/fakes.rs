@@ -128,12 +128,14 @@ pub(crate) fn service(slug: &str) -> Service {
         owner: None,
         description: None,
         slo: None,
+        rate_limits: Default::default(),
         origin: Origin::File,
         hosts: Vec::new(),
         private: Default::default(),
         credentials: vec![],
         probes: vec![],
         webhooks: vec![],
+        gateway: None,
     }
 }
 

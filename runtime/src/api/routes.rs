@@ -10,9 +10,7 @@ use super::http::route_builder::Routes;
 use super::http::state::ApiState;
 use super::http::{auth, guard, openapi};
 use super::resources::{
-    alert_routes, alerts, archive, audit, backtest, backups, channels, configuration, events,
-    health, incidents, maintenance, metrics, notifications, observations, plugins, queries,
-    recordings, rules, services, silences, sql, tokens, webhooks,
+    alert_routes, alerts, archive, audit, backtest, backups, calls, channels, configuration, consumers, costs, events, health, incidents, maintenance, metrics, notifications, observations, plugins, queries, rate_limits, recordings, rules, services, silences, sql, tokens, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -29,6 +27,8 @@ pub(super) fn routes() -> Routes {
         .resource("services", services::endpoints())
         .resource("services", services::change::endpoints())
         .resource("services", observations::endpoints())
+        .resource("gateway", consumers::endpoints())
+        .resource("services", rate_limits::endpoints())
         .resource("webhooks", events::endpoints())
         .resource("alerts", alerts::endpoints())
         .resource("alerts", alerts::act::endpoints())
@@ -47,8 +47,11 @@ pub(super) fn routes() -> Routes {
         .resource("plugins", plugins::versions::endpoints())
         .resource("plugins", plugins::shadow::endpoints())
         .resource("plugins", recordings::endpoints())
+        .resource("costs", costs::endpoints())
         .resource("sql", sql::endpoints())
         .resource("sql", queries::endpoints())
+        .resource("calls", calls::endpoints())
+        .resource("calls", calls::traces::endpoints())
 }
 
 /// The whole face. Requests carry `ConnectInfo<SocketAddr>`, so that limits are counted by client.

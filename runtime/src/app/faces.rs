@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::first_token::first_token;
 use super::status::RunningProgram;
@@ -21,14 +24,19 @@ use crate::backtest::Backtester;
 use crate::backup::{BackupStatus, Backups};
 use crate::config::Settings;
 use crate::domain::StorageSettings;
+use crate::gateway::{ConsumerBook, Gateway};
 use crate::monitoring::{Monitoring, StatusChange};
 use crate::plugin_sources::PluginFolder;
 use crate::reload::{ConfigHandle, ConfigReload};
+use crate::usage::Calls;
 use crate::wire::WireListener;
 
 /// Parts that the faces show and follow, beside the core.
 pub(super) struct FaceParts {
     pub(super) monitoring: Monitoring,
+    pub(super) gateway: (Gateway, ConsumerBook),
+    /// Where HTTP is served.
+    pub(super) edge: Handle,
     pub(super) metrics: PrometheusHandle,
     /// File descriptors of the process.
     pub(super) descriptors: u64,
@@ -37,6 +45,7 @@ pub(super) struct FaceParts {
     pub(super) folder: PluginFolder,
     pub(super) storage: watch::Receiver<StorageSettings>,
     pub(super) archive: Archive,
+    pub(super) calls: Calls,
 }
 
 /// Starts the faces, after everything that can fail: a token that is kept and was never shown is
@@ -70,12 +79,15 @@ pub(super) async fn build(
     });
     let FaceParts {
         monitoring,
+        gateway: (gateway, consumers),
+        edge,
         metrics,
         configuration,
         reload,
         folder,
         storage,
         archive,
+        calls,
         ..
     } = parts;
     let backup_status = BackupStatus::default();
@@ -86,15 +98,32 @@ pub(super) async fn build(
         configuration: configuration.clone(),
         backups: backup_status.clone(),
         archive: archive.clone(),
+        calls: calls.clone(),
     };
     let backups = Backups::new(&options.data, core.control.clone(), core.results.clone());
     let scheduled = backups.clone();
-    let deps = api_deps(core, monitoring, configuration, program, (backups, archive));
+    let deps = api_deps(
+        core,
+        monitoring,
+        consumers,
+        configuration,
+        program,
+        (backups, archive, calls),
+    );
     let (pages, page_deps) = (live.clone(), deps.clone());
     tasks.spawn(Stage::Faces, "live pages", |stop| {
         pages.run(page_deps, stop)
     });
-    let state = start_http(tasks, deps, live, listener, &core.settings, max_connections)?;
+    let state = ApiState::new(
+        api_settings(&core.settings, max_connections)?,
+        deps,
+        live,
+        tasks.stop(Stage::Faces),
+    );
+    let router = api::with_gateway(api::router(state.clone()), state.clone(), gateway);
+    start_http(tasks, &edge, listener.into_std()?, router, max_connections);
+    let working = state.clone();
+    tasks.spawn(Stage::Faces, "http work", |_| working.run());
     let wire = start_wire(tasks, state, wire)?;
     tasks.spawn(Stage::Faces, "backups", |stop| {
         scheduled.run(storage, backup_status, stop)
@@ -112,9 +141,10 @@ pub(super) async fn build(
 fn api_deps(
     core: &Core,
     monitoring: Monitoring,
+    consumers: ConsumerBook,
     configuration: ConfigHandle,
     program: RunningProgram,
-    (backups, archive): (Backups, Archive),
+    (backups, archive, calls): (Backups, Archive, Calls),
 ) -> ApiDeps {
     ApiDeps {
         configuration,
@@ -135,6 +165,7 @@ fn api_deps(
             core.control.clone(),
             core.results.clone(),
         )),
+        consumers,
         control: core.control.clone(),
         results: core.results.clone(),
         recordings: core.host.recordings().clone(),
@@ -142,31 +173,35 @@ fn api_deps(
         program: Arc::new(program),
         backups,
         archive,
+        calls,
     }
 }
 
-/// Serves the API and the dashboard until the faces stop.
-fn start_http(
-    tasks: &mut Tasks,
-    deps: ApiDeps,
-    live: Live,
-    listener: TcpListener,
-    settings: &Settings,
-    max_connections: usize,
-) -> Result<ApiState> {
-    let settings = ApiSettings {
+fn api_settings(settings: &Settings, max_connections: usize) -> Result<ApiSettings> {
+    Ok(ApiSettings {
         public_url: settings.public_url.as_deref().map(str::parse).transpose()?,
         trusted_proxies: settings.trusted_proxies.clone(),
         ..ApiSettings::for_connections(max_connections)
-    };
-    let state = ApiState::new(settings, deps, live, tasks.stop(Stage::Faces));
-    let router = api::router(state.clone());
-    let shared = state.clone();
+    })
+}
+
+/// Serves the API, the dashboard and the gateway, on threads of their own, until the faces stop.
+fn start_http(
+    tasks: &mut Tasks,
+    edge: &Handle,
+    listener: std::net::TcpListener,
+    router: Router,
+    max_connections: usize,
+) {
+    let edge = edge.clone();
     tasks.spawn(Stage::Faces, "http", |stop| async move {
-        api::serve(listener, router, max_connections, stop).await;
+        let served = AbortOnDropHandle::new(edge.spawn(async move {
+            let listener = TcpListener::from_std(listener)?;
+            api::serve(listener, router, max_connections, stop).await;
+            Ok::<_, anyhow::Error>(())
+        }));
+        served.await?
     });
-    tasks.spawn(Stage::Faces, "http work", |_| state.run());
-    Ok(shared)
 }
 
 /// Speaks the PostgreSQL protocol, if it is wanted, until the faces stop. Returns its address.

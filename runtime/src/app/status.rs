@@ -12,6 +12,7 @@ use crate::monitoring::StatusCache;
 use crate::reload::ConfigHandle;
 use crate::store::control::BallastState;
 use crate::store::{ControlStore, ResultStore};
+use crate::usage::Calls;
 
 use super::Core;
 
@@ -23,6 +24,7 @@ pub(super) struct RunningProgram {
     pub(super) configuration: ConfigHandle,
     pub(super) backups: BackupStatus,
     pub(super) archive: Archive,
+    pub(super) calls: Calls,
 }
 
 impl ProgramStatus for RunningProgram {
@@ -45,6 +47,7 @@ impl ProgramStatus for RunningProgram {
         warnings.extend(self.configuration.warnings());
         warnings.extend(self.backups.warning());
         warnings.extend(self.archive.warning());
+        warnings.extend(self.calls.status().warnings());
         warnings
     }
 

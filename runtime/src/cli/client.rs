@@ -292,37 +292,81 @@ impl Client {
         let response = request.send().await.with_context(|| NoAnswer {
             server: self.base.clone(),
         })?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        if status == reqwest::StatusCode::UNAUTHORIZED {
-            bail!("the server wants a token that it knows: set `EXTRACK_TOKEN`, or pass `--token`");
-        }
-        let problem: Problem = response.json().await.unwrap_or_default();
-        let mut message = if problem.detail.is_empty() {
-            format!("the server answered {status} {}", problem.title)
-        } else {
-            problem.detail
-        };
-        for fault in problem.faults {
-            // The detail of a single fault is that fault.
-            if !message.contains(&fault.message) {
-                message.push_str(&format!("\n  {}: {}", fault.pointer, fault.message));
-            }
-        }
-        if let (Some(line), Some(column), Some(caret)) =
-            (problem.line, problem.column, &problem.caret)
-        {
-            let caret = caret.replace('\n', "\n  ");
-            message.push_str(&format!("\nline {line}, column {column}:\n  {caret}"));
-        }
-        if !problem.candidates.is_empty() && !message.contains("Did you mean") {
-            let candidates = problem.candidates.join("`, `");
-            message.push_str(&format!("\ndid you mean `{candidates}`?"));
-        }
-        bail!(message)
+        accepted(response).await
     }
+
+    /// Posts lines that the server takes once, however often they are sent: again while it is busy or
+    /// does not answer.
+    pub(super) async fn post_ndjson(&self, path: &str, lines: Vec<u8>) -> Result<Answer> {
+        const TRIES: u32 = 8;
+        const LONGEST_WAIT: Duration = Duration::from_secs(30);
+        let lines = bytes::Bytes::from(lines);
+        for tried in 1..=TRIES {
+            let request = self.request(Method::POST, path);
+            let request = request
+                .header("content-type", "application/x-ndjson")
+                .body(lines.clone());
+            let sent = request.send().await;
+            let wait = match &sent {
+                Ok(response) if is_busy(response.status()) => retry_after(response),
+                Ok(_) => None,
+                Err(_) => Some(Duration::from_secs(1)),
+            };
+            if let Some(wait) = wait.filter(|_| tried < TRIES) {
+                tokio::time::sleep(wait.max(Duration::from_secs(1)).min(LONGEST_WAIT)).await;
+                continue;
+            }
+            let response = sent.with_context(|| NoAnswer {
+                server: self.base.clone(),
+            })?;
+            return Ok(accepted(response).await?.json().await?);
+        }
+        bail!("the server did not take the lines")
+    }
+}
+
+fn is_busy(status: reqwest::StatusCode) -> bool {
+    status == reqwest::StatusCode::SERVICE_UNAVAILABLE
+        || status == reqwest::StatusCode::TOO_MANY_REQUESTS
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get("retry-after");
+    let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
+    Some(Duration::from_secs(seconds.unwrap_or(1)))
+}
+
+/// Returns an answer that is a success; else the error that it holds, for people.
+async fn accepted(response: Response) -> Result<Response> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    if status == reqwest::StatusCode::UNAUTHORIZED {
+        bail!("the server wants a token that it knows: set `EXTRACK_TOKEN`, or pass `--token`");
+    }
+    let problem: Problem = response.json().await.unwrap_or_default();
+    let mut message = if problem.detail.is_empty() {
+        format!("the server answered {status} {}", problem.title)
+    } else {
+        problem.detail
+    };
+    for fault in problem.faults {
+        // The detail of a single fault is that fault.
+        if !message.contains(&fault.message) {
+            message.push_str(&format!("\n  {}: {}", fault.pointer, fault.message));
+        }
+    }
+    if let (Some(line), Some(column), Some(caret)) = (problem.line, problem.column, &problem.caret)
+    {
+        let caret = caret.replace('\n', "\n  ");
+        message.push_str(&format!("\nline {line}, column {column}:\n  {caret}"));
+    }
+    if !problem.candidates.is_empty() && !message.contains("Did you mean") {
+        let candidates = problem.candidates.join("`, `");
+        message.push_str(&format!("\ndid you mean `{candidates}`?"));
+    }
+    bail!(message)
 }
 
 /// Lines out of chunks; each byte is looked at once.

@@ -132,6 +132,8 @@ fn tables(spec: &HistorySpec, report: &mut FaultReport) -> TableRetention {
         events: days("events", &spec.events, default.events),
         rate_limits: days("rateLimits", &spec.rate_limits, default.rate_limits),
         shadow_runs: days("shadowRuns", &spec.shadow_runs, default.shadow_runs),
+        calls: days("calls", &spec.calls, default.calls),
+        usage_totals: days("usageTotals", &spec.usage_totals, default.usage_totals),
     }
 }
 

@@ -35,14 +35,16 @@ pub enum ArchiveTable {
     PluginRuns,
     RateLimits,
     ShadowRuns,
+    Calls,
 }
 
 impl ArchiveTable {
-    pub const ALL: [ArchiveTable; 4] = [
+    pub const ALL: [ArchiveTable; 5] = [
         ArchiveTable::Observations,
         ArchiveTable::PluginRuns,
         ArchiveTable::RateLimits,
         ArchiveTable::ShadowRuns,
+        ArchiveTable::Calls,
     ];
 
     /// Returns its name in SQL.
@@ -52,6 +54,7 @@ impl ArchiveTable {
             ArchiveTable::PluginRuns => "plugin_runs",
             ArchiveTable::RateLimits => "rate_limits",
             ArchiveTable::ShadowRuns => "shadow_runs",
+            ArchiveTable::Calls => "calls",
         }
     }
 

@@ -181,6 +181,8 @@ pub struct Call {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub units: CallUnits,
+    /// Words that prices tell calls apart by, e.g. `model`. At most [`CallUnits::MAX`].
+    pub tags: BTreeMap<String, String>,
     /// Requests sent to the vendor.
     pub attempts: u32,
     pub cache: CacheUse,
@@ -198,3 +200,7 @@ pub enum CallPath {
     /// Given by whoever reported it, or by the service's settings.
     Route(String),
 }
+
+/// Prices one call; none: its service has no price list. The path of the call is its route. It is asked
+/// once for each call that counts, in no order of time, and must not wait.
+pub type CallPricing = Arc<dyn Fn(&Call) -> Option<CallCost> + Send + Sync>;

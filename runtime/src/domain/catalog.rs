@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::cost::PriceList;
 use super::{
     AlertOptions, Channel, ChannelId, Dependencies, EscalationPolicy, Inhibition, Maintenance,
     Recurrence, Route, Service, Severity,
@@ -64,6 +65,8 @@ pub struct Catalog {
     /// Services that are there and can't run, e.g. because their plugin is gone, by slug: nothing
     /// is checked, and their alerts stay as they are. Without probes.
     pub stopped: BTreeMap<String, Arc<Service>>,
+    /// Price lists by service slug; without one the cost of calls is unknown.
+    pub prices: BTreeMap<String, Arc<PriceList>>,
     /// Rules by service slug, by [`plugin_subject`], or by a subject of the monitor.
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,

@@ -97,6 +97,7 @@ mod service_of_a_job {
         let service = Service {
             probes: Vec::new(),
             webhooks: Vec::new(),
+            gateway: None,
             ..Service::clone(service)
         };
         service.serialize(serializer)
@@ -152,6 +153,7 @@ mod tests {
             owner: None,
             description: None,
             slo: None,
+            rate_limits: Default::default(),
             origin: Origin::Api,
             hosts: vec!["cdn.example:8443".to_owned()],
             private,
@@ -169,6 +171,7 @@ mod tests {
                 settings: json!({"secret": "webhook-secret"}),
                 unsigned: false,
             }],
+            gateway: None,
         };
         CheckJob {
             run_id: 7 << 40,
@@ -214,6 +217,7 @@ mod tests {
             remaining: Some(59),
             reset_ms: None,
             window_ms: None,
+            ..RateLimit::default()
         };
         let observation = Observation {
             ts_ms: 1_000,

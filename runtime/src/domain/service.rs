@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{PrivateReach, clear_secret};
+use super::{GatewaySettings, PrivateReach, RateLimitRules, clear_secret};
 
 /// Owner of a service: what comes from files can't be changed over the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +37,9 @@ pub struct Service {
     pub description: Option<String>,
     #[serde(default)]
     pub slo: Option<Slo>,
+    /// Rules by which rate limits in its answers are read.
+    #[serde(default)]
+    pub rate_limits: RateLimitRules,
     pub origin: Origin,
     /// Further hosts that its probes may reach, `name` or `name:port`; a name without a port is
     /// reached at the usual ports and at the base URL's.
@@ -45,6 +48,9 @@ pub struct Service {
     pub credentials: Vec<Credential>,
     pub probes: Vec<Probe>,
     pub webhooks: Vec<Webhook>,
+    /// None: no consumer may call it.
+    #[serde(default)]
+    pub gateway: Option<GatewaySettings>,
 }
 
 /// Service level objective: what availability is wanted over how long.

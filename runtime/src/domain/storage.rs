@@ -34,6 +34,7 @@ impl StorageSettings {
             ArchiveTable::PluginRuns => self.tables.plugin_runs,
             ArchiveTable::RateLimits => self.tables.rate_limits,
             ArchiveTable::ShadowRuns => self.tables.shadow_runs,
+            ArchiveTable::Calls => self.tables.calls,
         }
     }
 }

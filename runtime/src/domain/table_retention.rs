@@ -22,6 +22,10 @@ pub struct TableRetention {
     pub rate_limits: Option<Duration>,
     /// Default 90 days.
     pub shadow_runs: Option<Duration>,
+    /// Calls one by one. Default 400 days.
+    pub calls: Option<Duration>,
+    /// Calls added up by minutes. Default 800 days: two years and a month.
+    pub usage_totals: Option<Duration>,
 }
 
 impl Default for TableRetention {
@@ -34,6 +38,8 @@ impl Default for TableRetention {
             events: Some(400 * DAY),
             rate_limits: Some(90 * DAY),
             shadow_runs: Some(90 * DAY),
+            calls: Some(400 * DAY),
+            usage_totals: Some(800 * DAY),
         }
     }
 }
@@ -48,5 +54,7 @@ impl TableRetention {
         events: None,
         rate_limits: None,
         shadow_runs: None,
+        calls: None,
+        usage_totals: None,
     };
 }

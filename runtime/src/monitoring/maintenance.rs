@@ -160,12 +160,14 @@ mod tests {
             owner: None,
             description: None,
             slo: None,
+            rate_limits: Default::default(),
             origin: Origin::File,
             hosts: Vec::new(),
             private: PrivateReach::Closed,
             credentials: Vec::new(),
             probes: Vec::new(),
             webhooks: Vec::new(),
+            gateway: None,
         }
     }
 

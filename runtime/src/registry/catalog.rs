@@ -40,6 +40,9 @@ pub(super) fn build<'a>(
         add_api_channels(&mut catalog, compiled, files, &mut meant);
         let slug = &compiled.service.slug;
         catalog.rules.insert(slug.clone(), rules(compiled, files));
+        if let Some(prices) = &compiled.prices {
+            catalog.prices.insert(slug.clone(), Arc::clone(prices));
+        }
         catalog
             .services
             .insert(slug.clone(), compiled.service.clone());

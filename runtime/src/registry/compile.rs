@@ -4,9 +4,12 @@
 mod alert;
 mod channel;
 mod channel_options;
+mod cost;
 mod credential;
 mod escalation;
+mod gateway;
 mod lifecycle;
+mod rate_limits;
 mod routing;
 mod scope;
 mod service;

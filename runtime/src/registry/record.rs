@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::compile::CompiledService;
 use super::plugins::PluginDirectory;
 use super::{ApiService, secrets, to_value};
-use crate::domain::{Fault, Origin, PrivateReach, Service, UnixMillis};
+use crate::domain::{Fault, Origin, PrivateReach, RateLimitRules, Service, UnixMillis};
 use crate::spec::ServiceSpec;
 use crate::store::control::StoredService;
 
@@ -69,12 +69,14 @@ pub(super) fn described(stored: &StoredService) -> Option<Service> {
         owner: spec.owner,
         description: spec.description,
         slo: None,
+        rate_limits: RateLimitRules::default(),
         origin: Origin::Api,
         hosts: Vec::new(),
         private: PrivateReach::Closed,
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),
+        gateway: None,
     })
 }
 

@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AuthenticationSpec, DurationSpec, PluginSettings, ServiceAlertSpec};
+use super::{
+    AuthenticationSpec, CostSpec, DurationSpec, GatewaySpec, PluginSettings, RateLimitRulesSpec,
+    ServiceAlertSpec,
+};
 
 /// Service that is watched and not operated by the reader.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +67,12 @@ pub struct ServiceSpec {
     /// Service level objective: the availability that is wanted. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<SloSpec>,
+    /// Price list of its vendor. Default: the cost of calls is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostSpec>,
+    /// How rate limits are read from its answers. Default: by what is known of its vendor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limits: Option<RateLimitRulesSpec>,
     /// Hosts that its probes may reach beside the base URL's scheme, host and port, e.g. where it
     /// redirects to: `name`, which is reached at ports 80 and 443 and at the base URL's, or
     /// `name:port`. No credential and no secret goes there.
@@ -74,6 +83,9 @@ pub struct ServiceSpec {
     /// first resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<bool>,
+    /// What of it consumers may call through `/gateway/SLUG/`. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySpec>,
 }
 
 /// Service level objective, e.g. `{target: 99.9, window: 30d}`.

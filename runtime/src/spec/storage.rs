@@ -103,6 +103,16 @@ pub struct HistorySpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub shadow_runs: Option<KeepSpec>,
+    /// Calls of clients to the services, one by one. Default: `400d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<KeepSpec>,
+    /// Calls added up by minutes. Default: `800d`.
+    #[serde(
+        default,
+        rename = "usageTotals",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub usage_totals: Option<KeepSpec>,
 }
 
 /// Whole days as a number, or text.

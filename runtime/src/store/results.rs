@@ -5,6 +5,8 @@
 
 mod archive;
 mod backup;
+mod call_batches;
+mod calls;
 mod catalog;
 mod cells;
 mod changes;
@@ -40,6 +42,8 @@ mod spool;
 mod table_retention;
 mod tables;
 mod tiers;
+mod usage_merge;
+mod usage_sums;
 mod value;
 mod writer;
 
@@ -52,6 +56,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use archive::{ArchivedDay, DayContent, DayWritten};
 pub use backup::{TableRows, rows_of};
+pub use call_batches::call_key;
 pub use catalog::{Catalog, CatalogAnswer, CatalogColumn, CatalogTable, CatalogType};
 pub use cells::{Cell, Cells};
 pub use database::ALERTING_READERS;
@@ -67,12 +72,14 @@ pub use query::{
     JsonRows, QueryLimits, QueryParams, QueryRequest, QueryStream, SQL_SUBCOMMAND, SqlAnswer,
     SqlColumn, SqlSettings, memory_of, sql_child,
 };
+pub use rate_limits::StoredReading;
 pub use run_groups::GroupSpan;
 pub use sealing::SealSettings;
 pub use snapshot::Snapshot;
 pub use spool::SpoolSettings;
 pub use tables::ServiceRow;
 pub use tiers::TierSettings;
+pub use usage_sums::{CallSum, RetrySum, UnitSum, UsageKey, UsageQuestion, UsageSum};
 pub use writer::Writer;
 
 use super::lock::DataLock;

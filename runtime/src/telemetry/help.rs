@@ -1,5 +1,5 @@
 //! Meanings of the metrics, for `/metrics`: a scrape is read by people who have no other page at
-//! hand. Each is a unit by its name, in base units; a test compares this list with the sources.
+//! hand; a list is easier to look through in one file. Each is a unit by its name, in base units; a test compares this list with the sources.
 
 use Kind::{Counter, Gauge, Histogram};
 
@@ -133,6 +133,31 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Moment of the last scheduled backup since the start",
     ),
     (
+        Gauge,
+        "extrack_calls_difference",
+        "Calls of the last hour by which rows and totals differ",
+    ),
+    (
+        Counter,
+        "extrack_calls_repeated_total",
+        "Calls that were reported again, and left out",
+    ),
+    (
+        Counter,
+        "extrack_calls_total",
+        "Calls that were taken, by `source`",
+    ),
+    (
+        Counter,
+        "extrack_calls_unlisted_total",
+        "Calls that are in the totals, and have no row of their own",
+    ),
+    (
+        Counter,
+        "extrack_calls_unpriced_total",
+        "Calls whose cost could not be computed although there is a price list",
+    ),
+    (
         Counter,
         "extrack_clock_jumps_total",
         "Jumps of the wall clock, by direction",
@@ -176,6 +201,16 @@ const METRICS: &[(Kind, &str, &str)] = &[
         Counter,
         "extrack_events_total",
         "Events received by webhooks",
+    ),
+    (
+        Histogram,
+        "extrack_gateway_call_duration_seconds",
+        "Duration of calls through the gateway, with their bodies",
+    ),
+    (
+        Counter,
+        "extrack_gateway_calls_total",
+        "Calls through the gateway, by how they ended",
     ),
     (
         Gauge,
@@ -231,6 +266,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         Counter,
         "extrack_observations_total",
         "Observations, by status and by whether the run was missed",
+    ),
+    (
+        Counter,
+        "extrack_otlp_spans_total",
+        "Spans of OpenTelemetry, by `outcome`",
     ),
     (
         Gauge,

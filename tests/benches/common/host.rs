@@ -67,12 +67,14 @@ impl Subject {
             owner: None,
             description: None,
             slo: None,
+            rate_limits: Default::default(),
             origin: Origin::File,
             hosts: Vec::new(),
             private: PrivateReach::Open,
             credentials: Vec::new(),
             probes: vec![probe.clone()],
             webhooks: Vec::new(),
+            gateway: None,
         };
         Self {
             service: Arc::new(service),

@@ -46,6 +46,9 @@ macro_rules! targets {
             webhooks: 400, plugins::webhooks;
             cel: 400, plugins::cel;
             templates: 1_000, texts::templates;
+            units: 2_000, calls::units;
+            spans: 2_000, calls::spans;
+            logs: 2_000, calls::logs;
         }
     };
 }

@@ -1,5 +1,6 @@
 //! One function a target, which reads an input as the program does.
 
+pub(crate) mod calls;
 pub(crate) mod configuration;
 pub(crate) mod dns;
 pub(crate) mod headers;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use extrack_plugin::history::RateLimit;
 use extrack_plugin::prelude::*;
 
-use crate::forecast::Forecast;
+use crate::forecast::decline_of;
 
 #[derive(Settings)]
 struct Settings {
@@ -43,13 +43,17 @@ struct Judged {
 
 #[rule(look_back = look_back)]
 fn evaluate(evaluation: &Evaluation, settings: &Settings) -> Verdict {
-    let mut limits: BTreeMap<(String, String), Vec<RateLimit>> = BTreeMap::new();
+    let mut limits: BTreeMap<(String, String, String), Vec<RateLimit>> = BTreeMap::new();
     for reading in history::rate_limits()
         .into_iter()
         .filter(|reading| is_looked_at(reading, settings))
     {
         limits
-            .entry((reading.host.clone(), reading.name.clone()))
+            .entry((
+                reading.host.clone(),
+                reading.name.clone(),
+                owner_of(&reading),
+            ))
             .or_default()
             .push(reading);
     }
@@ -75,6 +79,19 @@ fn evaluate(evaluation: &Evaluation, settings: &Settings) -> Verdict {
             time::format(settings.max_age)
         )),
     }
+}
+
+/// Whose quota it is: another credential, and another part by the service's key, have another one.
+fn owner_of(reading: &RateLimit) -> String {
+    let texts = reading
+        .attributes
+        .iter()
+        .filter(|entry| matches!(entry.key.as_str(), "credential" | "partition"))
+        .filter_map(|entry| match &entry.value {
+            Value::Text(text) => Some(format!("{} {text}", entry.key)),
+            _ => None,
+        });
+    texts.collect::<Vec<_>>().join("\n")
 }
 
 fn is_looked_at(reading: &RateLimit, settings: &Settings) -> bool {
@@ -142,14 +159,14 @@ fn judge(
             time::rough(Duration::from_millis(anew_ms))
         ));
     }
-    let forecast = Forecast::of(readings).filter(|_| settings.forecast);
-    let lasts_ms = forecast.as_ref().map(|forecast| forecast.lasts_ms(now_ms));
-    let runs_out =
-        lasts_ms.is_some_and(|lasts_ms| lasts_ms < anew.unwrap_or(time::millis(settings.horizon)));
-    if let (Some(lasts_ms), Some(forecast), true) = (lasts_ms, &forecast, runs_out) {
+    let decline = decline_of(readings, now_ms).filter(|_| settings.forecast);
+    let lasts_ms = decline.map(|decline| decline.likely_ms.saturating_sub(now_ms));
+    let horizon_ms = now_ms.saturating_add(time::millis(settings.horizon));
+    let runs_out = decline.is_some_and(|decline| decline.runs_out(horizon_ms));
+    if let (Some(lasts_ms), Some(decline), true) = (lasts_ms, decline, runs_out) {
         text.push_str(&format!(
             "; at {} a minute it is used up in {}",
-            (forecast.per_minute() * 10.0).round() / 10.0,
+            (decline.per_minute * 10.0).round() / 10.0,
             time::rough(Duration::from_millis(lasts_ms))
         ));
     }

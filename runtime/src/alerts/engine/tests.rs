@@ -414,12 +414,14 @@ fn with_probe(rules: &[AlertRule], retry: Option<crate::domain::Retry>) -> Catal
         owner: None,
         description: None,
         slo: None,
+        rate_limits: Default::default(),
         origin: Origin::File,
         hosts: Vec::new(),
         private: Default::default(),
         credentials: vec![],
         probes: vec![probe],
         webhooks: vec![],
+        gateway: None,
     };
     let mut catalog = Catalog {
         version: 2,

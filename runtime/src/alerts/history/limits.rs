@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::domain::{Observation, RateLimit, RateLimitReading, UnixMillis};
+use crate::domain::{LimitKey, Observation, RateLimit, RateLimitReading, UnixMillis};
 
 /// Limits of one service; the one without a reading for longest makes room.
 const LIMITS: usize = 32;
@@ -21,8 +21,7 @@ const KEPT_MS: i64 = 86_400_000;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct RateLimits {
-    /// Readings by host and name.
-    limits: BTreeMap<(String, String), VecDeque<RateLimitReading>>,
+    limits: BTreeMap<LimitKey, VecDeque<RateLimitReading>>,
 }
 
 impl RateLimits {
@@ -33,7 +32,7 @@ impl RateLimits {
         let probe: Arc<str> = observation.probe.as_str().into();
         for limit in &observation.rate_limits {
             self.make_room(limit);
-            let readings = self.limits.entry(key_of(limit)).or_default();
+            let readings = self.limits.entry(limit.key()).or_default();
             let last_two = readings
                 .len()
                 .checked_sub(2)
@@ -65,7 +64,7 @@ impl RateLimits {
         for more in later.limits.values() {
             let Some(last) = more.back() else { continue };
             self.make_room(&last.limit);
-            let readings = self.limits.entry(key_of(&last.limit)).or_default();
+            let readings = self.limits.entry(last.limit.key()).or_default();
             readings.extend(more.iter().cloned());
             while readings.len() > READINGS {
                 readings.pop_front();
@@ -74,7 +73,7 @@ impl RateLimits {
     }
 
     fn make_room(&mut self, limit: &RateLimit) {
-        if self.limits.len() < LIMITS || self.limits.contains_key(&key_of(limit)) {
+        if self.limits.len() < LIMITS || self.limits.contains_key(&limit.key()) {
             return;
         }
         let last_ms = |readings: &VecDeque<RateLimitReading>| {
@@ -96,10 +95,6 @@ impl RateLimits {
     }
 }
 
-fn key_of(limit: &RateLimit) -> (String, String) {
-    (limit.host.clone(), limit.name.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +110,7 @@ mod tests {
             remaining: Some(remaining),
             reset_ms: None,
             window_ms: None,
+            ..RateLimit::default()
         };
         Observation {
             rate_limits: vec![limit],
@@ -147,11 +143,7 @@ mod tests {
             limits.push(&said(&format!("limit-{n:03}"), n, 1), n * 1_000);
         }
         assert_eq!(limits.limits.len(), LIMITS);
-        assert!(
-            limits
-                .limits
-                .contains_key(&("api.example.com".to_owned(), "limit-099".to_owned()))
-        );
+        assert!(limits.limits.keys().any(|key| key.name == "limit-099"));
         limits.push(&said("core", 100_000, 1), 100_000_000);
         assert_eq!(limits.limits.len(), 1);
     }

@@ -15,6 +15,7 @@ use crate::backtest::{
 };
 use crate::backup::Backups;
 use crate::domain::{CurrentStatus, Observation, PluginPolicy, WebhookRequest};
+use crate::gateway::ConsumerBook;
 use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
 use crate::plugin_host::{
     self, ComponentCheck, Evaluator, InboundMemory, InstallRequest, PluginEntry, PluginGrants,
@@ -23,6 +24,7 @@ use crate::plugin_host::{
 use crate::registry::Registry;
 use crate::reload::ConfigHandle;
 use crate::store::{ControlStore, ResultStore};
+use crate::usage::Calls;
 
 /// Future of the plugin host: object-safe traits need boxes.
 pub(crate) type PluginFuture<'a, T> = BoxFuture<'a, Result<T, plugin_host::InstallError>>;
@@ -44,9 +46,13 @@ pub struct ApiDeps {
     pub actions: AlertActions,
     /// Sender of test messages.
     pub notifier: Arc<dyn Notifier>,
+    /// Consumers of the gateway, as it knows them.
+    pub consumers: ConsumerBook,
     pub control: ControlStore,
     pub results: ResultStore,
     pub recordings: Recordings,
+    /// Where calls are reported.
+    pub calls: Calls,
     /// Evaluator of templates that are tried.
     pub evaluator: Evaluator,
 }

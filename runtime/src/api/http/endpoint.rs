@@ -136,6 +136,11 @@ impl Endpoint {
         }
     }
 
+    /// Sets the limit of the body.
+    pub(crate) fn set_body(&mut self, limit: BodyLimit) {
+        self.body = Some(limit);
+    }
+
     /// Leaves the operation out of the description.
     pub(crate) fn undocumented(mut self) -> Self {
         self.is_described = false;

@@ -111,6 +111,11 @@ impl ApiError {
         self.status
     }
 
+    /// Reports whether the same request may succeed later.
+    pub(crate) fn is_retryable(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
     /// Reports whether the fault is the server's, not the caller's.
     pub(crate) fn is_internal(&self) -> bool {
         self.source.is_some()

@@ -143,6 +143,7 @@ pub(crate) async fn one_error_shape(request: Request, next: Next) -> Response {
             value == PROBLEM_JSON
                 || value.as_bytes().starts_with(b"text/html")
                 || value == "application/json"
+                || value == "application/x-protobuf"
         })
     };
     if shaped(response.headers()) {

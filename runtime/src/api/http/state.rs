@@ -16,6 +16,10 @@ use super::webhook_rate_limit::WebhookRateLimit;
 use crate::api::dashboard::Live;
 use crate::domain::TrustedProxies;
 
+/// Reports of calls that are looked at, or wait to be stored, at the same time: a quarter of a GiB at the very
+/// most.
+const CALL_REPORTS: usize = 8;
+
 #[derive(Debug, Clone)]
 pub struct ApiSettings {
     /// Address of the dashboard for people. With `https`, cookies are marked secure.
@@ -79,6 +83,8 @@ pub struct Inner {
     pub(crate) in_flight: Arc<Semaphore>,
     /// Deliveries of webhooks among them.
     pub(crate) deliveries: Semaphore,
+    /// Reports of calls among them.
+    pub(crate) call_reports: Semaphore,
     pub(crate) live_connections: Arc<Semaphore>,
     /// Stop signal that ends live connections, which would else keep the server from closing.
     pub(crate) shutdown: CancellationToken,
@@ -95,6 +101,7 @@ impl ApiState {
             in_flight: Arc::new(Semaphore::new(settings.max_in_flight)),
             live_connections: Arc::new(Semaphore::new(settings.max_live)),
             deliveries: Semaphore::new((settings.max_in_flight / 4).max(1)),
+            call_reports: Semaphore::new(CALL_REPORTS),
             logins: LoginRateLimit::default(),
             guesses: LoginRateLimit::default(),
             bodies: Bodies::new(settings.max_slow_bodies),

@@ -24,6 +24,7 @@ use crate::backtest::*;
 use crate::backup::Backups;
 use crate::domain::fault::FaultReport;
 use crate::domain::*;
+use crate::gateway::ConsumerBook;
 use crate::monitoring::{
     Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus,
 };
@@ -40,6 +41,7 @@ use crate::store::control::{
 };
 use crate::store::results::tests::sql_settings;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
+use crate::usage::Calls;
 
 /// 2026-11-23T07:43:20Z
 pub(crate) const NOW: UnixMillis = 1_795_419_800_000;
@@ -71,7 +73,15 @@ pub(crate) struct World {
     pub(crate) control: ControlStore,
     results: ResultStore,
     recordings: Recordings,
+    calls: Calls,
     data: TempDir,
+}
+
+/// Takes calls that are reported until the test ends.
+fn call_reports(results: &ResultStore) -> Calls {
+    let parts = crate::usage::build(results, None);
+    tokio::spawn(parts.reports.run(CancellationToken::new()));
+    parts.calls
 }
 
 impl World {
@@ -121,8 +131,9 @@ impl World {
             unready: Mutex::default(),
             endless_backtests: Arc::default(),
             control,
-            results,
             recordings,
+            calls: call_reports(&results),
+            results,
             data,
         })
     }
@@ -157,9 +168,11 @@ impl World {
                 digest: DIGEST.to_owned(),
                 since_ms: self.now,
             }),
+            consumers: ConsumerBook::new(self.control.clone()),
             control: self.control.clone(),
             results: self.results.clone(),
             recordings: self.recordings.clone(),
+            calls: self.calls.clone(),
             evaluator: crate::plugin_host::Evaluator::for_tests().clone(),
         }
     }

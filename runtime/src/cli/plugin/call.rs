@@ -409,6 +409,7 @@ fn service(base_url: String) -> Service {
         owner: None,
         description: None,
         slo: None,
+        rate_limits: Default::default(),
         origin: Origin::File,
         // A typed address is meant.
         hosts: Vec::new(),
@@ -416,6 +417,7 @@ fn service(base_url: String) -> Service {
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),
+        gateway: None,
     }
 }
 

@@ -213,6 +213,7 @@ impl Calls {
             secrets: sealed,
             sent: Default::default(),
             credentials: job.service.credentials.clone(),
+            rate_limit_rules: job.service.rate_limits.clone(),
             scope,
             credential_cache: self.credential_cache.clone(),
             recorder: self.recorder(),

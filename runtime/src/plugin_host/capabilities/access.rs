@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::transfer::TransferMeter;
 use crate::domain::{
-    Credential, History, RateLimit, UnixMillis, keep_latest, now_ms, read_rate_limits,
+    Credential, History, LimitAnswer, RateLimit, RateLimitRules, UnixMillis, keep_latest, now_ms,
+    read_rate_limits_by,
 };
 use crate::net::{HttpResponse, Net, Permission};
 use crate::plugin_host::engine::memory::RunMemory;
@@ -38,13 +39,21 @@ pub(in crate::plugin_host) struct Access {
     pub(in crate::plugin_host) frozen_ms: Option<UnixMillis>,
     /// Recorder of its host calls.
     pub(in crate::plugin_host) recorder: Recorder,
-    /// Rate limits read from the headers of answers.
+    /// Rules of the service by which rate limits are read.
+    pub(in crate::plugin_host) rate_limit_rules: RateLimitRules,
+    /// Rate limits read from answers.
     pub(in crate::plugin_host) rate_limits: Mutex<Vec<RateLimit>>,
 }
 
 impl Access {
-    /// Reads the rate limits in an answer from `url`. Secrets are out of it already.
-    pub(in crate::plugin_host) fn note_rate_limits(&self, url: &str, answer: &HttpResponse) {
+    /// Reads the rate limits in an answer from `url` to a request with that credential. Secrets are
+    /// out of it already.
+    pub(in crate::plugin_host) fn note_rate_limits(
+        &self,
+        url: &str,
+        credential: Option<&str>,
+        answer: &HttpResponse,
+    ) {
         let Ok(url) = url::Url::parse(url) else {
             return;
         };
@@ -54,7 +63,17 @@ impl Access {
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         // A host can be a secret, too.
         let host = self.secrets.redact(&host);
-        let read = read_rate_limits(&host, answer.status, &answer.headers, now_ms());
+        let answer = LimitAnswer {
+            host: &host,
+            status: answer.status,
+            headers: &answer.headers,
+            body: Some(&answer.body),
+            now_ms: now_ms(),
+        };
+        let mut read = read_rate_limits_by(&self.rate_limit_rules, &answer);
+        for limit in &mut read {
+            limit.credential = credential.map(str::to_owned);
+        }
         if !read.is_empty() {
             keep_latest(
                 &mut self

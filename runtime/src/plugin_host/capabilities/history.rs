@@ -13,6 +13,7 @@ use crate::plugin_host::capabilities::state::RunState;
 use crate::plugin_host::contract::bindings::imports::history::{
     Bucket as Step, Host, RateLimit, Sample, Selection, Usage, WindowSummary,
 };
+use crate::plugin_host::contract::bindings::imports::types::{Entry, Value};
 use crate::plugin_host::contract::convert;
 use crate::plugin_host::recording::format::CallCost;
 use crate::plugin_host::recording::recorder::CallId;
@@ -246,6 +247,28 @@ fn step(bucket: Bucket) -> Step {
 
 fn rate_limit(reading: RateLimitReading) -> RateLimit {
     let limit = reading.limit;
+    let count = |key: &str, count: Option<u64>| {
+        count.map(|count| Entry {
+            key: key.to_owned(),
+            value: Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)),
+        })
+    };
+    let text = |key: &str, text: Option<String>| {
+        text.map(|text| Entry {
+            key: key.to_owned(),
+            value: Value::Text(text),
+        })
+    };
+    let counts = [
+        count("used", limit.used),
+        count("refill-per-hour", limit.refill_per_hour),
+    ];
+    let texts = [
+        text("unit", limit.unit),
+        text("credential", limit.credential),
+        text("partition", limit.partition),
+    ];
+    let (counts, texts) = (counts.into_iter().flatten(), texts.into_iter().flatten());
     RateLimit {
         ts_ms: limit.ts_ms.max(0).unsigned_abs(),
         probe: reading.probe.to_string(),
@@ -257,7 +280,7 @@ fn rate_limit(reading: RateLimitReading) -> RateLimit {
             .reset_ms
             .map(|reset_ms| reset_ms.max(0).unsigned_abs()),
         window_ms: limit.window_ms,
-        attributes: Vec::new(),
+        attributes: counts.chain(texts).collect(),
     }
 }
 

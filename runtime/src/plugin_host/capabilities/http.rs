@@ -205,7 +205,8 @@ impl Sender {
         };
         let url = call.url.clone();
         let response = outgoing::send(&self.access, scope, call, auth.as_deref()).await?;
-        self.access.note_rate_limits(&url, &response);
+        self.access
+            .note_rate_limits(&url, auth.as_deref(), &response);
         self.access.receives(response.body.len())?;
         let held = arriving.arrived(response.body.len());
         Ok((response, held))

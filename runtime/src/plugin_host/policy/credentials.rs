@@ -1,6 +1,7 @@
 //! Credentials are put into a request here, after the guest and before the policy: no plugin can
 //! read one.
 
+mod applied;
 mod cache;
 mod oauth;
 
@@ -9,6 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 use url::Url;
 
+pub use applied::AppliedCredential;
+pub(in crate::plugin_host) use applied::CredentialSource;
 pub(in crate::plugin_host) use cache::CredentialCache;
 pub(in crate::plugin_host) use oauth::Login;
 

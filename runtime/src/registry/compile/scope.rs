@@ -93,12 +93,14 @@ mod tests {
             owner: None,
             description: None,
             slo: None,
+            rate_limits: Default::default(),
             origin: Origin::File,
             hosts: Vec::new(),
             private: PrivateReach::Closed,
             credentials: vec![],
             probes: vec![],
             webhooks: vec![],
+            gateway: None,
         }
     }
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::alert::RuleDraft;
 use super::routing::is_label;
-use super::{Compiler, credential, target};
+use super::{Compiler, cost, credential, gateway, rate_limits, target};
+use crate::domain::cost::PriceList;
 use crate::domain::duration::format_duration;
 use crate::domain::fault::{child, list, suggest};
 use crate::domain::{
@@ -23,6 +24,8 @@ pub(crate) struct CompiledService {
     pub(crate) service: Arc<Service>,
     pub(crate) rules: Vec<RuleDraft>,
     pub(crate) channels: Vec<Arc<Channel>>,
+    /// Price list; none: the cost of its calls is unknown.
+    pub(crate) prices: Option<Arc<PriceList>>,
 }
 
 /// More is a mistake, and would crowd out the others.
@@ -48,7 +51,13 @@ impl Compiler<'_> {
         self.urls_check(spec, at);
         self.texts_check(spec, at);
         let credentials = credential::credentials(spec, at, &mut self.report);
+        let gateway = gateway::gateway(spec, &credentials, at, &mut self.report);
         let slo = self.slo(spec, at);
+        let prices = spec.cost.as_ref().and_then(|spec| {
+            let list = cost::price_list(spec, &child(at, "cost"), &mut self.report);
+            list.map(Arc::new)
+        });
+        let rate_limits = rate_limits::rules(spec.rate_limits.as_ref(), at, &mut self.report);
         let hosts = credential::hosts(&spec.hosts, at, &mut self.report);
         self.service = Some(ServiceFacts {
             slug: slug.clone().unwrap_or_default(),
@@ -87,6 +96,7 @@ impl Compiler<'_> {
             owner: spec.owner.clone(),
             description: spec.description.clone(),
             slo,
+            rate_limits,
             origin: self.origin,
             hosts,
             private: match spec.private {
@@ -97,12 +107,14 @@ impl Compiler<'_> {
             credentials,
             probes,
             webhooks,
+            gateway,
         };
         Some(CompiledService {
             spec: spec.clone(),
             service: Arc::new(service),
             rules,
             channels,
+            prices,
         })
     }
 

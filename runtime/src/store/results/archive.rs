@@ -240,9 +240,10 @@ fn forget(connection: &Connection, day: ArchiveDay) -> duckdb::Result<()> {
 /// Rows lie in the order in which people ask for them: those of one service together.
 fn order_of(table: ArchiveTable) -> &'static str {
     match table {
-        ArchiveTable::Observations | ArchiveTable::RateLimits | ArchiveTable::ShadowRuns => {
-            "service, ts"
-        }
+        ArchiveTable::Observations
+        | ArchiveTable::RateLimits
+        | ArchiveTable::ShadowRuns
+        | ArchiveTable::Calls => "service, ts",
         ArchiveTable::PluginRuns => "plugin, ts",
     }
 }

@@ -15,6 +15,7 @@ use super::months::{self, MonthCheck};
 use super::part::{self, Work};
 use super::table_retention::{self, Keep, TableCheck};
 use super::tiers::{self, Stepped};
+use super::usage_merge::{self, MergeCheck};
 use crate::domain::{error_chain, now_ms};
 
 /// How a transaction ended, and what a step of the tiers did; the text of an error is whole.
@@ -39,6 +40,7 @@ enum Task {
 struct Checks {
     months: MonthCheck,
     tables: TableCheck,
+    merge: MergeCheck,
 }
 
 struct Job {
@@ -111,6 +113,7 @@ async fn serve(mut inbox: mpsc::Receiver<Job>, database: &Database) {
     let mut checks = Checks {
         months: MonthCheck::default(),
         tables: TableCheck::starting(now_ms()),
+        merge: MergeCheck::starting(now_ms()),
     };
     let mut since_checkpoint = SinceCheckpoint::starting(database);
     while let Some(Job { task, answer }) = inbox.recv().await {
@@ -203,7 +206,8 @@ fn step(
         checks.months.notice(&stepped.marks);
         stepped.has_worked = stepped.has_worked
             || months::step(open, now_ms, &stepped.marks, &mut checks.months)?
-            || table_retention::step(open, now_ms, &keep.tables, &mut checks.tables)?;
+            || table_retention::step(open, now_ms, &keep.tables, &mut checks.tables)?
+            || usage_merge::step(open, now_ms, &mut checks.merge)?;
         Ok(stepped)
     })
 }

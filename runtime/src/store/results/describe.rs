@@ -10,7 +10,7 @@ use super::gate::{VIEWS, is_function_allowed};
 use super::interrupt::interruptible;
 use super::tables::{Record, ServiceRow, column_docs};
 use super::{ResultError, ResultStore};
-use crate::domain::{Event, Incident, Observation, PluginRun, ShadowRun};
+use crate::domain::{CallRow, Event, Incident, Observation, PluginRun, ShadowRun};
 
 /// What can be named in a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +99,34 @@ const VIEW_DOCS: &[(&str, &str)] = &[
         "plugin_run_minutes",
         "good runs of plugins that are no longer kept one by one, added up by minutes",
     ),
+    ("calls", "calls of clients to the services"),
+    (
+        "usage_totals",
+        "calls, their units and their cost, added up by minutes",
+    ),
+];
+
+/// Columns of `usage_totals`, which adds up what is stored.
+const USAGE_TOTALS: &[(&str, &str)] = &[
+    ("ts", "begin of the minute"),
+    ("service", "slug of the service"),
+    ("consumer", "who called"),
+    ("method", "method of HTTP"),
+    ("route", "template of the path"),
+    ("status_class", "class of the status, e.g. `2xx`"),
+    ("cache", "`none`, `hit` or `miss`"),
+    ("source", "who counted the calls, as in `calls`"),
+    ("ended", "how the calls ended, as in `calls`"),
+    ("calls", "number of calls"),
+    ("unlisted", "calls among them that have no row in `calls`"),
+    ("attempts", "requests sent to the service"),
+    ("bytes_in", "bodies of the requests, in bytes"),
+    ("bytes_out", "bodies of the answers, in bytes"),
+    ("latency_us", "times of all calls together, in µs"),
+    ("units", "what was used, by unit"),
+    ("cost_min", "cost, at least"),
+    ("cost_max", "cost, at most"),
+    ("currency", "currency of the cost (ISO 4217)"),
 ];
 
 const MACRO_DOCS: &[(&str, &str)] = &[
@@ -171,6 +199,8 @@ fn docs() -> Docs {
     add(ShadowRun::TABLE, column_docs::<ShadowRun>());
     add(ServiceRow::TABLE, column_docs::<ServiceRow>());
     add(Incident::TABLE, column_docs::<Incident>());
+    add(CallRow::TABLE, column_docs::<CallRow>());
+    add("usage_totals", USAGE_TOTALS.to_vec());
     add(
         super::tables::RateLimitRow::TABLE,
         column_docs::<super::tables::RateLimitRow>(),

@@ -47,6 +47,8 @@ pub(super) const VIEWS: &[&str] = &[
     "slo",
     "error_budget",
     "plugin_run_minutes",
+    "calls",
+    "usage_totals",
 ];
 
 /// Tables that take arguments. Ours alone: each is a macro of the schema `main`.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use duckdb::{Connection, ToSql, params};
 
 use super::tables::{AlertEventRow, RateLimitRow, Record, ServiceRow, append};
-use super::{changes, tiers};
-use crate::domain::{Event, Incident, Observation, PluginRun, ShadowRun, UnixMillis};
+use super::{call_batches, changes, tiers};
+use crate::domain::{CallBatch, Event, Incident, Observation, PluginRun, ShadowRun, UnixMillis};
 
 /// Rows that were, or will be, committed in one transaction: any one of them shows whether the
 /// others are there.
@@ -14,6 +14,8 @@ use crate::domain::{Event, Incident, Observation, PluginRun, ShadowRun, UnixMill
 pub(super) struct Part {
     pub(super) observations: Vec<Arc<Observation>>,
     pub(super) events: Vec<Event>,
+    /// Each is stored once, by its number.
+    pub(super) calls: Vec<Arc<CallBatch>>,
     pub(super) plugin_runs: Vec<PluginRun>,
     pub(super) shadow_runs: Vec<ShadowRun>,
     /// A commit was tried before, and may have reached the disk although it failed.
@@ -30,7 +32,8 @@ impl Part {
     }
 
     pub(super) fn kept_rows(&self) -> usize {
-        self.observations.len() + self.events.len()
+        let calls = self.calls.iter().map(|batch| batch.stored_rows());
+        self.observations.len() + self.events.len() + calls.sum::<usize>()
     }
 
     /// The highest id of an observation.
@@ -76,6 +79,7 @@ pub(super) fn write(connection: &mut Connection, work: &Work) -> duckdb::Result<
     append(&tx, fresh.iter().flat_map(|part| &part.plugin_runs))?;
     append(&tx, fresh.iter().flat_map(|part| &part.events))?;
     append(&tx, fresh.iter().flat_map(|part| &part.shadow_runs))?;
+    call_batches::write(&tx, fresh.iter().flat_map(|part| &part.calls))?;
     let events = not_copied(
         &tx,
         ("alert_events", "event_id"),

@@ -13,13 +13,15 @@ use super::chore::Chore;
 use super::part::Part;
 use super::tables::ServiceRow;
 use crate::domain::{
-    Alert, AlertEvent, Event, Incident, Observation, PluginRun, RunOutcome, ShadowRun, UnixMillis,
-    now_ms,
+    Alert, AlertEvent, CallBatch, Event, Incident, Observation, PluginRun, RunOutcome, ShadowRun,
+    UnixMillis, now_ms,
 };
 
 /// Bytes of kept rows that wait in memory; events with large payloads meet it before the limit on
 /// rows.
 const KEPT_BYTES: usize = 32 << 20;
+/// About what a call, or a total of calls, takes in memory.
+const CALL_BYTES: usize = 640;
 /// Accounts of runs that wait, those that went well and the others each on their own: some 6 MB.
 const BEST_EFFORT_ROWS: usize = 10_000;
 /// Chores that wait. Those who ask for them wait for each.
@@ -59,9 +61,17 @@ impl Batch {
 struct Kept {
     observations: Vec<Arc<Observation>>,
     events: Vec<Event>,
+    calls: Vec<Arc<CallBatch>>,
     arrived_ms: UnixMillis,
     bytes: usize,
     done: Option<Done>,
+}
+
+impl Kept {
+    fn rows(&self) -> usize {
+        let calls = self.calls.iter().map(|batch| batch.stored_rows());
+        self.observations.len() + self.events.len() + calls.sum::<usize>()
+    }
 }
 
 /// What the writer has to know to decide whether to take rows now.
@@ -134,16 +144,39 @@ impl Queue {
         events: Vec<Event>,
         done: Option<Done>,
     ) {
-        let rows = observations.len() + events.len();
         let bytes = observations.iter().map(|run| weight(run)).sum::<usize>()
             + events.iter().map(event_weight).sum::<usize>();
+        self.keep_rows(Kept {
+            observations,
+            events,
+            calls: Vec::new(),
+            arrived_ms: now_ms(),
+            bytes,
+            done,
+        });
+    }
+
+    /// Calls that are stored once, however often they are handed over.
+    pub(super) fn keep_calls(&self, batch: Arc<CallBatch>, done: Done) {
+        self.keep_rows(Kept {
+            observations: Vec::new(),
+            events: Vec::new(),
+            bytes: batch.stored_rows() * CALL_BYTES,
+            calls: vec![batch],
+            arrived_ms: now_ms(),
+            done: Some(done),
+        });
+    }
+
+    fn keep_rows(&self, kept: Kept) {
+        let (rows, bytes) = (kept.rows(), kept.bytes);
         let mut state = self.lock();
         if state.is_closed {
             drop(state);
-            refuse(done, ResultError::Closed);
+            refuse(kept.done, ResultError::Closed);
             return;
         }
-        for run in &observations {
+        for run in &kept.observations {
             state.last_run_id = state.last_run_id.max(run.run_id);
         }
         // An empty queue takes whatever comes.
@@ -151,26 +184,20 @@ impl Queue {
             && (state.kept_rows + rows > self.most_rows || state.kept_bytes + bytes > KEPT_BYTES);
         if is_full {
             // Someone who waits learns of it, and sends the rows again.
-            if done.is_none() {
+            if kept.done.is_none() {
                 state.lost += rows as u64;
             }
             drop(state);
             refuse(
-                done,
+                kept.done,
                 ResultError::NotCommitted("the queue of results is full".to_owned()),
             );
             return;
         }
         state.kept_rows += rows;
         state.kept_bytes += bytes;
-        state.waiting += usize::from(done.is_some());
-        state.kept.push_back(Kept {
-            observations,
-            events,
-            arrived_ms: now_ms(),
-            bytes,
-            done,
-        });
+        state.waiting += usize::from(kept.done.is_some());
+        state.kept.push_back(kept);
         self.arrived(state, rows);
     }
 
@@ -412,13 +439,14 @@ fn take_kept(state: &mut State, most_rows: usize) -> Batch {
     while taken < most_rows
         && let Some(kept) = state.kept.pop_front()
     {
-        let rows = kept.observations.len() + kept.events.len();
+        let rows = kept.rows();
         taken += rows;
         state.kept_rows -= rows;
         state.kept_bytes -= kept.bytes;
         state.waiting -= usize::from(kept.done.is_some());
         batch.part.observations.extend(kept.observations);
         batch.part.events.extend(kept.events);
+        batch.part.calls.extend(kept.calls);
         batch.done.extend(kept.done);
     }
     batch
@@ -439,7 +467,7 @@ fn weight(run: &Observation) -> usize {
         .failure
         .as_ref()
         .map_or(0, |failure| failure.message.len());
-    size_of::<Observation>() + 128 + failure + run.metrics.len() * 64 + run.rate_limits.len() * 160
+    size_of::<Observation>() + 128 + failure + run.metrics.len() * 64 + run.rate_limits.len() * 288
 }
 
 fn event_weight(event: &Event) -> usize {

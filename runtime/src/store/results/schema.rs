@@ -21,6 +21,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/results/0009_incidents.sql"),
     include_str!("../../../migrations/results/0010_archive.sql"),
     include_str!("../../../migrations/results/0012_long_history.sql"),
+    include_str!("../../../migrations/results/0013_calls.sql"),
+    include_str!("../../../migrations/results/0015_rate_limit_figures.sql"),
 ];
 
 /// One statement each; the position of the last one applied is the schema's version.

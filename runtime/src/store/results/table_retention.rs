@@ -18,6 +18,9 @@ pub(super) struct Keep {
 
 const MINUTE: Micros = 60_000_000;
 
+/// Numbers of batches of calls: nobody hands one over again after so long.
+const BATCHES_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
 /// Between looks at all tables.
 const PAUSE_MS: i64 = 3_600_000;
 
@@ -32,7 +35,7 @@ struct Rule {
     is_added_up: bool,
 }
 
-fn rules(retention: &TableRetention) -> [Rule; 7] {
+fn rules(retention: &TableRetention) -> [Rule; 11] {
     let rule = |table, kept| Rule {
         table,
         moment: "ts",
@@ -62,6 +65,10 @@ fn rules(retention: &TableRetention) -> [Rule; 7] {
         },
         rule("rate_limits", retention.rate_limits),
         rule("shadow_runs", retention.shadow_runs),
+        rule("calls", retention.calls),
+        rule("call_keys", retention.calls),
+        rule("call_batches", Some(BATCHES_KEPT)),
+        rule("usage_deltas", retention.usage_totals),
     ]
 }
 

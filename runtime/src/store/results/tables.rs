@@ -4,6 +4,9 @@
 
 mod alert_events;
 mod batch;
+mod call_batches;
+mod call_keys;
+mod calls;
 mod cell;
 mod events;
 mod incidents;
@@ -12,6 +15,7 @@ mod plugin_runs;
 mod rate_limits;
 mod services;
 mod shadow_runs;
+mod usage_deltas;
 
 use std::sync::Arc;
 
@@ -26,6 +30,8 @@ pub use services::ServiceRow;
 
 pub(super) use alert_events::AlertEventRow;
 pub(super) use batch::{Batch, Cells};
+pub(super) use call_batches::CallBatchRow;
+pub(super) use call_keys::CallKeyRow;
 pub(super) use rate_limits::RateLimitRow;
 
 use cell::{Cell, array};
@@ -47,6 +53,8 @@ pub(super) enum ColumnType {
     U64,
     I64,
     F64,
+    /// Of 38 digits, 12 behind the point.
+    Decimal,
 }
 
 impl ColumnType {
@@ -62,6 +70,7 @@ impl ColumnType {
             ColumnType::U64 => "UBIGINT",
             ColumnType::I64 => "BIGINT",
             ColumnType::F64 => "DOUBLE",
+            ColumnType::Decimal => "DECIMAL(38,12)",
         }
     }
 
@@ -75,6 +84,7 @@ impl ColumnType {
             ColumnType::U64 => DataType::UInt64,
             ColumnType::I64 => DataType::Int64,
             ColumnType::F64 => DataType::Float64,
+            ColumnType::Decimal => DataType::Decimal128(cell::DECIMAL_DIGITS, cell::DECIMAL_SCALE),
         }
     }
 }

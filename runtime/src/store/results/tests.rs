@@ -85,7 +85,7 @@ impl Running {
         self.dir
     }
 
-    async fn rows(&self, sql: &str) -> Vec<Vec<Value>> {
+    pub(super) async fn rows(&self, sql: &str) -> Vec<Vec<Value>> {
         for _ in 0..10 {
             match self.store.query(sql, limits()).await {
                 Ok(answer) => return answer.rows,
@@ -100,6 +100,13 @@ impl Running {
     pub(super) async fn one(&self, sql: &str) -> Value {
         self.rows(sql).await[0][0].clone()
     }
+}
+
+/// Numbers of one row, of a store that no program has open.
+pub(crate) fn numbers<const N: usize>(dir: &Path, sql: &str) -> [i64; N] {
+    let connection = duckdb::Connection::open(dir.join(FILE)).unwrap();
+    let row = |row: &duckdb::Row<'_>| Ok(std::array::from_fn(|index| row.get(index).unwrap()));
+    connection.query_row(sql, [], row).unwrap()
 }
 
 fn limits() -> QueryLimits {

@@ -141,11 +141,13 @@ fn service() -> Service {
         owner: None,
         description: None,
         slo: None,
+        rate_limits: Default::default(),
         origin: Origin::File,
         hosts: Vec::new(),
         private: false.into(),
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),
+        gateway: None,
     }
 }

@@ -27,6 +27,7 @@ use super::activity::Activity;
 use super::connections::Held;
 use super::stream::WatchedStream;
 use crate::api::http::error::ApiError;
+use crate::gateway::Handover;
 
 /// Interval at which connections are checked.
 const LOOK: Duration = Duration::from_secs(2);
@@ -48,11 +49,13 @@ pub(super) async fn run(
     // An answer is written whole; waiting for more would only delay it.
     let _ = stream.set_nodelay(true);
     let activity = held.activity.clone();
+    let handover = Handover::default();
     let service = {
-        let activity = activity.clone();
+        let (activity, handover) = (activity.clone(), handover.clone());
         hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
             activity.working();
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(handover.clone());
             answer(router.clone(), request, activity.clone())
         })
     };
@@ -85,8 +88,14 @@ pub(super) async fn run(
             }
         }
     }
+    let parts = connection.into_parts();
+    let stream = parts.io.into_inner();
+    if let Some(tunnel) = handover.take() {
+        // It ends by itself when the program stops.
+        activity.working();
+        return tunnel.run(stream.into_inner(), parts.read_buf).await;
+    }
     activity.closing();
-    let stream = connection.into_parts().io.into_inner();
     let is_line_too_long = stream.is_line_too_long();
     tokio::select! {
         _ = tokio::time::timeout(LINGER, linger(stream.into_inner(), is_line_too_long)) => {}

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
+use super::bounds::{MAX_PAST_MS, MAX_RESET_MS, NAME};
 use super::*;
+use crate::domain::MAX_RATE_LIMITS;
 
 /// 2026-01-01T00:00:00Z
 const NOW_MS: i64 = 1_767_225_600_000;
@@ -269,5 +271,32 @@ proptest! {
                 prop_assert!((reset_ms - NOW_MS).abs() <= MAX_RESET_MS);
             }
         }
+    }
+
+    #[test]
+    fn every_figure_is_within_its_bounds_whatever_stands_beside_it(
+        status in prop::sample::select(vec![200u16, 402, 403, 418, 429, 503]),
+        headers in prop::collection::vec((
+            "(x-ratelimit|x-rate-limit|ratelimit|anthropic-ratelimit)-(limit|remaining|used|reset|reset-after|interval|fillrate|name)(-[a-c])?|ratelimit(-policy)?|retry-after|gw-ratelimit-(limit|remaining|reset)|x-business-use-case-usage|sforce-limit-info|x-app-usage",
+            "-?[0-9]{1,20}(\\.[0-9]{1,3})?|\"[a-c]\";[qrtw]=-?[0-9]{1,17};pk=:YQ==:|[0-9]{1,3}(,[0-9]{3}){1,2}|[0-9]{1,5}(ms|s|m|h)|a=[0-9]{1,5}/[0-9]{1,5}|\\{\"call_count\":[0-9]{1,5}\\}|\\PC{0,20}",
+        ), 0..30),
+    ) {
+        let limits = read_rate_limits("api.example.com", status, &headers, NOW_MS);
+        prop_assert!(limits.len() <= MAX_RATE_LIMITS);
+        for limit in &limits {
+            prop_assert!(limit.name.chars().count() <= NAME);
+            prop_assert!(!limit.name.chars().any(char::is_control));
+            prop_assert!(limit.window_ms.is_none_or(|window_ms| window_ms > 0));
+            if let (Some(quota), Some(remaining)) = (limit.quota, limit.remaining) {
+                prop_assert!(remaining <= quota, "{limit:?}");
+            }
+            if let Some(reset_ms) = limit.reset_ms {
+                let ahead_ms = reset_ms - NOW_MS;
+                prop_assert!((-MAX_PAST_MS..=MAX_RESET_MS).contains(&ahead_ms), "{limit:?}");
+            }
+            let same = limits.iter().filter(|other| other.is_same_limit(limit)).count();
+            prop_assert_eq!(same, 1);
+        }
+        prop_assert_eq!(limits, read_rate_limits("api.example.com", status, &headers, NOW_MS));
     }
 }

@@ -21,12 +21,14 @@ fn service(base_url: &str, hosts: &[&str]) -> Service {
         owner: None,
         description: None,
         slo: None,
+        rate_limits: Default::default(),
         origin: Origin::Api,
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         private: PrivateReach::Open,
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),
+        gateway: None,
     }
 }
 

@@ -39,6 +39,8 @@ pub(in crate::store::results) const TABLES: &[SealedTable] = &[
     by_time("plugin_runs", UNIT),
     by_time("shadow_runs", UNIT),
     by_time("events", UNIT),
+    by_time("calls", UNIT),
+    by_time("usage_deltas", UNIT),
     by_time("alert_events", UNIT),
     by_time("incidents", DAY),
     // Closed slots, of which a step counts an hour or a day at once.
@@ -57,6 +59,8 @@ pub(in crate::store::results) const TABLES: &[SealedTable] = &[
 #[cfg(test)]
 pub(in crate::store::results) const UNSEALED: &[&str] = &[
     "schema_steps",
+    "call_batches",
+    "call_keys",
     "roll_state",
     "archive_files",
     "sealed_files",

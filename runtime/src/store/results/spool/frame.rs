@@ -2,6 +2,7 @@
 //! A frame is written whole or, after a crash, not at all; the checksum tells.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::super::part::Part;
-use crate::domain::{Event, Metric, MetricValue, Observation, RateLimit, UnixMillis};
+use crate::domain::{CallBatch, Event, Metric, MetricValue, Observation, RateLimit, UnixMillis};
 
 const MAGIC: [u8; 4] = *b"XTR1";
 /// Magic, length of the body, rows, highest run id, highest event id, arrival of the oldest row,
@@ -35,6 +36,7 @@ pub(super) struct FrameInfo {
 struct BodyOut<'a> {
     runs: Vec<RunOut<'a>>,
     events: Vec<Event>,
+    calls: Vec<&'a CallBatch>,
 }
 
 #[derive(Serialize)]
@@ -47,6 +49,9 @@ struct RunOut<'a> {
 struct Body {
     runs: Vec<Run>,
     events: Vec<Event>,
+    /// Frames of before have none.
+    #[serde(default)]
+    calls: Vec<CallBatch>,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +85,7 @@ pub(super) fn encode(part: &Part, oldest_ms: UnixMillis) -> io::Result<(Vec<u8>,
     let body = BodyOut {
         runs,
         events: events.collect(),
+        calls: part.calls.iter().map(Arc::as_ref).collect(),
     };
     let mut frame = vec![0; HEADER_BYTES];
     let mut encoder = ZlibEncoder::new(&mut frame, Compression::fast());
@@ -144,7 +150,11 @@ pub(super) fn decode(frame: &[u8]) -> io::Result<Part> {
         ));
     }
     let body = ZlibDecoder::new(&frame[HEADER_BYTES..]).take(MAX_BODY_BYTES);
-    let Body { runs, events } = serde_json::from_reader(io::BufReader::new(body))?;
+    let Body {
+        runs,
+        events,
+        calls,
+    } = serde_json::from_reader(io::BufReader::new(body))?;
     let observations = runs
         .into_iter()
         .map(|Run { run, limits }| {
@@ -158,6 +168,7 @@ pub(super) fn decode(frame: &[u8]) -> io::Result<Part> {
     Ok(Part {
         observations,
         events,
+        calls: calls.into_iter().map(Arc::new).collect(),
         is_doubtful: true,
         ..Part::default()
     })

@@ -16,6 +16,7 @@ fn run(run_id: i64) -> Arc<Observation> {
         remaining: None,
         reset_ms: Some(9),
         window_ms: None,
+        ..RateLimit::default()
     };
     Arc::new(Observation {
         ts_ms: run_id * 1_000,

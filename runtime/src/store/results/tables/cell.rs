@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use duckdb::arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
-    UInt16Array, UInt32Array, UInt64Array,
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray,
+    TimestampMicrosecondArray, UInt16Array, UInt32Array, UInt64Array,
 };
+use duckdb::arrow::datatypes::DataType;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::ColumnType;
 use crate::domain::{Metric, MetricValue, UnixMillis};
@@ -23,7 +25,12 @@ pub(super) enum Cell<'a> {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
+    /// In units of the last of the digits behind the point.
+    Decimal(i128),
 }
+
+pub(super) const DECIMAL_DIGITS: u8 = 38;
+pub(super) const DECIMAL_SCALE: i8 = 12;
 
 impl<'a> Cell<'a> {
     /// DuckDB's range is some 290,000 years, Arrow's readers expect years of four digits.
@@ -43,6 +50,14 @@ impl<'a> Cell<'a> {
     /// JSON object by name; null without metrics.
     pub(super) fn metrics(metrics: &[Metric]) -> Self {
         metrics_json(metrics).map_or(Cell::Null, |json| Cell::Text(Cow::Owned(json)))
+    }
+
+    pub(super) fn decimal(value: Decimal) -> Self {
+        let places = DECIMAL_SCALE.unsigned_abs().into();
+        let value = value.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
+        let factor = 10_i128.pow(places - value.scale());
+        let most = 10_i128.pow(DECIMAL_DIGITS.into()) - 1;
+        Cell::Decimal(value.mantissa().saturating_mul(factor).clamp(-most, most))
     }
 
     pub(super) fn json(value: serde_json::Value) -> Self {
@@ -115,6 +130,14 @@ pub(super) fn array<'a>(kind: ColumnType, cells: impl Iterator<Item = Cell<'a>>)
             });
             Arc::new(numbers.collect::<Float64Array>())
         }
+        ColumnType::Decimal => {
+            let numbers = cells.map(|cell| match cell {
+                Cell::Decimal(value) => Some(value),
+                _ => None,
+            });
+            let kind = DataType::Decimal128(DECIMAL_DIGITS, DECIMAL_SCALE);
+            Arc::new(numbers.collect::<Decimal128Array>().with_data_type(kind))
+        }
     }
 }
 
@@ -152,6 +175,20 @@ pub(super) fn metrics_from_json(text: &str) -> Vec<Metric> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn decimals_keep_their_twelve_digits_and_are_cut_where_they_have_no_room() {
+        for (text, wanted) in [
+            ("0", 0),
+            ("-1.5", -1_500_000_000_000),
+            ("0.0000000000005", 1),
+            ("79228162514264337593543950335", 10_i128.pow(38) - 1),
+            ("0.1234567890123456789012345678", 123_456_789_012),
+        ] {
+            let cell = Cell::decimal(text.parse().unwrap());
+            assert_eq!(cell, Cell::Decimal(wanted), "{text}");
+        }
+    }
 
     #[test]
     fn metrics_are_read_as_they_were_stored() {

@@ -53,6 +53,33 @@ impl Record for RateLimitRow {
             column("run_id", I64, "id of the run", |row| {
                 Cell::Signed(row.run_id)
             }),
+            nullable("used", U64, "requests used in the window", |row| {
+                Cell::optional(row.limit.used, Cell::Unsigned)
+            }),
+            nullable(
+                "unit",
+                Text,
+                "what is counted; null: requests, or not known",
+                |row| Cell::optional(row.limit.unit.as_deref(), Cell::text),
+            ),
+            nullable(
+                "refill_per_hour",
+                U64,
+                "what comes back in an hour, of a limit that fills up",
+                |row| Cell::optional(row.limit.refill_per_hour, Cell::Unsigned),
+            ),
+            nullable(
+                "credential",
+                Text,
+                "name of the credential that was used",
+                |row| Cell::optional(row.limit.credential.as_deref(), Cell::text),
+            ),
+            nullable(
+                "partition_key",
+                Text,
+                "the service's key of our part of the quota",
+                |row| Cell::optional(row.limit.partition.as_deref(), Cell::text),
+            ),
         ]
     }
 }
@@ -75,6 +102,12 @@ impl Stored for RateLimitRow {
             batch.u64("remaining")?,
             batch.u64("window_ms")?,
         );
+        let (used, refill) = (batch.u64("used")?, batch.u64("refill_per_hour")?);
+        let (unit, credential, partition) = (
+            batch.text("unit")?,
+            batch.text("credential")?,
+            batch.text("partition_key")?,
+        );
         let reading = |row| {
             Ok(RateLimitRow {
                 service: service.one(row)?,
@@ -89,6 +122,11 @@ impl Stored for RateLimitRow {
                     remaining: remaining.get(row),
                     reset_ms: reset.get(row),
                     window_ms: window.get(row),
+                    used: used.get(row),
+                    unit: unit.get(row),
+                    refill_per_hour: refill.get(row),
+                    partition: partition.get(row),
+                    credential: credential.get(row),
                 },
             })
         };

@@ -300,6 +300,7 @@ fn limit(ts_ms: i64, name: &str, remaining: u64) -> RateLimit {
         remaining: Some(remaining),
         reset_ms: Some(ts_ms + 90_000),
         window_ms: None,
+        ..RateLimit::default()
     }
 }
 
@@ -353,6 +354,19 @@ async fn rate_limits_are_rows_and_come_back_with_their_runs() {
         .await
         .unwrap();
     assert_eq!(history, [said(2), said(3), observation(4)]);
+    let readings = |now_ms: i64| running.store.rate_limit_readings("shop-api", now_ms);
+    let minutes = |readings: &[crate::store::StoredReading]| -> Vec<i64> {
+        let core = readings.iter().filter(|one| one.limit.name == "core");
+        core.map(|one| (one.limit.ts_ms - START) / MINUTE).collect()
+    };
+    // In the last hour each half minute has its own, before that each half hour its last.
+    let soon = readings(START + 10 * MINUTE).await.unwrap();
+    assert_eq!((soon.len(), minutes(&soon)), (6, vec![1, 2, 3]));
+    assert_eq!(soon[0].probe, "http");
+    let later = readings(START + 120 * MINUTE).await.unwrap();
+    assert_eq!((later.len(), minutes(&later)), (2, vec![3]));
+    let gone = readings(START + 2 * 1_440 * MINUTE).await.unwrap();
+    assert_eq!(gone, []);
     running.stop().await;
 }
 
