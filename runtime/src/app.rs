@@ -9,6 +9,7 @@ mod faces;
 mod first_token;
 mod gateway;
 mod monitoring;
+mod offline_sql;
 mod plugins;
 mod private_files;
 mod recording;
@@ -37,7 +38,10 @@ use crate::telemetry;
 pub use crate::store::results::{SQL_SUBCOMMAND, TableSize, sql_child};
 pub use crate::wire::{TlsFiles, WireOptions};
 pub use core_parts::{Options, Started};
-pub use stores::{accept_store, check_stores, compact_results, result_sizes};
+pub use offline_sql::StoppedResults;
+pub use stores::{
+    StoreMigration, accept_store, check_stores, compact_results, migrate_stores, result_sizes,
+};
 
 use core_parts::Core;
 use faces::FaceParts;

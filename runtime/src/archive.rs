@@ -9,18 +9,19 @@ mod reconcile;
 mod round;
 mod scrub;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use copies::CopySettings;
 
 use crate::domain::{
-    ARCHIVE_SUBJECT, ArchiveDay, ArchiveFile, ArchiveState, ErrorKind, Failure, LOCAL, Observation,
-    Status, StorageSettings, error_chain, now_ms,
+    ARCHIVE_SUBJECT, ArchiveDay, ArchiveFile, ArchiveState, ErrorKind, Failure, Observation,
+    StorageSettings, error_chain, now_ms,
 };
 use crate::store::control::ArchiveFilter;
 use crate::store::{ControlError, ControlStore, ResultError, ResultStore};
@@ -72,7 +73,7 @@ impl ArchiveError {
     }
 }
 
-/// What came of looking through the files.
+/// Result of looking through the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArchiveReport {
     /// Files that were looked at.
@@ -103,13 +104,15 @@ pub struct Archive {
     folder: Arc<Path>,
     /// True if the operator named the folder: then it is never made.
     is_named: bool,
-    /// None: nobody asked for copies.
+    /// No copies are wanted.
     copies: Option<Copies>,
     /// Held by whoever changes files.
     one: Arc<AsyncMutex<()>>,
     /// Files that count no more, and since when; those of a run before are deleted at the start.
     retired: Arc<Mutex<Vec<(Instant, String)>>>,
     warning: Arc<Mutex<Option<String>>>,
+    /// Notified when the next round is wanted at once.
+    wanted: Arc<Notify>,
 }
 
 impl Archive {
@@ -130,6 +133,7 @@ impl Archive {
             one: Arc::default(),
             retired: Arc::default(),
             warning: Arc::default(),
+            wanted: Arc::default(),
         })
     }
 
@@ -198,6 +202,7 @@ impl Archive {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
+                () = self.wanted.notified() => {}
                 Ok(()) = settings.changed() => {}
             }
         }
@@ -244,29 +249,14 @@ impl Archive {
             );
             Failure::new(ErrorKind::Assertion, text)
         });
-        Some(Observation {
-            ts_ms: now_ms(),
-            service: ARCHIVE_SUBJECT.to_owned(),
-            probe: PROBE.to_owned(),
-            location: LOCAL.to_owned(),
-            status: if failure.is_some() {
-                Status::Error
-            } else {
-                Status::Healthy
-            },
-            latency_us: None,
-            phases: Default::default(),
-            http_status: None,
+        let run_id = (alert.next_run_id)();
+        Some(Observation::of_program(
+            now_ms(),
+            ARCHIVE_SUBJECT,
+            PROBE,
             failure,
-            bytes: 0,
-            plugin: PROBE.to_owned(),
-            plugin_version: String::new(),
-            run_id: (alert.next_run_id)(),
-            metrics: Vec::new(),
-            missed: false,
-            rate_limits: Vec::new(),
-            excluded: None,
-        })
+            run_id,
+        ))
     }
 }
 
@@ -279,6 +269,14 @@ pub fn folder_of(data: &Path, settings: &StorageSettings) -> PathBuf {
         .unwrap_or_else(|| data.join("archive"))
 }
 
+/// Returns the files that lie in the folder of an archive, the last one of each day. Blocks.
+pub fn days_in(folder: &Path) -> Result<Vec<(ArchiveDay, PathBuf)>, ArchiveError> {
+    let found = files::found(folder)?;
+    let days: BTreeMap<ArchiveDay, u32> = found.into_iter().collect();
+    let place = |(day, number): (ArchiveDay, u32)| (day, folder.join(day.path(number)));
+    Ok(days.into_iter().map(place).collect())
+}
+
 async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
 ) -> Result<T, ArchiveError> {
@@ -287,3 +285,6 @@ async fn in_background<T: Send + 'static>(
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,7 @@ pub mod route_template;
 pub mod rule;
 pub mod run_group;
 pub mod run_id;
+mod schema_change;
 mod service;
 mod severity;
 pub mod shadow;
@@ -125,6 +126,7 @@ pub use rule::{
 };
 pub use run_group::{COARSE_MS, FINE_MS, RunGroup, fine_from_ms};
 pub use run_id::{RunIds, run_ids_within};
+pub use schema_change::SchemaChange;
 pub use service::{
     ClientAuth, Credential, CredentialKind, MIN_HIDDEN_BYTES, OAuth2, Origin, Probe, Retry,
     Service, ServiceFacts, Slo, Webhook,

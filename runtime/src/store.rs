@@ -2,6 +2,7 @@
 //! state and secrets, [`ResultStore`] (DuckDB) holds measurements. Knows the domain and nothing
 //! else.
 
+pub mod carrier;
 pub mod control;
 pub(crate) mod files;
 pub mod results;
@@ -15,5 +16,10 @@ pub use duckdb::arrow::record_batch::RecordBatch;
 pub(crate) use lock::DataLock;
 pub use lock::LockError;
 pub use results::{
-    ArchivedDay, CallSum, Catalog, CatalogAnswer, CatalogColumn, CatalogTable, CatalogType, Cell, Cells, DayContent, DayWritten, Diagnosis, EventFilter, IncidentFilter, IncidentRow, JsonRows, memory_of, Place, QueryError, QueryLimits, QueryParams, QueryRequest, QueryStream, ResultError, ResultHealth, ResultSettings, ResultStore, RetrySum, SpoolSettings, SqlAnswer, SqlColumn, SqlMacro, SqlSchema, SqlView, SqlViewColumn, StoredReading, UnitSum, UsageKey, UsageQuestion, UsageSum, Writer,
+    ArchivedDay, CallSum, Catalog, CatalogAnswer, CatalogColumn, CatalogTable, CatalogType, Cell,
+    Cells, DayContent, DayWritten, Diagnosis, EventFilter, IncidentFilter, IncidentRow, JsonRows,
+    Place, QueryError, QueryLimits, QueryParams, QueryRequest, QueryStream, ResultError,
+    ResultHealth, ResultSettings, ResultStore, RetrySum, SpoolSettings, SqlAnswer, SqlColumn,
+    SqlMacro, SqlSchema, SqlView, SqlViewColumn, StoredReading, UnitSum, UsageKey, UsageQuestion,
+    UsageSum, Writer, memory_of,
 };

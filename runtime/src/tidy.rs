@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "plugin_host",
             "net",
             "telemetry",
+            "api_types",
         ],
     ),
     (

@@ -5,16 +5,18 @@
 //!
 //! `EXTRACK_BENCH_SERVICES` (1000) and `EXTRACK_BENCH_DAYS` (7) set the sizes, one run a minute each.
 
+#[path = "common/results.rs"]
+mod results;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use extrack::domain::{ArchiveDay, ArchiveTable, LOCAL, Observation, Phases, Status, now_ms};
+use extrack::domain::{ArchiveDay, ArchiveTable, now_ms};
+use extrack::store::ResultSettings;
 use extrack::store::results::{SealSettings, TierSettings};
-use extrack::store::{ResultError, ResultSettings, ResultStore};
+use results::{MINUTE_MS, Running, fill, observation, size};
 
-const MINUTE_MS: i64 = 60_000;
 const LONG: Duration = Duration::from_secs(86_400);
 /// Times that someone asks.
 const ASKED: usize = 20;
@@ -28,57 +30,34 @@ fn main() {
     runtime.block_on(measure());
 }
 
-fn size(name: &str, default: i64) -> i64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a whole number"))
+/// Tiers are not counted: nothing else works meanwhile.
+fn start(folder: &Path, delay: Duration) -> Running {
+    let settings = ResultSettings {
+        tiers: TierSettings {
+            interval: LONG,
+            ..TierSettings::default()
+        },
+        sealing: SealSettings {
+            interval: LONG,
+            delay,
+        },
+        ..ResultSettings::default()
+    };
+    Running::start(folder, settings)
 }
 
-struct Running {
-    store: ResultStore,
-    writer: JoinHandle<Result<(), ResultError>>,
-}
-
-impl Running {
-    /// Tiers are not counted: nothing else works meanwhile.
-    fn start(folder: &Path, delay: Duration) -> Self {
-        let settings = ResultSettings {
-            tiers: TierSettings {
-                interval: LONG,
-                ..TierSettings::default()
-            },
-            sealing: SealSettings {
-                interval: LONG,
-                delay,
-            },
-            flush_rows: 10_000,
-            queue_rows: 100_000,
-            ..ResultSettings::default()
-        };
-        let (store, writer) = ResultStore::open(folder, settings).expect("the store opens");
-        let writer = writer.start().expect("the writer starts");
-        Self { store, writer }
-    }
-
-    async fn stop(self) {
-        self.store.close().await.expect("all is committed");
-        self.writer
-            .join()
-            .expect("the writer ends")
-            .expect("nothing was given up");
-    }
-
-    /// Commits runs of now.
-    async fn append(&self, runs: i64, run_id: &mut i64) {
-        let now = now_ms();
-        for service in 0..runs {
-            *run_id += 1;
-            let run = observation(*run_id, service, now);
-            self.store.observation_record(Arc::new(run));
-        }
+/// Commits runs of now.
+async fn append(running: &Running, runs: i64, run_id: &mut i64) {
+    let now = now_ms();
+    for service in 0..runs {
         *run_id += 1;
-        let last = Arc::new(observation(*run_id, 0, now));
-        let committed = self.store.observation_append_durable(last).await;
-        committed.expect("it is committed");
+        let run = observation(*run_id, service, now);
+        running.store.observation_record(Arc::new(run));
     }
+    *run_id += 1;
+    let last = Arc::new(observation(*run_id, 0, now));
+    let committed = running.store.observation_append_durable(last).await;
+    committed.expect("it is committed");
 }
 
 async fn measure() {
@@ -88,7 +67,7 @@ async fn measure() {
     );
     println!("sealed: {services} services, one run a minute, {days} days");
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    Running::start(folder.path(), LONG).stop().await;
+    start(folder.path(), LONG).stop().await;
     let first_minute = now_ms() / MINUTE_MS - days * 1_440;
     fill(folder.path(), services, first_minute, days);
     let alone = written_alone(folder.path(), first_minute);
@@ -98,7 +77,7 @@ async fn measure() {
         alone[1] * 1_000.0,
         alone[2]
     );
-    let running = Running::start(folder.path(), Duration::ZERO);
+    let running = start(folder.path(), Duration::ZERO);
     let start = Instant::now();
     while running.store.snapshot(&["observations"]).await.is_err() {}
     let first = start.elapsed().as_secs_f64();
@@ -110,7 +89,7 @@ async fn measure() {
     let rows = 5 * services;
     let mut waited = Vec::new();
     for _ in 0..ASKED {
-        running.append(rows / ASKED as i64, &mut run_id).await;
+        append(&running, rows / ASKED as i64, &mut run_id).await;
         let start = Instant::now();
         let snapshot = running.store.snapshot(&["observations"]).await;
         waited.push(start.elapsed().as_secs_f64() * 1_000.0);
@@ -175,29 +154,6 @@ fn taken(folder: &Path) -> (usize, u64) {
     sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size))
 }
 
-/// Runs in the order of time, a day at once.
-fn fill(folder: &Path, services: i64, first_minute: i64, days: i64) {
-    let connection =
-        duckdb::Connection::open(folder.join("results.duckdb")).expect("the file opens");
-    for day in 0..days {
-        let from = first_minute + day * 1_440;
-        connection
-            .execute_batch(&format!(
-                "INSERT INTO fact.observations
-                 SELECT make_timestamp(minute * 60000000), 'service-' || service, 'http', '{LOCAL}',
-                     if(hash(minute, service) % 1000 = 0, 'error', 'healthy'),
-                     if(hash(minute, service) % 1000 = 0, NULL,
-                         exp(10.5 + (hash(service, minute, 1) % 1000 + hash(service, minute, 2) % 1000) / 1000.0)::UINTEGER),
-                     hash(minute, service, 3) % 1000, hash(minute, service, 4) % 5000, 300, 400, 500, 200,
-                     if(hash(minute, service) % 1000 = 0, 'timeout', NULL), NULL, 512, 'http', '0.1.0',
-                     (minute - {first_minute}) * {services} + service, NULL, false, NULL
-                 FROM range({from}, {from} + 1440) AS minutes(minute), range({services}) AS services(service)
-                 ORDER BY minute, service"
-            ))
-            .expect("a day is filled");
-    }
-}
-
 /// Seconds in which DuckDB writes 5 minutes, a day and all, each as one file and made durable.
 fn written_alone(folder: &Path, first_minute: i64) -> [f64; 3] {
     let connection =
@@ -224,26 +180,4 @@ fn written_alone(folder: &Path, first_minute: i64) -> [f64; 3] {
         }
         fastest
     })
-}
-
-fn observation(run_id: i64, service: i64, ts_ms: i64) -> Observation {
-    Observation {
-        ts_ms,
-        service: format!("service-{service}"),
-        probe: "http".to_owned(),
-        location: LOCAL.to_owned(),
-        status: Status::Healthy,
-        latency_us: Some(20_000 + (run_id as u64 * 7_919) % 90_000),
-        phases: Phases::default(),
-        http_status: Some(200),
-        failure: None,
-        bytes: 512,
-        plugin: "http".to_owned(),
-        plugin_version: "0.1.0".to_owned(),
-        run_id,
-        metrics: Vec::new(),
-        missed: false,
-        rate_limits: Vec::new(),
-        excluded: None,
-    }
 }

@@ -5,18 +5,20 @@
 //!
 //! `EXTRACK_BENCH_SERVICES` (100), `EXTRACK_BENCH_DAYS` (35) and `EXTRACK_BENCH_ROWS` (500000) set the sizes.
 
+#[path = "common/results.rs"]
+mod results;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use extrack::child::Program;
-use extrack::domain::{LOCAL, Observation, Phases, Status, Tier, now_ms};
+use extrack::domain::{Tier, now_ms};
 use extrack::store::results::{SQL_SUBCOMMAND, SqlSettings, TierSettings};
-use extrack::store::{QueryLimits, ResultError, ResultSettings, ResultStore};
+use extrack::store::{QueryLimits, ResultSettings, ResultStore};
 use extrack_tests::program::program;
+use results::{MINUTE_MS, Running, fill, observation, size};
 
-const MINUTE_MS: i64 = 60_000;
 /// Services whose runs are appended, one each a minute.
 const APPENDING: i64 = 1_000;
 /// Rows that wait for the writer at most.
@@ -32,10 +34,6 @@ fn main() {
     runtime.block_on(measure());
 }
 
-fn size(name: &str, default: i64) -> i64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a whole number"))
-}
-
 fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1_000.0
 }
@@ -45,39 +43,25 @@ fn median(mut samples: Vec<f64>) -> f64 {
     samples[samples.len() / 2]
 }
 
-struct Running {
-    store: ResultStore,
-    writer: JoinHandle<Result<(), ResultError>>,
+fn start(folder: &Path, interval: Duration) -> Running {
+    let settings = ResultSettings {
+        tiers: TierSettings {
+            interval,
+            ..TierSettings::default()
+        },
+        sql: SqlSettings {
+            program: Some(Program::new(program(), [SQL_SUBCOMMAND.into()])),
+            ..SqlSettings::default()
+        },
+        ..ResultSettings::default()
+    };
+    Running::start(folder, settings)
 }
 
-impl Running {
-    fn start(folder: &Path, interval: Duration) -> Self {
-        let settings = ResultSettings {
-            tiers: TierSettings {
-                interval,
-                ..TierSettings::default()
-            },
-            flush_rows: 10_000,
-            queue_rows: 100_000,
-            sql: SqlSettings {
-                program: Some(Program::new(program(), [SQL_SUBCOMMAND.into()])),
-                ..SqlSettings::default()
-            },
-            ..ResultSettings::default()
-        };
-        let (store, writer) = ResultStore::open(folder, settings).expect("the store opens");
-        let writer = writer.start().expect("the writer starts");
-        Self { store, writer }
-    }
+/// Questions to a store.
+struct Questions<'a>(&'a ResultStore);
 
-    async fn stop(self) {
-        self.store.close().await.expect("all is committed");
-        self.writer
-            .join()
-            .expect("the writer ends")
-            .expect("nothing was given up");
-    }
-
+impl Questions<'_> {
     /// The whole way of a statement through its process, beside a start of the program that does
     /// nothing, and beside a database in memory that is opened and asked the same.
     async fn measure_start(&self) {
@@ -122,7 +106,7 @@ impl Running {
             timeout: LONG,
         };
         let start = Instant::now();
-        let answer = self.store.query(sql, limits).await.expect("it is admitted");
+        let answer = self.0.query(sql, limits).await.expect("it is admitted");
         assert!(!answer.rows.is_empty(), "{sql}");
         milliseconds(start)
     }
@@ -143,30 +127,32 @@ async fn measure() {
     );
     println!("tiers: {services} services, one run a minute, {days} days");
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    Running::start(folder.path(), LONG).stop().await;
-    let start = Instant::now();
-    fill(folder.path(), services, days);
-    println!("  filled in {:.1} s", start.elapsed().as_secs_f64());
-    let running = Running::start(folder.path(), Duration::from_millis(1));
-    let start = Instant::now();
+    start(folder.path(), LONG).stop().await;
+    let began = Instant::now();
+    let first_minute = now_ms() / MINUTE_MS - days * 1_440;
+    fill(folder.path(), services, first_minute, days);
+    println!("  filled in {:.1} s", began.elapsed().as_secs_f64());
+    let running = start(folder.path(), Duration::from_millis(1));
+    let began = Instant::now();
     while !is_counted(&running.store) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     println!(
         "  counted in the background in {:.1} s, with its pauses",
-        start.elapsed().as_secs_f64()
+        began.elapsed().as_secs_f64()
     );
-    running.measure_start().await;
-    ask_all(&running).await;
+    let questions = Questions(&running.store);
+    questions.measure_start().await;
+    ask_all(&questions).await;
     running.stop().await;
     let file = std::fs::metadata(folder.path().join("results.duckdb")).expect("the file is there");
     println!("  file of {} MiB", file.len() >> 20);
     append(size("EXTRACK_BENCH_ROWS", 500_000)).await;
 }
 
-async fn ask_all(running: &Running) {
+async fn ask_all(questions: &Questions<'_>) {
     let counts = "count(*) FILTER (status IN ('healthy', 'degraded')) * 100.0 / count(*)";
-    running
+    questions
         .beside(
             "p50, p95 and p99 of all over 30 days",
             "FROM latency(NULL, INTERVAL 30 DAY)",
@@ -174,7 +160,7 @@ async fn ask_all(running: &Running) {
              WHERE ts >= utc_now() - INTERVAL 30 DAY AND status IN ('healthy', 'degraded') GROUP BY service",
         )
         .await;
-    running
+    questions
         .beside(
             "availability of all over 90 days",
             "FROM availability(NULL, INTERVAL 90 DAY)",
@@ -183,7 +169,7 @@ async fn ask_all(running: &Running) {
             ),
         )
         .await;
-    running
+    questions
         .beside(
             "one service over a year, by days",
             "SELECT ts, sum(healthy + degraded), sum(unhealthy + error), sum(lat_sum_us) // nullif(sum(lat_n), 0) FROM roll_1d \
@@ -194,7 +180,7 @@ async fn ask_all(running: &Running) {
             ),
         )
         .await;
-    running
+    questions
         .beside(
             "p95 of one service over 7 days",
             "FROM latency('service-1', INTERVAL 7 DAY)",
@@ -213,42 +199,18 @@ fn is_counted(store: &ResultStore) -> bool {
     })
 }
 
-/// Runs up to now, in the order of time, a day at once.
-fn fill(folder: &Path, services: i64, days: i64) {
-    let connection =
-        duckdb::Connection::open(folder.join("results.duckdb")).expect("the file opens");
-    let first_minute = now_ms() / MINUTE_MS - days * 1_440;
-    for day in 0..days {
-        let from = first_minute + day * 1_440;
-        connection
-            .execute_batch(&format!(
-                "INSERT INTO fact.observations
-                 SELECT make_timestamp(minute * 60000000), 'service-' || service, 'http', '{LOCAL}',
-                     if(hash(minute, service) % 1000 = 0, 'error', 'healthy'),
-                     if(hash(minute, service) % 1000 = 0, NULL,
-                         exp(10.5 + (hash(service, minute, 1) % 1000 + hash(service, minute, 2) % 1000) / 1000.0)::UINTEGER),
-                     100, 200, 300, 400, 500, 200, if(hash(minute, service) % 1000 = 0, 'timeout', NULL), NULL, 512, 'http',
-                     '0.1.0', (minute - {first_minute}) * {services} + service, NULL, false, NULL
-                 FROM range({from}, {from} + 1440) AS minutes(minute), range({services}) AS services(service)
-                 ORDER BY minute, service"
-            ))
-            .expect("a day is filled");
-    }
-}
-
 async fn append(rows: i64) {
     let mut rates = Vec::new();
     let mut behind_s = 0.0;
     for interval in [LONG, Duration::from_millis(1)] {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let running = Running::start(folder.path(), interval);
+        let running = start(folder.path(), interval);
         let since_ms = now_ms() - (rows / APPENDING + 60) * MINUTE_MS;
-        let start = Instant::now();
+        let began = Instant::now();
         for row in 0..rows {
             let ts_ms = since_ms + row / APPENDING * MINUTE_MS;
-            running
-                .store
-                .observation_record(Arc::new(observation(row + 1, ts_ms)));
+            let run = observation(row + 1, (row + 1) % APPENDING, ts_ms);
+            running.store.observation_record(Arc::new(run));
             while row % 1_000 == 0 && running.store.stats().queued > WAITING {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -256,11 +218,11 @@ async fn append(rows: i64) {
         while running.store.stats().queued > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        rates.push(rows as f64 / start.elapsed().as_secs_f64());
+        rates.push(rows as f64 / began.elapsed().as_secs_f64());
         while interval < LONG && !is_counted(&running.store) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        behind_s = start.elapsed().as_secs_f64() - rows as f64 / rates[rates.len() - 1];
+        behind_s = began.elapsed().as_secs_f64() - rows as f64 / rates[rates.len() - 1];
         assert_eq!(running.store.health().lost_rows, 0);
         running.stop().await;
     }
@@ -268,26 +230,4 @@ async fn append(rows: i64) {
         "  {rows} rows appended: {:.0} a second without tiers, {:.0} while they are counted, which ends {behind_s:.1} s later",
         rates[0], rates[1]
     );
-}
-
-fn observation(run_id: i64, ts_ms: i64) -> Observation {
-    Observation {
-        ts_ms,
-        service: format!("service-{}", run_id % APPENDING),
-        probe: "http".to_owned(),
-        location: LOCAL.to_owned(),
-        status: Status::Healthy,
-        latency_us: Some(20_000 + (run_id as u64 * 7_919) % 90_000),
-        phases: Phases::default(),
-        http_status: Some(200),
-        failure: None,
-        bytes: 512,
-        plugin: "http".to_owned(),
-        plugin_version: "0.1.0".to_owned(),
-        run_id,
-        metrics: Vec::new(),
-        missed: false,
-        excluded: None,
-        rate_limits: Vec::new(),
-    }
 }

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use extrack_tests::runtime::{Builder, Said};
-use extrack_tests::{Api, Inbox, ObjectStore, PATIENCE, TestRuntime, Vendor, WallClock, wait_for};
+use extrack_tests::runtime::{Builder, Said, text};
+use extrack_tests::{
+    Api, Inbox, ObjectStore, PATIENCE, TestRuntime, Vendor, WallClock, read_elsewhere, wait_for,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const DAY_S: i64 = 86_400;
-/// Tiers count a day, and the archive looks once a minute.
+/// Tiers count a day first, on a machine that is busy.
 const ARCHIVED_WITHIN: Duration = Duration::from_secs(300);
 const SETTINGS: &str = "results: {archive: {after: 1d}}";
 
@@ -68,14 +70,34 @@ async fn days(api: &Api) -> i64 {
         .await
 }
 
+/// Waits until the tiers have counted the days that are to be archived.
+async fn counted(api: &Api) {
+    wait_for("counted days", ARCHIVED_WITHIN, async || {
+        let metrics = api.metrics().await;
+        let lag = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("extrack_tier_lag_seconds{tier=\"1d\"} "))
+            .and_then(|lag| lag.parse::<f64>().ok());
+        match lag {
+            Some(lag) if lag < 2.0 * DAY_S as f64 => Ok(()),
+            lag => Err(format!("{lag:?}")),
+        }
+    })
+    .await;
+}
+
+/// Waits for the files of a table. The archive looks for days once a minute, and after each
+/// verification at once.
 async fn archived(api: &Api, table: &str, wanted: usize) -> Vec<Value> {
+    counted(api).await;
     wait_for("archived days", ARCHIVED_WITHIN, async || {
         let files = api.list(&format!("/api/v1/archive?table={table}")).await;
         if files.len() >= wanted {
-            Ok(files)
-        } else {
-            Err(format!("{files:?}"))
+            return Ok(files);
         }
+        let verified = api.post("/api/v1/archive/verify", &json!({})).await;
+        verified.expect(200);
+        Err(format!("{files:?}"))
     })
     .await
 }
@@ -125,6 +147,28 @@ async fn days_become_files_that_are_verified_downloaded_and_taken_over() {
     );
     archived(&api, "plugin_runs", 3).await;
 
+    // Without the program, from the folder alone.
+    let folder = runtime.data().join("archive");
+    let offline = ["sql", "--csv", "--offline", text(&folder)];
+    let counting = ["SELECT count(*) AS runs FROM observations"];
+    let said = runtime.cli([&offline[..], &counting].concat()).await;
+    ended(&said, 0, &format!("runs\r\n{rows}\r\n"));
+
+    // By programs of others, which read what SQL answers too.
+    let (stream, parquet) = (
+        folder.with_file_name("runs.arrows"),
+        folder.with_file_name("runs.parquet"),
+    );
+    let all = old.replace("count(*)", "*");
+    for file in [&stream, &parquet] {
+        ended(&runtime.cli(["sql", "-o", text(file), &all]).await, 0, "");
+    }
+    let script = include_str!("../fixtures/sql/readers.py");
+    let count = rows.to_string();
+    let arguments = [text(&stream), text(&parquet), text(&folder), &count, &count];
+    let said = read_elsewhere(script, &arguments).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+
     // As it is, and part by part.
     let file = &files[0];
     let path = format!(
@@ -160,6 +204,12 @@ async fn days_become_files_that_are_verified_downloaded_and_taken_over() {
 
     // A flipped bit is noticed, refused and notified; a good copy mends it.
     flip(&place(&runtime, file));
+    let said = runtime.cli([&offline[..], &counting].concat()).await;
+    ended(
+        &said,
+        0,
+        &format!("without observations of {}", file["day"].as_str().unwrap()),
+    );
     ended(&runtime.cli(["archive", "verify"]).await, 1, "SHA-256");
     api.get(&path).await.expect_problem(409);
     let answer = api.post("/api/v1/sql", &json!({"query": old})).await;
@@ -232,18 +282,7 @@ async fn a_program_that_is_killed_while_it_archives_loses_and_doubles_no_row() {
     let old = "SELECT count(*) FROM observations WHERE ts < now()::TIMESTAMP - INTERVAL 2 DAY";
     let wanted = runtime.api().sql_numbers(old).await[0];
     // From now on days are archived at each start.
-    wait_for("counted days", ARCHIVED_WITHIN, async || {
-        let metrics = runtime.api().metrics().await;
-        let lag = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix("extrack_tier_lag_seconds{tier=\"1d\"} "))
-            .and_then(|lag| lag.parse::<f64>().ok());
-        match lag {
-            Some(lag) if lag < 2.0 * 86_400.0 => Ok(()),
-            lag => Err(format!("{lag:?}")),
-        }
-    })
-    .await;
+    counted(&runtime.api()).await;
     // Killed at any of its steps, or before them.
     for step in 0..12 {
         runtime.kill().await;

@@ -1,7 +1,7 @@
 //! Incidents: an outage is one row, whatever happens to the program meanwhile, and planned work is
 //! none.
 
-use extrack_tests::{Api, PATIENCE, TestRuntime, Vendor, wait_for};
+use extrack_tests::{Api, Inbox, PATIENCE, TestRuntime, Vendor, wait_for};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -38,11 +38,14 @@ async fn status(api: &Api, wanted: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_one_incident_with_both_ends_however_often_the_program_is_killed() {
-    let vendor = Vendor::start().await;
-    let rule =
-        "    alerts: [{name: Down, condition: \"status == 'unhealthy'\", notifications: []}]\n";
+    let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
+    let rule = format!(
+        "    alerts: [{{name: Down, condition: \"status == 'unhealthy'\", notifications: [{{channel: webhook, url: \"{}\"}}]}}]\n",
+        inbox.url("/hook")
+    );
     let mut runtime = TestRuntime::builder()
-        .services(services(&vendor, rule))
+        .services(services(&vendor, &rule))
+        .alerts("route: {groupBy: [alertname], groupWait: 0s, groupInterval: 1s}\n".to_owned())
         .start()
         .await;
     status(&runtime.api(), "healthy").await;
@@ -121,6 +124,33 @@ async fn an_outage_is_one_incident_with_both_ends_however_often_the_program_is_k
         .cli(["incidents", "list", "--service", "shop"])
         .await;
     assert!(said.out.contains("outage"), "{}", said.out);
+
+    let path = format!("/api/v1/incidents/{}", kept["id"]);
+    let detail = api.get(&path).await.expect(200);
+    let happened: Vec<&Value> = detail["timeline"].as_array().unwrap().iter().collect();
+    let events: Vec<&Value> = happened.iter().map(|entry| &entry["event"]).collect();
+    assert_eq!(
+        (events[0], detail["id"] == kept["id"]),
+        (&json!("started"), true)
+    );
+    for event in ["alert", "ended"] {
+        assert!(events.contains(&&json!(event)), "{event}: {detail}");
+    }
+    assert_eq!(detail["alerts"][0]["id"], 1);
+    wait_for("a delivered message", PATIENCE, async || {
+        let detail = api.get(&path).await.expect(200);
+        let notified = &detail["notified"][0];
+        let channel = notified["channel"].as_str().unwrap_or_default();
+        if channel.contains("webhook") && notified["delivered"].as_i64() >= Some(1) {
+            Ok(())
+        } else {
+            Err(detail.to_string())
+        }
+    })
+    .await;
+    let said = runtime.cli(["incidents", "show", "1"]).await;
+    assert!(said.out.contains("is firing"), "{said:?}");
+    api.get("/api/v1/incidents/999").await.expect_problem(404);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,6 +29,7 @@ mod grants;
 mod guests;
 mod health;
 mod incidents;
+mod kills;
 mod lifecycle;
 mod mutes;
 mod names;

@@ -2,6 +2,7 @@
 
 mod faces;
 mod hostile;
+mod offline;
 mod process;
 
 use std::time::Duration;

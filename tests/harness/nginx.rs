@@ -42,7 +42,15 @@ pub struct TargetServer {
 
 impl TargetServer {
     pub async fn start() -> Self {
-        Self::start_with("", false, |_| ()).await
+        Self::start_with("", "", false, |_| ()).await
+    }
+
+    /// Starts a plain reverse proxy before a server, with as many kept connections as it may want.
+    pub async fn start_proxy(upstream: SocketAddr) -> Self {
+        let outer = format!("upstream vendor {{ server {upstream}; keepalive 256; }}");
+        let settings = "location /proxy/ { proxy_pass http://vendor/; \
+                        proxy_http_version 1.1; proxy_set_header Connection \"\"; }";
+        Self::start_with(&outer, settings, false, |_| ()).await
     }
 
     /// Starts it over TLS, with that certificate.
@@ -54,14 +62,17 @@ impl TargetServer {
     pub async fn start_tls_with(identity: &Identity, settings: &str) -> Self {
         let settings =
             format!("ssl_certificate certificate.pem; ssl_certificate_key key.pem; {settings}");
-        Self::start_with(&settings, true, |folder| fill_identity(folder, identity)).await
+        Self::start_with("", &settings, true, |folder| {
+            fill_identity(folder, identity)
+        })
+        .await
     }
 
     /// Starts it over TLS, for clients that show a certificate of that authority.
     pub async fn start_mutual(identity: &Identity, authority: &str) -> Self {
         let settings = "ssl_certificate certificate.pem; ssl_certificate_key key.pem; \
                         ssl_client_certificate authority.pem; ssl_verify_client on;";
-        Self::start_with(settings, true, |folder| {
+        Self::start_with("", settings, true, |folder| {
             for (name, pem) in [
                 ("certificate.pem", identity.certificate.as_str()),
                 ("key.pem", &identity.key),
@@ -73,7 +84,13 @@ impl TargetServer {
         .await
     }
 
-    async fn start_with(settings: &str, is_tls: bool, fill: impl FnOnce(&Path)) -> Self {
+    /// `outer` stands before the server, `settings` inside it.
+    async fn start_with(
+        outer: &str,
+        settings: &str,
+        is_tls: bool,
+        fill: impl FnOnce(&Path),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         fill(folder.path());
         let address = free_address();
@@ -84,7 +101,7 @@ impl TargetServer {
              http {{
                access_log off; default_type text/plain;
                client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
-               scgi_temp_path scgi;
+               scgi_temp_path scgi; keepalive_requests 100000000; {outer}
                server {{ listen {address}{tls} backlog=4096; {settings} {LOCATIONS} }}
              }}"
         );

@@ -382,12 +382,30 @@ impl TestRuntime {
         arguments: impl IntoIterator<Item = &'a str>,
         when: impl Future<Output = ()>,
     ) -> Said {
+        self.cli_signalled(arguments, "INT", when).await
+    }
+
+    /// Sends `SIGKILL` to a command once `when` is done; it may have ended by then.
+    pub async fn cli_killed<'a>(
+        &self,
+        arguments: impl IntoIterator<Item = &'a str>,
+        when: impl Future<Output = ()>,
+    ) -> Said {
+        self.cli_signalled(arguments, "KILL", when).await
+    }
+
+    async fn cli_signalled<'a>(
+        &self,
+        arguments: impl IntoIterator<Item = &'a str>,
+        signal: &str,
+        when: impl Future<Output = ()>,
+    ) -> Said {
         let mut command = self.cli_command(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().expect("the program can be started");
         let pid = child.id().expect("it runs");
         when.await;
-        process::signal(pid, "INT").await;
+        process::signal(pid, signal).await;
         said(child.wait_with_output()).await
     }
 

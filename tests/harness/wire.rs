@@ -1,15 +1,12 @@
 //! Clients of the PostgreSQL protocol: programs of others, run as people run them.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::process::Command;
 
+use crate::readers::PATIENCE;
 use crate::runtime::TOKEN;
 use crate::{Said, TestRuntime};
-
-/// A program that starts slowly on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 impl TestRuntime {
     /// Returns the port on which the PostgreSQL protocol is spoken.
@@ -66,7 +63,7 @@ impl TestRuntime {
     }
 }
 
-async fn said(mut command: Command, name: &str) -> Said {
+pub(crate) async fn said(mut command: Command, name: &str) -> Said {
     command
         .stdin(Stdio::null())
         .env("LC_ALL", "C.UTF-8")

@@ -1,24 +1,14 @@
 //! Carries alert events from the control store to the results, where they can be queried.
-//!
-//! It follows the sequence of their ids, and the results leave out what they have, so that a crash
-//! between the two stores loses and repeats nothing. Nothing waits for it: events stay in the
-//! control store while the results do not take them.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::ports::{EventSink, PortResult};
+use super::ports::{EventSink, PortError, PortResult};
 use super::signals::AlertSignals;
+use crate::domain::{Alert, AlertEvent, UnixMillis};
+use crate::store::carrier::{Carried, carry_all};
 use crate::store::{ControlStore, ResultStore};
-
-/// Events read at once.
-const BATCH: u32 = 500;
-
-/// Interval of the looks without a call: what was missed is found then.
-const PATROL: Duration = Duration::from_secs(60);
-
-const RETRY: Duration = Duration::from_secs(5);
 
 pub struct EventCopy<S = ResultStore> {
     store: ControlStore,
@@ -37,75 +27,35 @@ impl<S: EventSink> EventCopy<S> {
 
     /// Runs until the shutdown, then copies what is left.
     pub async fn run(self, shutdown: CancellationToken) {
-        // Unknown until the results have answered.
-        let mut copied = None;
-        let mut is_failing = false;
-        loop {
-            let wait = match self.copy(&mut copied).await {
-                Ok(()) => {
-                    if std::mem::take(&mut is_failing) {
-                        tracing::info!("alert events are copied to the results again");
-                    }
-                    PATROL
-                }
-                Err(error) => {
-                    // Said once: an outage of the results may last.
-                    if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(%error, "alert events can't be copied to the results; they are kept and tried again");
-                    }
-                    RETRY
-                }
-            };
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => break,
-                () = self.signals.events_woken() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-        if let Err(error) = self.copy(&mut copied).await {
-            tracing::warn!(%error, "the last alert events were not copied to the results, the next start does it");
-        }
+        carry_all(self, shutdown).await;
+    }
+}
+
+impl<S: EventSink> Carried for EventCopy<S> {
+    type Row = (AlertEvent, Alert);
+    type Error = PortError;
+
+    const WHAT: &'static str = "alert events";
+    const PATROL: Duration = Duration::from_secs(60);
+
+    fn key((event, _): &Self::Row) -> (i64, UnixMillis) {
+        (event.id, event.ts_ms)
     }
 
-    async fn copy(&self, copied: &mut Option<i64>) -> PortResult<()> {
-        let mut last = match *copied {
-            Some(id) => id,
-            None => self.watermark().await?,
-        };
-        loop {
-            *copied = Some(last);
-            let events = self.store.alert_event_after(last, BATCH).await?;
-            let is_all = events.len() < BATCH as usize;
-            if let Some((event, _)) = events.last() {
-                last = event.id;
-                self.results.alert_event_append(events).await?;
-                *copied = Some(last);
-            }
-            if is_all {
-                return Ok(());
-            }
-        }
+    async fn after(&self, id: i64, limit: u32) -> PortResult<Vec<Self::Row>> {
+        Ok(self.store.alert_event_after(id, limit).await?)
     }
 
-    /// The last event that both stores have. A control store that was made anew or restored counts
-    /// from where it was, beside results that know higher ids: then all of its events are
-    /// offered, and the results leave out what they have.
-    async fn watermark(&self) -> PortResult<i64> {
-        let Some((id, ts_ms)) = self.results.alert_event_last().await? else {
-            return Ok(0);
-        };
-        let found = self.store.alert_event_after(id - 1, 1).await?;
-        let is_same = found
-            .first()
-            .is_some_and(|(event, _)| (event.id, event.ts_ms) == (id, ts_ms));
-        if !is_same {
-            tracing::info!(
-                id,
-                "the last alert event of the results is not in the control store; all events are compared"
-            );
-        }
-        Ok(if is_same { id } else { 0 })
+    async fn last(&self) -> PortResult<Option<(i64, UnixMillis)>> {
+        self.results.alert_event_last().await
+    }
+
+    async fn append(&self, rows: Vec<Self::Row>) -> PortResult<()> {
+        self.results.alert_event_append(rows).await
+    }
+
+    async fn woken(&self) {
+        self.signals.events_woken().await;
     }
 }
 

@@ -10,7 +10,9 @@ use super::http::route_builder::Routes;
 use super::http::state::ApiState;
 use super::http::{auth, guard, openapi};
 use super::resources::{
-    alert_routes, alerts, archive, audit, backtest, backups, calls, channels, configuration, consumers, costs, events, health, incidents, maintenance, metrics, notifications, observations, plugins, queries, rate_limits, recordings, rules, services, silences, sql, tokens, webhooks,
+    alert_routes, alerts, archive, audit, backtest, backups, calls, channels, configuration,
+    consumers, costs, events, health, incidents, maintenance, metrics, notifications, observations,
+    plugins, queries, rate_limits, recordings, rules, services, silences, sql, tokens, webhooks,
 };
 
 pub(super) fn routes() -> Routes {

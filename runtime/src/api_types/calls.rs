@@ -15,7 +15,7 @@ pub struct CallLine {
     pub ts: CallMoment,
     /// The service's id.
     pub service: String,
-    /// Who called.
+    /// Consumer that called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumer: Option<String>,
     /// Method of HTTP.
@@ -32,7 +32,7 @@ pub struct CallLine {
     /// Whole time, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<f64>,
-    /// What was used, by unit, e.g. `{"input_tokens": 120}`: at most 16, numbers or texts of numbers.
+    /// Usage by unit, e.g. `{"input_tokens": 120}`: at most 16, numbers or texts of numbers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub units: BTreeMap<String, UnitAmount>,
     /// Words that prices tell calls apart by, e.g. `{"model": "large-3"}`: at most 16.
@@ -93,16 +93,16 @@ pub enum CallLineEnd {
     Refused,
 }
 
-/// Who reports a call.
+/// Reporter of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CallLineSource {
     Api,
-    /// It was read from a log.
+    /// A line of a log.
     Import,
 }
 
-/// What became of the lines. Calls that were accepted are kept for good.
+/// Result for the lines. Calls that were accepted are kept for good.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CallsReported {
     pub accepted: usize,
@@ -115,7 +115,7 @@ pub struct CallsReported {
 /// A line that was not taken.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedLine {
-    /// From 1.
+    /// Number, counted from 1.
     pub line: usize,
     pub reason: String,
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::AlertBody;
+
 /// One incident.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -37,6 +39,59 @@ pub struct IncidentBody {
     /// Moment at which that alert fired, if its events are still kept.
     pub fired_at: Option<String>,
     pub acknowledged_at: Option<String>,
-    /// Who acknowledged it.
+    /// Person who acknowledged it.
     pub acknowledged_by: Option<String>,
+}
+
+/// An incident with what happened meanwhile.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IncidentDetailBody {
+    #[serde(flatten)]
+    pub incident: IncidentBody,
+    /// Alerts of the service that fired meanwhile, the first to fire first; at most 20.
+    pub alerts: Vec<AlertBody>,
+    /// Channels that were notified of those alerts, by name.
+    pub notified: Vec<NotifiedChannelBody>,
+    /// Oldest first.
+    pub timeline: Vec<TimelineEntryBody>,
+}
+
+/// Messages to one channel.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotifiedChannelBody {
+    pub channel: String,
+    pub messages: u32,
+    /// How many of them arrived.
+    pub delivered: u32,
+    /// Moment at which the first one arrived.
+    pub first_delivered_at: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TimelineEvent {
+    /// The first failed run, or the vendor's first word.
+    Started,
+    /// An alert changed its state.
+    Alert,
+    /// A message was decided on; its state is as of now.
+    Notification,
+    /// The first good run, or the vendor's last word.
+    Ended,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEntryBody {
+    pub at: String,
+    pub event: TimelineEvent,
+    /// Description for people.
+    pub text: String,
+    /// Actor: a probe or webhook, `engine` or a person, a channel.
+    pub actor: Option<String>,
+    pub alert_id: Option<i64>,
+    pub notification_id: Option<i64>,
 }

@@ -27,7 +27,7 @@ pub struct RateLimitBody {
     pub credential: Option<String>,
     /// The service's key of our part of the quota.
     pub partition: Option<String>,
-    /// What is counted; null: requests, or it is not known.
+    /// Unit that is counted; null: requests, or it is not known.
     pub unit: Option<String>,
     /// The most in one window; null: not said.
     pub quota: Option<u64>,
@@ -40,7 +40,7 @@ pub struct RateLimitBody {
     pub reset_at: Option<String>,
     /// Length of the window in milliseconds.
     pub window_ms: Option<u64>,
-    /// What comes back in an hour, of a limit that fills up continuously.
+    /// Units that come back in an hour, of a limit that fills up continuously.
     pub refill_per_hour: Option<u64>,
     /// Moment of the reading, RFC 3339.
     pub read_at: String,
@@ -49,19 +49,19 @@ pub struct RateLimitBody {
     /// Readings that the forecast looked at.
     pub readings: u32,
     pub forecast: LimitForecastBody,
-    /// Who used it, in the window up to the last reading; null where that can't be said.
+    /// Users, in the window up to the last reading; null where that can't be said.
     #[serde(rename = "use")]
     pub share: Option<UseBody>,
 }
 
-/// What is to be expected of a limit.
+/// Outlook of a limit.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LimitForecastBody {
     pub outlook: OutlookKind,
     /// The same in words.
     pub summary: String,
-    /// What it becomes less by in a minute, if it does.
+    /// Units that it becomes less by in a minute, if it does.
     pub per_minute: Option<f64>,
     /// The least and the most that the readings allow.
     pub per_minute_low: Option<f64>,
@@ -74,14 +74,14 @@ pub struct LimitForecastBody {
     pub latest: Option<String>,
 }
 
-/// Who used a limit, in requests.
+/// Use of a limit, in requests.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UseBody {
-    /// By all who share it.
+    /// Requests of all who share it.
     pub total: u64,
-    /// By this program: its runs whose answers had the limit.
+    /// Requests of this program: its runs whose answers had the limit.
     pub ours: u64,
-    /// By others with the same key, at most: a run may send more than one request.
+    /// Requests of others with the same key, at most: a run may send more than one request.
     pub others: u64,
 }

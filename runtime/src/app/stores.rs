@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::private_files;
 use crate::archive;
 use crate::config::{self, Environment, Settings};
-use crate::domain::StorageSettings;
+use crate::domain::{SchemaChange, StorageSettings};
 use crate::store::control::ControlSettings;
 use crate::store::results::{self, Compacted, SqlSettings, TableRows, TableSize, TierSettings};
 use crate::store::{
@@ -16,6 +16,7 @@ use crate::store::{
 };
 
 const CONTROL: &str = "control.sqlite";
+pub(super) const RESULTS: &str = "results.duckdb";
 
 /// Thread that writes the results.
 pub(super) type ResultsWriter = JoinHandle<Result<(), ResultError>>;
@@ -26,9 +27,7 @@ pub(super) async fn open_control(data: &Path, settings: &Settings) -> Result<Con
     let stored = ControlSettings {
         ballast_bytes: settings.control_ballast_mebibytes << 20,
         // Not `recordings`, which are of use to people alone and may come and go.
-        filled_later: ["results.duckdb", "plugins"]
-            .map(|name| data.join(name))
-            .to_vec(),
+        filled_later: [RESULTS, "plugins"].map(|name| data.join(name)).to_vec(),
         accepts_loss: false,
     };
     Ok(ControlStore::open_with(&data.join(CONTROL), keyring, stored).await?)
@@ -70,6 +69,41 @@ pub async fn compact_results(data: &Path) -> Result<Compacted> {
 pub async fn result_sizes(data: &Path) -> Result<Vec<TableSize>> {
     let folder = data.to_owned();
     Ok(tokio::task::spawn_blocking(move || results::sizes(&folder)).await??)
+}
+
+/// Versions of both stores before and after they are brought up to date.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreMigration {
+    pub control: SchemaChange,
+    pub results: SchemaChange,
+}
+
+/// Brings the schemas of both stores of a program that does not run up to date; as a dry run it
+/// only returns what that would do.
+pub async fn migrate_stores(data: &Path, is_dry_run: bool) -> Result<StoreMigration> {
+    let control = data.join(CONTROL);
+    for file in [&control, &data.join(RESULTS)] {
+        if !file.exists() {
+            bail!(
+                "there is no `{}`; name the data folder of the program with `--data`",
+                file.display()
+            );
+        }
+    }
+    let folder = data.to_owned();
+    // Both are looked at before one is changed.
+    let planned = StoreMigration {
+        control: ControlStore::migration(&control).await?,
+        results: tokio::task::spawn_blocking(move || results::migration(&folder)).await??,
+    };
+    if is_dry_run {
+        return Ok(planned);
+    }
+    let folder = data.to_owned();
+    Ok(StoreMigration {
+        results: tokio::task::spawn_blocking(move || results::migrate(&folder)).await??,
+        control: ControlStore::migrate(&control).await?,
+    })
 }
 
 /// Opens the results and starts their writer.

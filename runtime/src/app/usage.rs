@@ -9,7 +9,7 @@ use crate::analytics::Prices;
 use crate::domain::now_ms;
 use crate::usage::{self, Calls, UsageParts};
 
-/// In the data folder while the program runs.
+/// File in the data folder while the program runs.
 const MARKER: &str = "calls.running";
 
 /// Starts counting. Returns where calls are handed over.

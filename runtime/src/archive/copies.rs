@@ -112,6 +112,16 @@ impl Copies {
         })
     }
 
+    /// Copies in memory.
+    #[cfg(test)]
+    pub(super) fn in_memory() -> Self {
+        Self {
+            store: Arc::new(object_store::memory::InMemory::new()),
+            prefix: Key::from("extrack"),
+            name: "memory".into(),
+        }
+    }
+
     /// Sends a file. It is there as a whole, or not at all.
     pub(super) async fn put(&self, path: &str, from: &Path) -> Result<(), ArchiveError> {
         let mut file = tokio::fs::File::open(from)

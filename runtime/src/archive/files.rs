@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::ArchiveError;
 use crate::domain::{ArchiveDay, ArchiveTable};
 use crate::store::files::{hash, sync_folder};
+pub(super) use crate::store::files::{noted_sum, sum_of};
 
 /// End of a file that is being copied.
 const PARTIAL: &str = "partial";
@@ -51,26 +52,14 @@ pub(super) fn place(from: &Path, to: &Path) -> Result<(u64, String), ArchiveErro
 
 fn write_sum(of: &Path, sha256: &str) -> std::io::Result<()> {
     let name = of.file_name().unwrap_or_default().to_string_lossy();
-    let mut file = File::create(with_end(of, SUM))?;
+    let mut file = File::create(sum_of(of))?;
     writeln!(file, "{sha256}  {name}")?;
     file.sync_all()
 }
 
-/// Returns the path of the SHA-256 of a file.
-pub(super) fn sum_of(of: &Path) -> PathBuf {
-    with_end(of, SUM)
-}
-
-/// As above, inside the archive.
+/// Returns the path of the SHA-256 of a file inside the archive.
 pub(super) fn sum_name(of: &str) -> String {
     format!("{of}.{SUM}")
-}
-
-/// Returns the SHA-256 that was noted beside a file.
-pub(super) fn noted_sum(of: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(with_end(of, SUM)).ok()?;
-    let sum = text.split_whitespace().next()?;
-    (sum.len() == 64).then(|| sum.to_owned())
 }
 
 /// Returns the file that a path inside the archive stands for.
@@ -93,11 +82,7 @@ pub(super) fn hash_of(path: &Path) -> Result<(u64, String), ArchiveError> {
 /// Deletes a file and what lies beside it, and its folder when that is empty. What is not there is
 /// nothing to do.
 pub(super) fn delete(path: &Path) -> Result<(), ArchiveError> {
-    for path in [
-        path.to_owned(),
-        with_end(path, SUM),
-        with_end(path, PARTIAL),
-    ] {
+    for path in [path.to_owned(), sum_of(path), with_end(path, PARTIAL)] {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(ArchiveError::io("delete", &path)(error));

@@ -49,7 +49,8 @@ impl Archive {
         }
     }
 
-    /// Reads every file now, and returns what is wrong.
+    /// Reads every file now, and returns what is wrong. A round follows at once, so that the alert
+    /// about damaged files follows what was found.
     pub async fn verify(&self) -> Result<ArchiveReport, ArchiveError> {
         let mut report = ArchiveReport::default();
         let mut all = ArchiveFilter::default();
@@ -57,6 +58,7 @@ impl Archive {
             let page = self.control.archive_file_list(&all, PAGE).await?;
             let Some(last) = page.last() else {
                 self.distrust().await?;
+                self.wanted.notify_one();
                 return Ok(report);
             };
             all.after = Some(last.path.clone());
@@ -117,7 +119,7 @@ impl Archive {
     }
 }
 
-/// What shows without reading the file.
+/// Faults that show without reading the file.
 fn size_fault(file: &ArchiveFile, folder: &Path) -> Option<String> {
     match std::fs::metadata(folder.join(&file.path)) {
         Err(error) => Some(format!("it can't be read: {error}")),

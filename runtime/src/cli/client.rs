@@ -292,7 +292,7 @@ impl Client {
         let response = request.send().await.with_context(|| NoAnswer {
             server: self.base.clone(),
         })?;
-        accepted(response).await
+        checked(response).await
     }
 
     /// Posts lines that the server takes once, however often they are sent: again while it is busy or
@@ -319,7 +319,7 @@ impl Client {
             let response = sent.with_context(|| NoAnswer {
                 server: self.base.clone(),
             })?;
-            return Ok(accepted(response).await?.json().await?);
+            return Ok(checked(response).await?.json().await?);
         }
         bail!("the server did not take the lines")
     }
@@ -336,8 +336,8 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds.unwrap_or(1)))
 }
 
-/// Returns an answer that is a success; else the error that it holds, for people.
-async fn accepted(response: Response) -> Result<Response> {
+/// Returns an answer that is none of an error.
+pub(super) async fn checked(response: Response) -> Result<Response> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);

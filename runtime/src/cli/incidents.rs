@@ -1,4 +1,4 @@
-//! `extrack incidents list`
+//! `extrack incidents list|show`
 
 use std::process::ExitCode;
 
@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 
 use super::client::{Client, Server, query};
 use super::outcome::Outcome;
-use super::print::{cell, json as print_json, table};
-use crate::api_types::incidents::IncidentBody;
+use super::print::{cell, json as print_json, line, table};
+use crate::api_types::incidents::{IncidentBody, IncidentDetailBody, TimelineEntryBody};
 use crate::domain::duration::format_duration;
 
 #[derive(Debug, Subcommand)]
@@ -16,6 +16,15 @@ pub(super) enum Incidents {
     ///
     /// Example: extrack incidents list --service shop-api --from 2026-11-01T00:00:00+01:00
     List(List),
+    /// One incident: its alerts, who was notified, and what happened when.
+    ///
+    /// Example: extrack incidents show 7
+    Show {
+        id: i64,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -45,6 +54,7 @@ impl Incidents {
         let client = server.connect()?;
         match self {
             Incidents::List(options) => list(&client, &options).await,
+            Incidents::Show { id, json } => show(&client, id, json).await,
         }
     }
 }
@@ -71,8 +81,63 @@ async fn list(client: &Client, options: &List) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn show(client: &Client, id: i64, json: bool) -> Outcome {
+    let answer = client.get(&format!("/incidents/{id}")).await?;
+    if json {
+        print_json(&answer);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let IncidentDetailBody {
+        incident,
+        notified,
+        timeline,
+        ..
+    } = answer.read()?;
+    let state = match &incident.ended_at {
+        Some(ended) => format!("ended {}", cell(ended)),
+        None => "open".to_owned(),
+    };
+    line(&format!(
+        "{} of {} ({}): {}",
+        cell(&incident.kind),
+        cell(&incident.service),
+        cell(&incident.source),
+        cell(&incident.cause)
+    ));
+    line(&format!(
+        "started {}, {state}, lasted {}",
+        cell(&incident.started_at),
+        length(&incident)
+    ));
+    for channel in &notified {
+        line(&format!(
+            "notified {}: {} of {} messages delivered",
+            cell(&channel.channel),
+            channel.delivered,
+            channel.messages
+        ));
+    }
+    line("");
+    let row = |entry: &TimelineEntryBody| {
+        vec![
+            cell(&entry.at),
+            cell(&entry.event),
+            cell(&entry.actor),
+            cell(&entry.text),
+        ]
+    };
+    let rows: Vec<Vec<String>> = timeline.iter().map(row).collect();
+    table(&["WHEN", "WHAT", "WHO", "TEXT"], &rows);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn length(incident: &IncidentBody) -> String {
+    format_duration(std::time::Duration::from_secs(
+        incident.seconds.unsigned_abs(),
+    ))
+}
+
 fn row(incident: &IncidentBody) -> Vec<String> {
-    let length = std::time::Duration::from_secs(incident.seconds.unsigned_abs());
     let ended = match &incident.ended_at {
         Some(ended) => cell(ended),
         None => "open".to_owned(),
@@ -84,7 +149,7 @@ fn row(incident: &IncidentBody) -> Vec<String> {
         cell(&incident.kind),
         cell(&incident.started_at),
         ended,
-        format_duration(length),
+        length(incident),
         cell(&incident.alert_id),
         cell(&incident.cause),
     ]

@@ -5,6 +5,7 @@ mod output;
 mod params;
 mod prompt;
 mod schema;
+mod source;
 
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use super::outcome::Outcome;
 use crate::api_types::sql::{SqlFormat, SqlParams, SqlRequest};
 use output::{Format, Output};
 pub(super) use params::parse as parse_params;
+use source::{Offline, Source};
 
 /// Asks the history in SQL (DuckDB's dialect, SELECT only).
 ///
@@ -33,6 +35,7 @@ pub(super) use params::parse as parse_params;
 ///   extrack sql -f report.sql --param from=2026-11-01T00:00:00+01:00 --csv
 ///   extrack sql --watch 5 "SELECT service, status FROM observations ORDER BY ts DESC LIMIT 5"
 ///   extrack sql '\d observations'
+///   extrack sql --offline data "SELECT service, count(*) FROM observations GROUP BY service"
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Sql {
@@ -45,6 +48,8 @@ pub(super) struct Sql {
     /// Repeats the query every so many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     watch: Option<u64>,
+    #[command(flatten)]
+    offline: Offline,
     #[command(flatten)]
     options: Options,
 }
@@ -99,9 +104,10 @@ impl Options {
 
 impl Sql {
     pub(super) async fn run(self, server: &Server) -> Outcome {
-        let client = server.connect()?;
-        let Some(statement) = self.statement()? else {
-            return prompt::run(client, self.options).await;
+        let statement = self.statement()?;
+        let source = Source::open(server, self.offline).await?;
+        let Some(statement) = statement else {
+            return prompt::run(source, self.options).await;
         };
         let statement = statement.trim().trim_end_matches(';').trim_end();
         if statement.is_empty() {
@@ -110,21 +116,21 @@ impl Sql {
             );
         }
         if statement.starts_with('\\') {
-            schema::command(&client, statement).await?;
+            schema::command(&source, statement).await?;
             return Ok(ExitCode::SUCCESS);
         }
         let request = request(statement, &self.options)?;
         match self.watch {
             Some(seconds) => {
                 watch(
-                    &client,
+                    &source,
                     &request,
                     &self.options,
                     Duration::from_secs(seconds),
                 )
                 .await?;
             }
-            None => run(&client, "/sql", &request, &self.options).await?,
+            None => query(&source, &request, &self.options).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -157,7 +163,7 @@ fn request(statement: &str, options: &Options) -> Result<SqlRequest> {
     })
 }
 
-/// Asks once, and prints or stores the answer.
+/// Has a server run a query, and prints or stores the answer.
 pub(super) async fn run(
     client: &Client,
     path: &str,
@@ -165,15 +171,31 @@ pub(super) async fn run(
     options: &Options,
 ) -> Result<()> {
     let output = options.output()?;
-    ask::ask(client, path, request, async |response| {
-        output.take(response).await
-    })
+    ask::ask(
+        async |id| client.ask(path, id, request).await,
+        async |id| {
+            // It may have ended just now.
+            let _ = client.delete_quietly(&format!("/sql/{id}")).await;
+        },
+        async |response| output.take(response).await,
+    )
+    .await
+}
+
+/// Asks once, and prints or stores the answer.
+async fn query(source: &Source, request: &SqlRequest, options: &Options) -> Result<()> {
+    let output = options.output()?;
+    ask::ask(
+        async |id| source.ask(id, request).await,
+        async |id| source.cancel(id).await,
+        async |response| output.take(response).await,
+    )
     .await
 }
 
 /// Asks again and again, until Ctrl-C.
 async fn watch(
-    client: &Client,
+    source: &Source,
     request: &SqlRequest,
     options: &Options,
     every: Duration,
@@ -184,7 +206,7 @@ async fn watch(
             jiff::Timestamp::now().strftime("%F %T UTC"),
             every.as_secs()
         ));
-        run(client, "/sql", request, options).await?;
+        query(source, request, options).await?;
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),

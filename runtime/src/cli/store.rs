@@ -7,7 +7,8 @@ use clap::Subcommand;
 
 use super::outcome::Outcome;
 use super::print::{json, line, note, table};
-use crate::app::TableSize;
+use crate::app::{StoreMigration, TableSize};
+use crate::domain::SchemaChange;
 use crate::{app, telemetry};
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +56,22 @@ pub(super) enum Store {
         #[arg(long, env = "EXTRACK_DATA", default_value = "data")]
         data: PathBuf,
     },
+    /// Brings both stores up to date with this version; the server must not run.
+    ///
+    /// A start does the same by itself. Here it is done ahead, or with `--dry-run` only shown. The
+    /// results as they were stay beside the new ones as `results.duckdb.step-N.backup`.
+    ///
+    /// Example:
+    ///   extrack store migrate --data data --dry-run
+    #[command(verbatim_doc_comment)]
+    Migrate {
+        /// Folder with the stores, as for `serve`.
+        #[arg(long, env = "EXTRACK_DATA", default_value = "data")]
+        data: PathBuf,
+        /// Shows the versions, and changes nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Shows the rows and the room of each table of the results; the server must not run.
     ///
     /// Example:
@@ -96,10 +113,26 @@ impl Store {
                     megabytes(sizes.after_bytes)
                 ));
             }
+            Store::Migrate { data, dry_run } => {
+                let StoreMigration { control, results } =
+                    app::migrate_stores(&data, dry_run).await?;
+                let verb = if dry_run { "would go" } else { "went" };
+                for (store, change) in [("control.sqlite", control), ("results.duckdb", results)] {
+                    line(&migrated(store, verb, change));
+                }
+            }
             Store::Size { data, json } => print_sizes(app::result_sizes(&data).await?, json),
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn migrated(store: &str, verb: &str, change: SchemaChange) -> String {
+    let SchemaChange { from, to } = change;
+    if from == to {
+        return format!("{store} is up to date, at version {to}");
+    }
+    format!("{store} {verb} from version {from} to {to}")
 }
 
 fn print_sizes(sizes: Vec<TableSize>, as_json: bool) {

@@ -18,12 +18,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// What a line says about one request.
+/// One request, as a line of the log has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogEntry {
     pub ts_ms: UnixMillis,
     pub method: String,
-    /// As it was sent, with its query.
+    /// Target as it was sent, with its query.
     pub path: String,
     pub status: Option<u16>,
     pub latency_ms: Option<f64>,

@@ -118,7 +118,7 @@ impl fmt::Display for ArchiveDay {
 pub enum ArchiveState {
     /// Whole, but its rows still count in the database.
     Written,
-    /// Its rows count, and are no longer in the database.
+    /// The rows count, and are no longer in the database.
     Live,
 }
 
@@ -137,7 +137,7 @@ impl ArchiveState {
     }
 }
 
-/// What is known of a file of the archive.
+/// Facts of a file of the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveFile {
     pub day: ArchiveDay,
@@ -146,7 +146,7 @@ pub struct ArchiveFile {
     pub number: u32,
     pub rows: i64,
     pub bytes: u64,
-    /// In hex.
+    /// Digest in hex.
     pub sha256: String,
     pub state: ArchiveState,
     pub archived_ms: UnixMillis,

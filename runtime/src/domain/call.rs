@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::UnixMillis;
 
-/// Who counted a call.
+/// Source of a counted call.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum CallSource {
-    /// It passed the gateway.
+    /// Call that passed the gateway.
     Gateway,
     /// Reported over `POST /api/v1/calls`.
     Api,
@@ -61,7 +61,7 @@ pub enum CallEnd {
     /// The vendor's answer broke off.
     Truncated,
     Timeout,
-    /// By us, before anything was sent to the vendor.
+    /// Refusal by us, before anything was sent to the vendor.
     Refused,
 }
 
@@ -85,17 +85,17 @@ impl CallEnd {
     }
 }
 
-/// What the gateway's cache had to do with a call.
+/// Part of the gateway's cache in a call.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum CacheUse {
-    /// It was not asked.
+    /// The cache was not asked.
     None,
     /// The answer came from it: the vendor was not asked, and the cost is 0.
     Hit,
-    /// It was asked in vain.
+    /// The cache was asked in vain.
     Miss,
 }
 
@@ -118,11 +118,11 @@ pub struct CallPhases {
     pub dns: Option<Duration>,
     pub connect: Option<Duration>,
     pub tls: Option<Duration>,
-    /// From the request's first byte to the answer's.
+    /// Time from the request's first byte to the answer's.
     pub first_byte: Option<Duration>,
 }
 
-/// What a call used, by the name of its unit, e.g. `input_tokens`, `messages` or `amount`.
+/// Usage of a call by the name of its unit, e.g. `input_tokens`, `messages` or `amount`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallUnits {
     Known(BTreeMap<String, Decimal>),
@@ -140,6 +140,13 @@ impl CallUnits {
     /// Most units of one call that are kept.
     pub const MAX: usize = 16;
 
+    /// Returns them for a call whose answer broke off.
+    pub fn at_least(self) -> Self {
+        match self {
+            CallUnits::Known(amounts) | CallUnits::AtLeast(amounts) => CallUnits::AtLeast(amounts),
+        }
+    }
+
     pub fn amounts(&self) -> &BTreeMap<String, Decimal> {
         match self {
             CallUnits::Known(amounts) | CallUnits::AtLeast(amounts) => amounts,
@@ -147,7 +154,7 @@ impl CallUnits {
     }
 }
 
-/// What one call costs, in the currency of its service's price list. `min` and `max` differ while it
+/// Cost of one call, in the currency of its service's price list. `min` and `max` differ while it
 /// is unknown whether the vendor bills it, or for how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallCost {
@@ -173,11 +180,11 @@ pub struct Call {
     pub credential: Option<Arc<str>>,
     pub method: String,
     pub path: CallPath,
-    /// Of the vendor's answer, or of ours when it refused; none: there was no answer.
+    /// Status of the vendor's answer, or of ours when it refused; none: there was no answer.
     pub status: Option<u16>,
     pub latency: Option<Duration>,
     pub phases: CallPhases,
-    /// Of the bodies, as they passed.
+    /// Bytes of the bodies, as they passed.
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub units: CallUnits,
@@ -195,7 +202,7 @@ pub struct Call {
 /// Where in the service a call went. A query is never kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallPath {
-    /// As it was sent, without its query: the route is found from it.
+    /// Path as it was sent, without its query: the route is found from it.
     Path(String),
     /// Given by whoever reported it, or by the service's settings.
     Route(String),

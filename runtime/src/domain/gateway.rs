@@ -1,4 +1,4 @@
-//! What of a service may be called through the gateway, by whom, and how much.
+//! Calls of a service that are allowed through the gateway: which, by whom, and how many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +27,12 @@ pub struct GatewaySettings {
     pub retries: u32,
     pub on_cancel: OnCancel,
     pub quotas: Vec<Quota>,
-    /// What is read in its answers.
+    /// Units that are read in its answers.
     #[serde(default)]
     pub units: UnitRules,
 }
 
-/// What becomes of the vendor's answer when the client leaves.
+/// Fate of the vendor's answer when the client leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnCancel {
@@ -51,7 +51,7 @@ pub struct Quota {
     pub calls: u64,
 }
 
-/// Whose calls a quota counts.
+/// Callers whose calls a quota counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QuotaScope {
@@ -128,7 +128,7 @@ fn month_around(now_ms: UnixMillis) -> Option<(UnixMillis, UnixMillis)> {
     Some((ms(day)?, ms(next)?))
 }
 
-/// Who calls services through the gateway.
+/// Caller of services through the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consumer {
     pub id: i64,

@@ -259,6 +259,39 @@ impl Exclusion {
 }
 
 impl Observation {
+    /// Returns what the program found out about itself: `subject` is well, or failed.
+    pub fn of_program(
+        ts_ms: UnixMillis,
+        subject: &str,
+        probe: &str,
+        failure: Option<Failure>,
+        run_id: i64,
+    ) -> Self {
+        Self {
+            ts_ms,
+            service: subject.to_owned(),
+            probe: probe.to_owned(),
+            location: LOCAL.to_owned(),
+            status: if failure.is_some() {
+                Status::Error
+            } else {
+                Status::Healthy
+            },
+            latency_us: None,
+            phases: Phases::default(),
+            http_status: None,
+            failure,
+            bytes: 0,
+            plugin: probe.to_owned(),
+            plugin_version: String::new(),
+            run_id,
+            metrics: Vec::new(),
+            missed: false,
+            excluded: None,
+            rate_limits: Vec::new(),
+        }
+    }
+
     /// True if the check itself broke, or did not take place: it is no evidence about the service,
     /// and counts neither for nor against it.
     pub fn is_check_broken(&self) -> bool {

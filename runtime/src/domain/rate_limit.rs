@@ -41,10 +41,10 @@ pub struct RateLimit {
     /// Used in this window, where the service reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<u64>,
-    /// What is counted, e.g. `tokens`; none: requests, or it is not known.
+    /// Unit that is counted, e.g. `tokens`; none: requests, or it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// What comes back in an hour, of a limit that fills up continuously.
+    /// Units that come back in an hour, of a limit that fills up continuously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refill_per_hour: Option<u64>,
     /// The service's key of the part of the quota that is ours.

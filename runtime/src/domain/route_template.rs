@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What every route is that finds no place among the others.
+/// Template of every route that finds no place among the others.
 pub const OTHER_ROUTES: &str = "/*";
 /// Stands for a segment that differs from call to call.
 const PARAMETER: &str = "{id}";

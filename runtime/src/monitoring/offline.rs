@@ -15,9 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use crate::domain::{
-    Catalog, ErrorKind, Failure, LOCAL, MONITOR_SUBJECT, Observation, Status, now_ms,
-};
+use crate::domain::{Catalog, ErrorKind, Failure, MONITOR_SUBJECT, Observation, now_ms};
 use crate::net::{HostRule, Net, Permission};
 
 /// Probes that begin to fail within [`BURST`] before the targets are asked, or all there are, if
@@ -192,29 +190,13 @@ impl OfflineWatch {
             "this monitor is offline: it can't reach {}",
             names.join(", ")
         );
-        Observation {
-            ts_ms: now_ms(),
-            service: MONITOR_SUBJECT.to_owned(),
-            probe: PROBE.to_owned(),
-            location: LOCAL.to_owned(),
-            status: if is_offline {
-                Status::Error
-            } else {
-                Status::Healthy
-            },
-            latency_us: None,
-            phases: Default::default(),
-            http_status: None,
-            failure: is_offline.then(|| Failure::new(ErrorKind::Connect, why)),
-            bytes: 0,
-            plugin: PROBE.to_owned(),
-            plugin_version: String::new(),
-            run_id: self.shared.host.next_run_id(),
-            metrics: Vec::new(),
-            missed: false,
-            excluded: None,
-            rate_limits: Vec::new(),
-        }
+        Observation::of_program(
+            now_ms(),
+            MONITOR_SUBJECT,
+            PROBE,
+            is_offline.then(|| Failure::new(ErrorKind::Connect, why)),
+            self.shared.host.next_run_id(),
+        )
     }
 }
 

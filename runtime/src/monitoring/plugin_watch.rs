@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, PluginHealth, RUNS_REMEMBERED,
+    ErrorKind, Failure, Metric, MetricValue, Observation, PluginHealth, RUNS_REMEMBERED,
     RUNS_THAT_DECIDE, Status, UnixMillis, now_ms, plugin_subject,
 };
 use crate::plugin_host::PluginHost;
@@ -176,28 +176,16 @@ fn report(
     };
     let count = |name, value: u32| metric(name, MetricValue::Integer(value.into()));
     Observation {
-        ts_ms,
-        service: plugin_subject(name),
-        probe: PROBE.to_owned(),
-        location: LOCAL.to_owned(),
         status,
-        latency_us: None,
-        phases: Default::default(),
-        http_status: None,
-        failure,
-        bytes: 0,
         plugin: name.to_owned(),
         plugin_version: version.to_owned(),
-        run_id,
         metrics: vec![
             metric("failing", MetricValue::Boolean(health.failing.is_some())),
             count("runs", recent.runs),
             count("broken", recent.broken),
             count("broken_in_a_row", recent.broken_in_a_row),
         ],
-        missed: false,
-        excluded: None,
-        rate_limits: Vec::new(),
+        ..Observation::of_program(ts_ms, &plugin_subject(name), PROBE, failure, run_id)
     }
 }
 

@@ -17,6 +17,7 @@ mod incidents;
 mod keyring;
 mod maintenance;
 mod marker;
+mod migration;
 mod mutes;
 mod notifications;
 mod opening;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -11,6 +11,20 @@ pub(crate) fn hash(from: &mut impl Read) -> std::io::Result<(u64, String)> {
     let mut hashing = Hashing::new(std::io::sink());
     std::io::copy(from, &mut hashing)?;
     Ok(hashing.finish())
+}
+
+/// Returns the path of the SHA-256 that lies beside a file of the archive.
+pub(crate) fn sum_of(of: &Path) -> PathBuf {
+    let mut name = of.as_os_str().to_owned();
+    name.push(".sha256");
+    PathBuf::from(name)
+}
+
+/// Returns the SHA-256 that was noted beside a file.
+pub(crate) fn noted_sum(of: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(sum_of(of)).ok()?;
+    let sum = text.split_whitespace().next()?;
+    (sum.len() == 64).then(|| sum.to_owned())
 }
 
 /// Has the names in a folder on the disk.

@@ -25,6 +25,7 @@ mod interrupt;
 mod lineage;
 mod months;
 mod offline;
+mod offline_sql;
 mod part;
 mod progress;
 mod query;
@@ -39,6 +40,7 @@ mod sealing;
 mod shadow;
 mod snapshot;
 mod spool;
+mod spooled;
 mod table_retention;
 mod tables;
 mod tiers;
@@ -66,7 +68,8 @@ pub use error::{QueryError, ResultError};
 pub use events::EventFilter;
 pub use health::{StoredSpan, VersionKey};
 pub use incidents::{IncidentFilter, IncidentRow};
-pub use offline::{Compacted, TableSize, check, compact, sizes};
+pub use offline::{Compacted, TableSize, check, compact, migrate, migration, sizes};
+pub use offline_sql::OfflineSql;
 pub use progress::{ResultHealth, Stalled, WriterStats};
 pub use query::{
     JsonRows, QueryLimits, QueryParams, QueryRequest, QueryStream, SQL_SUBCOMMAND, SqlAnswer,
@@ -157,6 +160,8 @@ pub struct ResultStore {
     damaged: Arc<RwLock<BTreeSet<String>>>,
     closing: Arc<Closing>,
     retention: Arc<Mutex<Keep>>,
+    /// Folder of the spool; none: nothing is spooled.
+    spool: Option<Arc<Path>>,
     first_run_id: i64,
     first_event_id: i64,
 }
@@ -227,6 +232,10 @@ impl ResultStore {
                 sender: Mutex::new(Some(sender)),
             }),
             retention: Arc::clone(&retention),
+            spool: spool
+                .as_ref()
+                .and(settings.spool.as_ref())
+                .map(|settings| settings.folder.as_path().into()),
             first_run_id,
             first_event_id,
         };

@@ -447,6 +447,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "extrack_sealed_bytes",
         "Size of the sealed files that SQL reads",
     ),
+    (
+        Counter,
+        "extrack_sealed_damaged_files_total",
+        "Sealed files that were damaged and are written anew",
+    ),
     (Gauge, "extrack_sealed_files", "Sealed files that SQL reads"),
     (Gauge, "extrack_services", "Services that are watched"),
     (

@@ -2,6 +2,7 @@
 //! began on the same day, the day before or the day after (UTC): who reports a call again reports the
 //! moment it began at as well. Keys come into this memory after their calls are durable.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::domain::UnixMillis;
@@ -45,11 +46,11 @@ impl KnownCalls {
         self.forget_others(&days);
         let mut large = Vec::new();
         for day in days {
-            if !self.days.contains_key(&day) {
-                let read = read_day(results, day).await?;
-                self.days.insert(day, read);
-            }
-            if matches!(self.days.get(&day), Some(Day::Large)) {
+            let known = match self.days.entry(day) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(read_day(results, day).await?),
+            };
+            if matches!(known, Day::Large) {
                 large.push(day);
             }
         }

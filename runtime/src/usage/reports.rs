@@ -19,6 +19,9 @@ const GROUP_CALLS: usize = 5_000;
 /// Time that the last report has when the program stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
+/// Moment and key of a call.
+type Key = (UnixMillis, u64);
+
 /// Stores the calls that are reported.
 pub struct CallReports {
     calls: Calls,
@@ -26,7 +29,7 @@ pub struct CallReports {
     results: ResultStore,
     known: KnownCalls,
     /// A batch of which it is not known whether it is stored, with its keys. It goes before all others.
-    doubtful: Option<(Arc<CallBatch>, Vec<(UnixMillis, u64)>)>,
+    doubtful: Option<(Arc<CallBatch>, Vec<Key>)>,
 }
 
 impl CallReports {
@@ -98,7 +101,7 @@ impl CallReports {
     /// Stores what is new, and returns what became of each report.
     async fn store(&mut self, reports: Vec<Vec<Call>>) -> Result<Vec<Reported>, ReportError> {
         self.settle_doubt().await?;
-        let keys: Vec<(UnixMillis, u64)> = reports.iter().flatten().map(key).collect();
+        let keys: Vec<Key> = reports.iter().flatten().map(key).collect();
         let mut known = self
             .known
             .among(&self.results, &keys)
@@ -127,11 +130,7 @@ impl CallReports {
         Ok(outcome)
     }
 
-    async fn append(
-        &mut self,
-        calls: Vec<Call>,
-        keys: Vec<(UnixMillis, u64)>,
-    ) -> Result<(), ReportError> {
+    async fn append(&mut self, calls: Vec<Call>, keys: Vec<Key>) -> Result<(), ReportError> {
         for call in &calls {
             let source = call.source.as_str();
             metrics::counter!("extrack_calls_total", "source" => source).increment(1);
@@ -163,7 +162,7 @@ impl CallReports {
     }
 }
 
-fn key(call: &Call) -> (UnixMillis, u64) {
+fn key(call: &Call) -> Key {
     (call.ts_ms, call_key(&call.service, &call.id))
 }
 

@@ -80,6 +80,20 @@ impl Sealed {
         self.folder.path().join(name).display().to_string()
     }
 
+    /// Files beside the process, with what is in them.
+    fn content(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("a folder");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let mut files: Vec<_> = paths
+            .map(|path| {
+                let content = std::fs::read(&path).unwrap_or_default();
+                (path, content)
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
     fn run(&self, sql: &str) -> Ended {
         self.run_with(sql, |_| {})
     }
@@ -240,6 +254,43 @@ fn it_reads_no_other_file_writes_none_and_reaches_no_other_process() {
         ]
     );
     assert!(!Path::new("/dev/shm/extrack-test.csv").exists());
+}
+
+/// Parts of statements that ask for something outside of what the process was given.
+const OUTSIDE: &[&str] = &[
+    "/etc/passwd",
+    "read_",
+    "glob(",
+    "parquet",
+    "sniff_csv",
+    "results.duckdb",
+    "https:",
+    "COPY",
+    "EXPORT",
+    "INSTALL",
+    "LOAD",
+];
+
+#[test]
+fn the_hostile_statements_do_no_harm_without_a_gate_before_them() {
+    let sealed = Sealed::new();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sql/hostile.json");
+    let statements = std::fs::read_to_string(path).expect("the statements are there");
+    let statements: Vec<(String, String)> = serde_json::from_str(&statements).expect("pairs");
+    let before = sealed.content();
+    for (sql, _) in &statements {
+        let ended = sealed.run_with(sql, |task| {
+            for limit in ["cpu", "wall_clock"] {
+                task["limits"][limit]["secs"] = 5.into();
+            }
+        });
+        // A name of a subquery is no file.
+        let is_name = sql.starts_with("WITH \"");
+        if OUTSIDE.iter().any(|part| sql.contains(part)) && !is_name {
+            assert!(ended.failed() && ended.rows == 0, "{sql}: {ended:?}");
+        }
+        assert_eq!(sealed.content(), before, "{sql}");
+    }
 }
 
 #[test]

@@ -192,6 +192,60 @@ async fn errors_have_a_sqlstate_a_place_and_a_hint() {
     client.simple_query("SELECT 1").await.unwrap();
 }
 
+/// What the session answers by itself, as clients expect, and what a driver may ask the catalog.
+const ANSWERED: &[&str] = &[
+    "",
+    "-- nothing",
+    "BEGIN",
+    "COMMIT",
+    "ROLLBACK",
+    "SET threads = 1",
+    "RESET threads",
+    "SHOW search_path",
+    "SELECT * FROM information_schema.tables",
+    "SELECT * FROM pg_catalog.pg_settings",
+    "SELECT * FROM pg_settings",
+];
+/// Two statements in one text are what the simple protocol is for: each is judged by itself.
+const TWO: &[&str] = &["SELECT 1; SELECT 2", "EXPLAIN SELECT 1; SELECT 2"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_statement_that_reaches_beyond_the_results_is_refused_in_both_protocols() {
+    let runtime = started().await;
+    let client = connect(&runtime, TOKEN).await.unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sql/hostile.json");
+    let statements = std::fs::read_to_string(path).expect("the statements are there");
+    let statements: Vec<(String, String)> = serde_json::from_str(&statements).expect("pairs");
+    assert!(statements.len() >= 100, "{}", statements.len());
+    for (sql, _) in &statements {
+        // The protocol has no such text.
+        if sql.contains('\0') || ANSWERED.contains(&sql.as_str()) {
+            continue;
+        }
+        let simple = client.simple_query(sql).await.err();
+        let extended = client.query(sql, &[]).await.err();
+        let is_two = TWO.contains(&sql.as_str());
+        assert_eq!(simple.is_none(), is_two, "{sql}: {simple:?}");
+        let refusals = simple.iter().chain(&extended).map(code);
+        let refusals: Vec<String> = refusals.collect();
+        let is_refusal = |code: &String| {
+            ["42", "25", "0A", "22"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        };
+        assert!(
+            extended.is_some() && refusals.iter().all(is_refusal),
+            "{sql}: {refusals:?}"
+        );
+    }
+    let running = runtime.api().list("/api/v1/sql").await;
+    assert!(running.is_empty(), "{running:?}");
+    for sql in ANSWERED {
+        client.simple_query(sql).await.unwrap();
+    }
+    client.query_one("SELECT 42", &[]).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_are_kept_up_as_clients_expect() {
     let runtime = started().await;

@@ -1,7 +1,9 @@
 //! Incidents: times in which a service was not available, by us and by its vendor.
 
+mod timeline;
+
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -10,7 +12,7 @@ use crate::api::http::error::{ApiError, ApiResult};
 use crate::api::http::moment::rfc3339;
 use crate::api::http::page::{self, Page};
 use crate::api::http::state::ApiState;
-use crate::api_types::incidents::IncidentBody;
+use crate::api_types::incidents::{IncidentBody, IncidentDetailBody};
 use crate::api_types::scope::Scope::Read;
 use crate::domain::{IncidentSource, UnixMillis};
 use crate::store::{IncidentFilter, IncidentRow};
@@ -21,6 +23,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get(Read, "/api/v1/incidents", list)
             .id("incidentList")
             .summary("Incidents of services, the last to begin first"),
+        Endpoint::get(Read, "/api/v1/incidents/{id}", get)
+            .id("incidentGet")
+            .summary("One incident with its alerts, who was notified, and what happened when"),
     ]
 }
 
@@ -77,6 +82,7 @@ async fn list(
     let limit = page::limit(query.limit)?;
     let cursor = page::key_cursor(query.cursor.as_deref(), |text| place(text).is_some())?;
     let filter = IncidentFilter {
+        id: None,
         service: query.service,
         source: page::word(
             "source",
@@ -100,6 +106,32 @@ async fn list(
         |row| format!("{}.{}", row.started_ms, row.id),
         IncidentBody::from,
     )))
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct IncidentPath {
+    id: i64,
+}
+
+async fn get(
+    State(state): State<ApiState>,
+    Path(IncidentPath { id }): Path<IncidentPath>,
+) -> ApiResult<Json<IncidentDetailBody>> {
+    let filter = IncidentFilter {
+        id: Some(id),
+        ..IncidentFilter::default()
+    };
+    let found = state.deps.results.incident_page(filter, 1).await?;
+    let incident = found.into_iter().next();
+    let incident = incident.ok_or_else(|| ApiError::incident_not_found(id))?;
+    Ok(Json(timeline::of(&state, incident).await?))
+}
+
+impl ApiError {
+    fn incident_not_found(id: i64) -> Self {
+        let detail = format!("there is no incident `{id}`; `GET /api/v1/incidents` lists them");
+        Self::not_found("incident-not-found", "Incident not found", detail)
+    }
 }
 
 /// Returns start and id in a cursor.

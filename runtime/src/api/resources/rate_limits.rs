@@ -109,7 +109,7 @@ fn limit_body(readings: &[StoredReading], now_ms: UnixMillis) -> Option<RateLimi
     })
 }
 
-/// Who used the limit since the first reading of the window that the last one is in.
+/// Users of the limit since the first reading of the window that the last one is in.
 fn share(readings: &[&RateLimit]) -> Option<UseBody> {
     let last = readings.last()?;
     let start = readings

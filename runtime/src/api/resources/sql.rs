@@ -13,6 +13,7 @@ use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use answer::answer_offline;
 pub(super) use answer::{Ask, answer};
 
 use crate::api::http::auth::Principal;
@@ -28,7 +29,7 @@ use crate::api_types::sql::{
     SqlViewBody, SqlViewColumnBody,
 };
 use crate::domain::now_ms;
-use crate::store::{Diagnosis, QueryError, SqlMacro, SqlView};
+use crate::store::{Diagnosis, QueryError, SqlMacro, SqlSchema, SqlView};
 
 /// Declares the operations.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -139,10 +140,16 @@ async fn cancel(
 async fn schema(State(state): State<ApiState>) -> ApiResult<Json<SqlSchemaBody>> {
     let schema = state.deps.results.query_schema().await;
     let schema = schema.map_err(QueryError::from)?;
-    Ok(Json(SqlSchemaBody {
-        views: schema.views.into_iter().map(SqlViewBody::from).collect(),
-        macros: schema.macros.into_iter().map(SqlMacroBody::from).collect(),
-    }))
+    Ok(Json(schema.into()))
+}
+
+impl From<SqlSchema> for SqlSchemaBody {
+    fn from(schema: SqlSchema) -> Self {
+        Self {
+            views: schema.views.into_iter().map(SqlViewBody::from).collect(),
+            macros: schema.macros.into_iter().map(SqlMacroBody::from).collect(),
+        }
+    }
 }
 
 impl From<SqlView> for SqlViewBody {

@@ -19,10 +19,10 @@ const BATCH_BYTES: usize = 4 << 20;
 /// Different lines that are remembered, to tell equal ones apart. Those that are equal have the same
 /// moment, so that they stand close together.
 const REMEMBERED: usize = 100_000;
-/// What nginx writes when the client left first.
+/// Status that nginx writes when the client left first.
 const CLIENT_LEFT: u16 = 499;
 
-/// What became of the calls.
+/// Result for the calls.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(super) struct Counts {
     pub(super) accepted: u64,

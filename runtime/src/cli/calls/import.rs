@@ -44,11 +44,11 @@ enum Format {
     Common,
     /// An object a line, as nginx, Caddy, Traefik and Envoy write it.
     Json,
-    /// As each line shows.
+    /// Dialect of each line, as it shows.
     Auto,
 }
 
-/// What became of a log.
+/// Result for a log.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Summary {
@@ -174,7 +174,14 @@ fn next_line(reader: &mut Box<dyn BufRead + Send>, line: &mut Vec<u8>) -> Result
         return Ok(false);
     }
     let is_cut = read as u64 == most && line.last() != Some(&b'\n');
-    while is_cut {
+    if is_cut {
+        pass_over_line(reader)?;
+    }
+    Ok(true)
+}
+
+fn pass_over_line(reader: &mut Box<dyn BufRead + Send>) -> Result<()> {
+    loop {
         let waiting = reader.fill_buf()?;
         let end = waiting.iter().position(|byte| *byte == b'\n');
         let (passed, is_over) = match end {
@@ -183,10 +190,9 @@ fn next_line(reader: &mut Box<dyn BufRead + Send>, line: &mut Vec<u8>) -> Result
         };
         reader.consume(passed);
         if is_over {
-            break;
+            return Ok(());
         }
     }
-    Ok(true)
 }
 
 fn print_summary(summary: &Summary) {

@@ -6,18 +6,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use rand::RngCore;
 use reqwest::Response;
-use serde::Serialize;
-
-use crate::cli::client::Client;
 
 /// Queries that take longer show it.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// Sends a query and hands its answer to `take`.
+/// Sends a query under an id of its own and hands its answer to `take`. `cancel` ends the query with
+/// that id.
 pub(super) async fn ask(
-    client: &Client,
-    path: &str,
-    request: &impl Serialize,
+    send: impl AsyncFnOnce(&str) -> Result<Response>,
+    cancel: impl AsyncFnOnce(&str),
     take: impl AsyncFnOnce(Response) -> Result<()>,
 ) -> Result<()> {
     let mut id = [0; 12];
@@ -25,7 +22,7 @@ pub(super) async fn ask(
     let id = hex::encode(id);
     let work = async {
         let response = {
-            let mut response = std::pin::pin!(client.ask(path, &id, request));
+            let mut response = std::pin::pin!(send(&id));
             let elapsed = Elapsed::start();
             loop {
                 tokio::select! {
@@ -39,8 +36,7 @@ pub(super) async fn ask(
     tokio::select! {
         done = work => done,
         _ = tokio::signal::ctrl_c() => {
-            // It may have ended just now.
-            let _ = client.delete_quietly(&format!("/sql/{id}")).await;
+            cancel(&id).await;
             bail!("the query was cancelled");
         }
     }

@@ -14,9 +14,9 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Context, Editor, Helper};
 
+use super::source::Source;
 use super::{Options, request, schema, watch};
 use crate::api_types::sql::SqlSchemaBody;
-use crate::cli::client::Client;
 use crate::cli::outcome::Outcome;
 use crate::cli::print::{line, note};
 
@@ -61,8 +61,8 @@ struct Names(Vec<String>);
 type LineEditor = Editor<Names, DefaultHistory>;
 
 /// Asks for statements until the end of the input.
-pub(super) async fn run(client: Client, options: Options) -> Outcome {
-    let schema = schema::fetch(&client).await?;
+pub(super) async fn run(source: Source, options: Options) -> Outcome {
+    let schema = source.schema().await?;
     let mut editor = editor(&schema)?;
     let history = history_file();
     if let Some(history) = &history {
@@ -87,7 +87,7 @@ pub(super) async fn run(client: Client, options: Options) -> Outcome {
         if let Some(history) = &history {
             let _ = editor.save_history(history);
         }
-        match step(&client, &options, &text, &mut last).await {
+        match step(&source, &options, &text, &mut last).await {
             Ok(Next::Go) => {}
             Ok(Next::End) => break,
             Err(error) => note(&format!("error: {error:#}")),
@@ -102,7 +102,7 @@ enum Next {
 }
 
 async fn step(
-    client: &Client,
+    source: &Source,
     options: &Options,
     text: &str,
     last: &mut Option<String>,
@@ -115,12 +115,12 @@ async fn step(
             let seconds: u64 = seconds.parse().context("`\\watch` takes seconds")?;
             let statement = last.as_deref().context("there is no statement yet")?;
             let every = Duration::from_secs(seconds.max(1));
-            watch(client, &request(statement, options)?, options, every).await?;
+            watch(source, &request(statement, options)?, options, every).await?;
         }
-        [command, ..] if command.starts_with('\\') => schema::command(client, text).await?,
+        [command, ..] if command.starts_with('\\') => schema::command(source, text).await?,
         _ => {
             *last = Some(text.to_owned());
-            super::run(client, "/sql", &request(text, options)?, options).await?;
+            super::query(source, &request(text, options)?, options).await?;
         }
     }
     Ok(Next::Go)

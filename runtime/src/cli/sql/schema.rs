@@ -2,23 +2,19 @@
 
 use anyhow::{Result, bail};
 
+use super::source::Source;
 use crate::api_types::sql::{SqlSchemaBody, SqlViewBody};
-use crate::cli::client::Client;
 use crate::cli::print::{cell, line, table};
 
 /// Runs a command that shows what there is.
-pub(super) async fn command(client: &Client, command: &str) -> Result<()> {
+pub(super) async fn command(source: &Source, command: &str) -> Result<()> {
     let words: Vec<&str> = command.split_whitespace().collect();
     match words[..] {
-        ["\\d"] => list(&fetch(client).await?),
-        ["\\d", view] => columns(&fetch(client).await?, view)?,
+        ["\\d"] => list(&source.schema().await?),
+        ["\\d", view] => columns(&source.schema().await?, view)?,
         _ => bail!("`{command}` is no command; `\\d` lists views, `\\d VIEW` the columns of one"),
     }
     Ok(())
-}
-
-pub(super) async fn fetch(client: &Client) -> Result<SqlSchemaBody> {
-    client.get("/sql/schema").await?.read()
 }
 
 fn list(schema: &SqlSchemaBody) {

@@ -280,7 +280,7 @@ mod tests {
             let so_far = SoFar { today, left, used: Decimal::new(used, 2) };
             if let Ok(found) = forecast(&days, so_far, &november()) {
                 prop_assert!(so_far.used <= found.low);
-                prop_assert!(found.low <= found.likely && found.likely <= found.high);
+                prop_assert!((found.low..=found.high).contains(&found.likely));
             }
         }
     }

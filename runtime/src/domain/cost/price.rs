@@ -144,7 +144,7 @@ impl Tiers {
         let (low, high) = (self.billed(quantity.low)?, self.billed(quantity.high)?);
         let ends = self.tiers.iter().zip(self.tiers.iter().skip(1));
         for (tier, next) in ends {
-            let Some(end) = tier.up_to.filter(|end| low.1 <= *end && *end < high.1) else {
+            let Some(end) = tier.up_to.filter(|end| (low.1..high.1).contains(end)) else {
                 continue;
             };
             let billed = subtract(end, high.0.min(end))?;

@@ -1,4 +1,4 @@
-//! What is to be expected of a limit, by its readings, and who uses it.
+//! Outlook of a limit by its readings, and its users.
 
 use extrack_forecast::{Decline, Limit, Outlook, Reading};
 use schemars::JsonSchema;
@@ -32,7 +32,7 @@ pub enum OutlookKind {
     RunsOut,
 }
 
-/// What is to be expected of one limit.
+/// Outlook of one limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LimitOutlook {
     pub kind: OutlookKind,
@@ -43,11 +43,11 @@ pub struct LimitOutlook {
 /// Use of one limit between two readings of one window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UseShare {
-    /// By everybody who shares it.
+    /// Use by everybody who shares it.
     pub total: u64,
     /// Known to be ours.
     pub ours: u64,
-    /// By others with the same key, at most.
+    /// Use by others with the same key, at most.
     pub others: u64,
 }
 

@@ -92,10 +92,10 @@ pub struct LimitRule {
     /// Length of the window, in seconds if not said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<FigureSource>,
-    /// What comes back in a second, of a limit that fills up continuously.
+    /// Units that come back in a second, of a limit that fills up continuously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refill: Option<FigureSource>,
-    /// What is counted, e.g. `tokens`. Default: requests.
+    /// Unit that is counted, e.g. `tokens`. Default: requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// Header that lists `name=used/quota`, or has one `used/quota`.

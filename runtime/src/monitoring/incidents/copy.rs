@@ -1,5 +1,4 @@
-//! Carries incidents from the control store to the results, by the ids of their changes. The results
-//! leave out what they have, so that a crash between the two stores loses and repeats nothing.
+//! Carries incidents from the control store to the results.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +6,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::{Incident, UnixMillis};
+use crate::store::carrier::{Carried, carry_all};
 use crate::store::{ControlStore, ResultError, ResultStore};
-
-/// Incidents read at once.
-const BATCH: u32 = 500;
-/// Interval of the looks without a call: an alert is noted at an incident without one.
-const PATROL: Duration = Duration::from_secs(10);
-const RETRY: Duration = Duration::from_secs(5);
 
 pub struct IncidentCopy {
     store: ControlStore,
@@ -34,81 +29,47 @@ impl IncidentCopy {
     pub(super) fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
     }
+
+    /// Runs until the shutdown, then copies what is left.
+    pub async fn run(self, shutdown: CancellationToken) {
+        carry_all(self, shutdown).await;
+    }
 }
 
 /// Why a page of incidents was not carried over.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CopyError {
+pub enum CopyError {
     #[error("reading the control store: {0}")]
     Control(#[from] crate::store::ControlError),
     #[error("the results: {0}")]
     Results(#[from] ResultError),
 }
 
-impl IncidentCopy {
-    /// Runs until the shutdown, then copies what is left.
-    pub async fn run(self, shutdown: CancellationToken) {
-        // Unknown until the results have answered.
-        let mut copied = None;
-        let mut is_failing = false;
-        loop {
-            let wait = match self.copy(&mut copied).await {
-                Ok(()) => {
-                    if std::mem::take(&mut is_failing) {
-                        tracing::info!("incidents are copied to the results again");
-                    }
-                    PATROL
-                }
-                Err(error) => {
-                    // Said once: an outage of the results may last.
-                    if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(%error, "incidents can't be copied to the results; they are kept and tried again");
-                    }
-                    RETRY
-                }
-            };
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => break,
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-        if let Err(error) = self.copy(&mut copied).await {
-            tracing::warn!(%error, "the last incidents were not copied to the results, the next start does it");
-        }
+impl Carried for IncidentCopy {
+    type Row = Incident;
+    type Error = CopyError;
+
+    const WHAT: &'static str = "incidents";
+    /// An alert is noted at an incident without a call.
+    const PATROL: Duration = Duration::from_secs(10);
+
+    fn key(row: &Incident) -> (i64, UnixMillis) {
+        (row.change_id, row.changed_ms)
     }
 
-    pub(super) async fn copy(&self, copied: &mut Option<i64>) -> Result<(), CopyError> {
-        let mut last = match *copied {
-            Some(id) => id,
-            None => self.watermark().await?,
-        };
-        loop {
-            *copied = Some(last);
-            let incidents = self.store.incident_after(last, BATCH).await?;
-            let is_all = incidents.len() < BATCH as usize;
-            if let Some(incident) = incidents.last() {
-                last = incident.change_id;
-                self.results.incident_append(incidents).await?;
-                *copied = Some(last);
-            }
-            if is_all {
-                return Ok(());
-            }
-        }
+    async fn after(&self, id: i64, limit: u32) -> Result<Vec<Incident>, CopyError> {
+        Ok(self.store.incident_after(id, limit).await?)
     }
 
-    /// The last change that both stores have; 0, by which all are offered, where the incident has
-    /// changed since, or the control store is another one.
-    async fn watermark(&self) -> Result<i64, CopyError> {
-        let Some((id, ts_ms)) = self.results.incident_last().await? else {
-            return Ok(0);
-        };
-        let found = self.store.incident_after(id - 1, 1).await?;
-        let is_same = found
-            .first()
-            .is_some_and(|incident| (incident.change_id, incident.changed_ms) == (id, ts_ms));
-        Ok(if is_same { id } else { 0 })
+    async fn last(&self) -> Result<Option<(i64, UnixMillis)>, CopyError> {
+        Ok(self.results.incident_last().await?)
+    }
+
+    async fn append(&self, rows: Vec<Incident>) -> Result<(), CopyError> {
+        Ok(self.results.incident_append(rows).await?)
+    }
+
+    async fn woken(&self) {
+        self.wake.notified().await;
     }
 }

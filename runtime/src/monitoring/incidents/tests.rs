@@ -7,6 +7,7 @@ use crate::domain::{
     ErrorKind, Event, Exclusion, Failure, IncidentKind, IncidentOutcome, IncidentSource, LOCAL,
     Metric, MetricValue, Observation, Status,
 };
+use crate::store::carrier::carry;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
 
 /// 2026-11-30T00:00:00Z
@@ -324,8 +325,8 @@ async fn incidents_reach_the_results_once_over_crashes_of_the_copy() {
                 .await
                 .unwrap();
             let copy = IncidentCopy::new(control.clone(), results.clone());
-            copy.copy(&mut Some(0)).await.unwrap();
-            copy.copy(&mut None).await.unwrap();
+            carry(&copy, &mut Some(0)).await.unwrap();
+            carry(&copy, &mut None).await.unwrap();
         }
     }
     let shown = results.incident_page(Default::default(), 10).await.unwrap();

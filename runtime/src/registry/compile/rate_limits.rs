@@ -88,7 +88,7 @@ fn limit_check(rule: &LimitRule, at: &str, report: &mut FaultReport) {
         let FigureSource::Parts(parts) = source else {
             continue;
         };
-        if parts.header.is_some() == !parts.paths.is_empty() {
+        if parts.header.is_some() != parts.paths.is_empty() {
             report.fault(&place, "needs either `header` or `paths`");
         }
         if !parts.paths.is_empty() && rule.document.is_none() {

@@ -25,6 +25,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// client gives up.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Every migration; files are added, never changed.
+pub(super) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/control");
+
 #[derive(Debug, Clone, Default)]
 pub struct ControlSettings {
     /// Room on the disk that is kept for alerts; 0: none.
@@ -161,7 +164,7 @@ fn pool_options() -> SqlitePoolOptions {
 }
 
 /// The file itself, where the path is a link: SQLite puts its log beside that, too.
-fn resolve(path: &Path) -> PathBuf {
+pub(super) fn resolve(path: &Path) -> PathBuf {
     if let Ok(file) = fs::canonicalize(path) {
         return file;
     }
@@ -312,10 +315,7 @@ async fn try_connect(
         .connect_with(options.clone())
         .await
         .map_err(opening)?;
-    sqlx::migrate!("migrations/control")
-        .run(&writer)
-        .await
-        .map_err(ControlError::Migrate)?;
+    MIGRATOR.run(&writer).await.map_err(ControlError::Migrate)?;
     let reader = pool()
         .max_connections(READERS)
         .connect_with(options.pragma("query_only", "on"))

@@ -1,4 +1,4 @@
-//! A copy of everything that is committed, while the program runs.
+//! A copy of everything that is durable, committed or spooled, while the program runs.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::database::{ReaderKind, open_up_to_date};
 use super::error::reading;
+use super::spooled::{Spooled, spool_unread};
 use super::{ResultError, ResultStore};
 
 /// Folder beside the store, and the only one that the database may write to: copies are made here.
@@ -30,7 +31,7 @@ impl ResultStore {
         staging_of(self.database.path())
     }
 
-    /// Writes what is committed to a new file in [`Self::staging`] and returns the rows of its
+    /// Writes what is durable to a new file in [`Self::staging`] and returns the rows of its
     /// tables, counted in the copy. `pinned` resolves once later commits are no part of it.
     /// Commits and readers go on meanwhile.
     pub async fn backup(
@@ -39,8 +40,18 @@ impl ResultStore {
         pinned: oneshot::Sender<()>,
     ) -> Result<TableRows, ResultError> {
         let reader = self.database.reader(ReaderKind::Shared).await?;
+        let spool = self.spool.clone();
         let work = tokio::task::spawn_blocking(move || {
+            let beside = target.parent().unwrap_or(Path::new("."));
+            let spooled = match &spool {
+                Some(spool) => Spooled::take(spool, beside).map_err(spool_unread(spool))?,
+                None => None,
+            };
             copy(&reader.connection, &target, Some(pinned))?;
+            drop(reader);
+            if let Some(spooled) = spooled {
+                spooled.commit_to(open_up_to_date(&target, MEMORY)?)?;
+            }
             rows_of(&target)
         });
         work.await.map_err(|_| ResultError::Reader)?
@@ -55,10 +66,6 @@ pub(super) fn copy(
     target: &Path,
     pinned: Option<oneshot::Sender<()>>,
 ) -> Result<(), ResultError> {
-    let failed = |source| ResultError::Database {
-        doing: "copy",
-        source,
-    };
     drop(open_up_to_date(target, MEMORY)?);
     let path = target.display().to_string().replace('\'', "''");
     connection
@@ -70,6 +77,13 @@ pub(super) fn copy(
     // The connection goes back to the others, whatever became of the copy.
     let detached = connection.execute_batch("DETACH copied").map_err(failed);
     copied.and(detached)
+}
+
+fn failed(source: duckdb::Error) -> ResultError {
+    ResultError::Database {
+        doing: "copy",
+        source,
+    }
 }
 
 /// Copies in one transaction: what it sees is what was committed at its first read.
@@ -121,8 +135,14 @@ fn tables(connection: &Connection) -> Result<Vec<String>, duckdb::Error> {
 /// Opens a store that nobody else has open, and counts the rows of its tables, each of which is
 /// read. It writes nothing.
 pub fn rows_of(path: &Path) -> Result<TableRows, ResultError> {
+    count_rows(&open_read_only(path)?)
+}
+
+/// Opens a store that nobody else has open, as it is. Nothing can be written, and no other file
+/// read.
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, ResultError> {
     let opening = |source| ResultError::Database {
-        doing: "open the copy of",
+        doing: "open",
         source,
     };
     let config = || {
@@ -132,9 +152,7 @@ pub fn rows_of(path: &Path) -> Result<TableRows, ResultError> {
             .with("autoinstall_known_extensions", "false")?
             .with("autoload_known_extensions", "false")
     };
-    let connection =
-        Connection::open_with_flags(path, config().map_err(opening)?).map_err(opening)?;
-    count_rows(&connection)
+    Connection::open_with_flags(path, config().map_err(opening)?).map_err(opening)
 }
 
 /// Reads every row of the tables of a store, and returns how many each has.

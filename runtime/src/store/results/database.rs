@@ -228,7 +228,7 @@ impl Database {
     }
 }
 
-fn segments_of(store: &Path) -> PathBuf {
+pub(super) fn segments_of(store: &Path) -> PathBuf {
     store.with_file_name(SEGMENTS)
 }
 
@@ -290,6 +290,27 @@ fn open_or_set_aside(
 pub(super) fn open_up_to_date(path: &Path, memory_limit: &str) -> Result<Connection, ResultError> {
     let base = open_file(path, memory_limit)?;
     schema::migrate(base, path, |path| open_file(path, memory_limit))
+}
+
+/// Opens a store that no program has open, as it is: it writes into one folder alone, and nothing
+/// into the store.
+pub(super) fn open_stopped(
+    path: &Path,
+    memory_limit: &str,
+    folder: PathBuf,
+) -> Result<Connection, ResultError> {
+    let config = || {
+        Config::default()
+            .max_memory(memory_limit)?
+            .access_mode(duckdb::AccessMode::ReadOnly)?
+            .with("autoinstall_known_extensions", "false")?
+            .with("autoload_known_extensions", "false")
+    };
+    let connection =
+        Connection::open_with_flags(path, config().map_err(opening)?).map_err(opening)?;
+    schema::check_up_to_date(&connection)?;
+    lock_down(&connection, &[folder]).map_err(opening)?;
+    Ok(connection)
 }
 
 /// Up to date, locked down, and its newest rows readable.

@@ -104,6 +104,10 @@ const VIEW_DOCS: &[(&str, &str)] = &[
         "usage_totals",
         "calls, their units and their cost, added up by minutes",
     ),
+    (
+        "cost_by_month",
+        "cost of the calls of each service by months of UTC and currencies",
+    ),
 ];
 
 /// Columns of `usage_totals`, which adds up what is stored.
@@ -129,6 +133,17 @@ const USAGE_TOTALS: &[(&str, &str)] = &[
     ("currency", "currency of the cost (ISO 4217)"),
 ];
 
+/// Columns of `cost_by_month`.
+const COST_BY_MONTH: &[(&str, &str)] = &[
+    ("month", "first day of the month"),
+    ("service", "slug of the service"),
+    ("currency", "currency of the cost (ISO 4217)"),
+    ("calls", "calls with a cost"),
+    ("attempts", "requests sent to the service"),
+    ("cost_min", "cost, at least"),
+    ("cost_max", "cost, at most"),
+];
+
 const MACRO_DOCS: &[(&str, &str)] = &[
     ("utc_now", "the moment of the query, in UTC"),
     (
@@ -149,14 +164,16 @@ impl ResultStore {
     /// Returns what can be named in a query.
     pub async fn query_schema(&self) -> Result<SqlSchema, ResultError> {
         let reader = self.database.reader(ReaderKind::Shared).await?;
-        interruptible(reader, |connection| {
-            Ok(SqlSchema {
-                views: views(connection)?,
-                macros: macros(connection)?,
-            })
-        })
-        .await
+        interruptible(reader, schema_of).await
     }
+}
+
+/// Returns what can be named where all migrations were applied.
+pub(super) fn schema_of(connection: &Connection) -> Result<SqlSchema, ResultError> {
+    Ok(SqlSchema {
+        views: views(connection)?,
+        macros: macros(connection)?,
+    })
 }
 
 fn views(connection: &Connection) -> Result<Vec<SqlView>, ResultError> {
@@ -201,6 +218,7 @@ fn docs() -> Docs {
     add(Incident::TABLE, column_docs::<Incident>());
     add(CallRow::TABLE, column_docs::<CallRow>());
     add("usage_totals", USAGE_TOTALS.to_vec());
+    add("cost_by_month", COST_BY_MONTH.to_vec());
     add(
         super::tables::RateLimitRow::TABLE,
         column_docs::<super::tables::RateLimitRow>(),

@@ -20,6 +20,15 @@ pub enum ResultError {
         "the results store is at schema step {found}, and this version knows {known}; start a newer version"
     )]
     Newer { found: usize, known: usize },
+    #[error(
+        "the results store is at schema step {found}, and this version needs {known}; bring it up to date with `extrack store migrate`"
+    )]
+    Older { found: usize, known: usize },
+    #[error("could not copy what waits in `{}`", path.display())]
+    SpoolUnread {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("could not back up `{}` before changing its schema", path.display())]
     Backup {
         path: PathBuf,

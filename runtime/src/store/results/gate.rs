@@ -49,6 +49,7 @@ pub(super) const VIEWS: &[&str] = &[
     "plugin_run_minutes",
     "calls",
     "usage_totals",
+    "cost_by_month",
 ];
 
 /// Tables that take arguments. Ours alone: each is a macro of the schema `main`.

@@ -11,6 +11,7 @@ use crate::domain::{Incident, IncidentSource, UnixMillis};
 /// Which incidents; nothing set means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IncidentFilter {
+    pub id: Option<i64>,
     /// Slug.
     pub service: Option<String>,
     pub source: Option<IncidentSource>,
@@ -90,6 +91,10 @@ fn page(
     let limit = limit.min(MAX_ROWS) as i64;
     let mut conditions = vec!["(epoch_ms(started), id) < (?, ?)"];
     let mut values: Vec<&dyn ToSql> = vec![&before.0, &before.1];
+    if let Some(id) = &filter.id {
+        conditions.push("id = ?");
+        values.push(id);
+    }
     if let Some(service) = &filter.service {
         conditions.push("service = ?");
         values.push(service);

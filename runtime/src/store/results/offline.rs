@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use super::backup::{TableRows, copy, count_rows, rows_of};
+use super::backup::{TableRows, copy, count_rows, open_read_only, rows_of};
 use super::database::open_up_to_date;
 use super::error::reading;
-use super::{FILE, ResultError};
+use super::{FILE, ResultError, schema};
+use crate::domain::SchemaChange;
 use crate::store::lock::DataLock;
 
 /// Size of one block of a file, and of what a table takes of it at least.
@@ -34,6 +35,38 @@ pub fn check(data: &Path) -> Result<TableRows, ResultError> {
     let path = data.join(FILE);
     let _lock = DataLock::acquire(&path)?;
     rows_of(&path)
+}
+
+/// Returns what [`migrate`] would do. It changes nothing.
+pub fn migration(data: &Path) -> Result<SchemaChange, ResultError> {
+    let path = data.join(FILE);
+    let _lock = DataLock::acquire(&path)?;
+    change(&path)
+}
+
+/// Brings the schema of the results in a data folder up to date. The file as it was stays beside
+/// it.
+pub fn migrate(data: &Path) -> Result<SchemaChange, ResultError> {
+    let path = data.join(FILE);
+    let _lock = DataLock::acquire(&path)?;
+    let change = change(&path)?;
+    drop(open_up_to_date(&path, MEMORY)?);
+    Ok(change)
+}
+
+fn change(path: &Path) -> Result<SchemaChange, ResultError> {
+    let connection = open_read_only(path)?;
+    let (found, known) = (
+        schema::version(&connection).map_err(reading)?,
+        schema::steps().len(),
+    );
+    if found > known {
+        return Err(ResultError::Newer { found, known });
+    }
+    Ok(SchemaChange {
+        from: found as i64,
+        to: known as i64,
+    })
 }
 
 /// Returns what each table takes, the largest first.

@@ -6,6 +6,7 @@ mod output;
 mod params;
 mod process;
 mod protocol;
+mod runner;
 mod settings;
 mod worker;
 
@@ -22,14 +23,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::gate::Admitted;
-use super::lineage::behind;
 use super::value::{Form, cell};
 use super::{QueryError, ResultError, ResultStore};
 use crate::domain::UnixMillis;
-use output::{Item, Output, Stop, WAITING};
+use output::{Item, Stop};
 pub use params::QueryParams;
 pub(super) use params::values as bound_values;
+pub(super) use runner::Runner;
 pub use settings::SqlSettings;
 pub use worker::{SQL_SUBCOMMAND, sql_child};
 #[cfg(test)]
@@ -133,41 +133,18 @@ impl ResultStore {
         request: QueryRequest,
         deadline: Instant,
     ) -> Result<QueryStream, QueryError> {
-        if let Some(reason) = self.sql.unavailable() {
-            return Err(QueryError::Unavailable(reason));
-        }
-        let (admitted, request) = self.admit(request).await?;
-        let slot = timeout_at(deadline, Arc::clone(&self.queries).acquire_owned())
-            .await
-            .map_err(|_| QueryError::Busy)?
-            .map_err(|_| ResultError::Closed)?;
-        let lineage = behind(admitted.names.needed.iter().map(String::as_str));
-        let tables: Vec<&str> = lineage.tables.iter().map(String::as_str).collect();
+        let runner = Runner {
+            gate: Arc::clone(&self.gate),
+            slots: Arc::clone(&self.queries),
+            settings: self.sql.clone(),
+            folder: self.staging(),
+        };
+        let ready = runner.admit(request, deadline).await?;
+        let tables: Vec<&str> = ready.tables().iter().map(String::as_str).collect();
         let snapshot = timeout_at(deadline, self.snapshot(&tables))
             .await
-            .map_err(|_| QueryError::Timeout(request.limits.timeout))??;
-        let (data_to_ms, missing) = (snapshot.data_to_ms, snapshot.missing.clone());
-        let settings = self.sql.clone();
-        let folder = self.staging();
-        let started = tokio::task::spawn_blocking(move || {
-            settings.start(request, admitted, snapshot, slot, deadline, &folder)
-        });
-        let statement = started.await.map_err(|_| ResultError::Reader)??;
-        let (sender, items) = mpsc::channel(WAITING);
-        let stop = Stop::default();
-        tokio::spawn(statement.run(Output::new(sender, stop.clone())));
-        let stream = QueryStream::begin(items, stop, data_to_ms).await?;
-        Ok(QueryStream { missing, ..stream })
-    }
-
-    /// Asks the gate, which takes its time for long statements.
-    async fn admit(&self, request: QueryRequest) -> Result<(Admitted, QueryRequest), QueryError> {
-        let gate = Arc::clone(&self.gate);
-        let judging = tokio::task::spawn_blocking(move || {
-            let admitted = gate.admit(&request.sql, &request.params)?;
-            Ok::<_, QueryError>((admitted, request))
-        });
-        judging.await.map_err(|_| ResultError::Reader)?
+            .map_err(|_| ready.timed_out())??;
+        runner.start(ready, snapshot).await
     }
 }
 

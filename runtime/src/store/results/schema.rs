@@ -22,7 +22,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/results/0010_archive.sql"),
     include_str!("../../../migrations/results/0012_long_history.sql"),
     include_str!("../../../migrations/results/0013_calls.sql"),
+    include_str!("../../../migrations/results/0014_costs.sql"),
     include_str!("../../../migrations/results/0015_rate_limit_figures.sql"),
+    include_str!("../../../migrations/results/0017_sealed_sums.sql"),
 ];
 
 /// One statement each; the position of the last one applied is the schema's version.
@@ -33,6 +35,30 @@ pub(super) fn steps() -> Vec<&'static str> {
         .map(str::trim)
         .filter(|step| !step.is_empty())
         .collect()
+}
+
+/// Returns the number of steps that were applied to a file; 0 for an empty one.
+pub(super) fn version(connection: &Connection) -> Result<usize, duckdb::Error> {
+    if !has_steps(connection)? {
+        return Ok(0);
+    }
+    let found: u32 = connection.query_row(
+        "SELECT coalesce(max(step), 0) AS step FROM fact.schema_steps",
+        [],
+        |row| row.get("step"),
+    )?;
+    Ok(found as usize)
+}
+
+/// An error if a file is not at the version of this program.
+pub(super) fn check_up_to_date(connection: &Connection) -> Result<(), ResultError> {
+    let found = version(connection).map_err(super::error::reading)?;
+    let known = steps().len();
+    match found.cmp(&known) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Less => Err(ResultError::Older { found, known }),
+        std::cmp::Ordering::Greater => Err(ResultError::Newer { found, known }),
+    }
 }
 
 /// Brings the file up to date. It is closed and opened again when a copy has to be made.
@@ -55,13 +81,7 @@ pub(super) fn migrate(
         )
         .map_err(migrating)?;
     }
-    let found: usize = connection
-        .query_row(
-            "SELECT coalesce(max(step), 0) AS step FROM fact.schema_steps",
-            [],
-            |row| row.get::<_, u32>("step"),
-        )
-        .map_err(migrating)? as usize;
+    let found = version(&connection).map_err(migrating)?;
     if found > steps.len() {
         return Err(ResultError::Newer {
             found,

@@ -6,6 +6,7 @@
 
 mod files;
 mod ledger;
+mod offline;
 mod plan;
 mod sealer;
 mod step;
@@ -22,6 +23,7 @@ use super::{ArchivedDay, ResultError};
 use crate::domain::UnixMillis;
 
 pub(super) use files::SealedFile;
+pub(super) use offline::StoppedStore;
 pub(super) use sealer::{Sealer, SealerThread};
 
 /// Time that a query waits for what was committed last; after that the older state is the answer.

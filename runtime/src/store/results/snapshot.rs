@@ -21,13 +21,44 @@ pub struct Snapshot {
     /// Moment up to which all results that arrived are in it.
     pub data_to_ms: UnixMillis,
     /// Keeps the files.
-    _files: Vec<Arc<SealedFile>>,
+    pub(super) files: Vec<Arc<SealedFile>>,
+}
+
+/// Looks for files that are not damaged: those that are, and those that were damaged meanwhile.
+const TRIES: usize = 3;
+
+/// Whether all files are what was written. Those that were not compared lately are read.
+async fn are_whole(files: &[Arc<SealedFile>]) -> Result<bool, ResultError> {
+    let unread = files.iter().filter(|file| !file.is_trusted());
+    let unread: Vec<Arc<SealedFile>> = unread.cloned().collect();
+    if unread.is_empty() {
+        return Ok(true);
+    }
+    // Each is looked at: all that are damaged are written anew at once.
+    let check = move || unread.iter().filter(|file| !file.check()).count() == 0;
+    let checked = tokio::task::spawn_blocking(check).await;
+    checked.map_err(|_| ResultError::Reader)
 }
 
 impl ResultStore {
     /// Returns what is committed of these tables of the schema `fact`. While the store does not
-    /// answer, it is what was committed before, which `data_to_ms` shows.
+    /// answer, it is what was committed before, which `data_to_ms` shows. Files that are not what
+    /// was written are none of it: their rows are written anew first.
     pub async fn snapshot(&self, tables: &[&str]) -> Result<Arc<Snapshot>, ResultError> {
+        for _ in 0..TRIES {
+            let snapshot = self.snapshot_as_named(tables).await?;
+            if are_whole(&snapshot.files).await? {
+                return Ok(Arc::new(snapshot));
+            }
+            // What is handed out next is newer than that with the damaged files.
+            self.database.note_change();
+        }
+        Err(ResultError::NotSealed(
+            "sealed files are damaged, and are written anew; try again in a minute".to_owned(),
+        ))
+    }
+
+    async fn snapshot_as_named(&self, tables: &[&str]) -> Result<Snapshot, ResultError> {
         // In this order: what arrived before that moment was committed before that change.
         let asked_ms = self.data_to_ms();
         let changes = self.database.changes();
@@ -49,13 +80,13 @@ impl ResultStore {
             )
         });
         let tables = paths.collect();
-        Ok(Arc::new(Snapshot {
+        Ok(Snapshot {
             tables,
             missing,
             variables: sealed.variables().to_owned(),
             data_to_ms,
-            _files: files,
-        }))
+            files,
+        })
     }
 
     /// Returns the files of the archive that belong to a table, and adds those that are damaged to

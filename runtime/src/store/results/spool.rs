@@ -347,6 +347,11 @@ fn scan(path: PathBuf) -> Result<Segment, (PathBuf, io::Error)> {
     Ok(segment)
 }
 
+/// Whether a file of the folder holds rows.
+pub(super) fn is_segment(path: &Path) -> bool {
+    number_of(path).is_some()
+}
+
 fn number_of(path: &Path) -> Option<u64> {
     if path.extension()? != EXTENSION {
         return None;

@@ -130,6 +130,10 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 }
 
 pub(super) fn read(body: &[u8]) -> Result<Vec<Span>, String> {
+    // Structures may be written as lists too, as far as the library goes.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err("it is no JSON object".to_owned());
+    }
     let request: Request = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let mut spans = Vec::new();
     for group in request.resource_spans {

@@ -196,7 +196,7 @@ fn end(ended: CallLineEnd) -> CallEnd {
     }
 }
 
-/// What is shown of a wrong value.
+/// A wrong value as messages show it.
 fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(60).collect()
 }

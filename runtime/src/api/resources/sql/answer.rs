@@ -1,4 +1,4 @@
-//! From a question to its answer in the format that is wanted.
+//! Answers to questions, in the format that is wanted.
 
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use super::{DATA_TO, MISSING, QUERY_ID, TRUNCATED};
 use crate::api::http::auth::Principal;
 use crate::api::http::error::{ApiError, ApiResult};
 use crate::api::http::moment::rfc3339;
-use crate::api::http::running_queries::{Registration, RegistrationError};
+use crate::api::http::running_queries::{Registration, RegistrationError, RunningQueries};
 use crate::api::http::state::ApiState;
-use crate::api_types::sql::{SqlAnswer, SqlColumn, SqlFormat, SqlParams};
+use crate::api_types::sql::{SqlAnswer, SqlColumn, SqlFormat, SqlParams, SqlRequest};
 use crate::domain::now_ms;
+use crate::store::results::OfflineSql;
 use crate::store::{self, QueryLimits, QueryParams, QueryRequest, QueryStream};
 
 /// Rows of an answer that is made whole, in memory.
@@ -49,17 +50,51 @@ pub(crate) async fn answer(
     let format = ask.format.unwrap_or_else(|| accepted(headers));
     let limits = limits(format, ask.limit)?;
     let registration = register(state, principal, headers, &ask.query)?;
-    let request = QueryRequest {
-        sql: ask.query,
-        params: match ask.params {
+    let request = request(ask.query, ask.params, limits, &registration);
+    let stream = state.deps.results.query_stream(request).await?;
+    shaped(format, stream, registration).await
+}
+
+/// Answers a question over results that no program has open, as the program would.
+pub(crate) async fn answer_offline(results: &OfflineSql, ask: SqlRequest) -> ApiResult<Response> {
+    let format = ask.format.unwrap_or(SqlFormat::Json);
+    let limits = limits(format, ask.limit)?;
+    let registered = RunningQueries::default().register(
+        None,
+        "",
+        &ask.query,
+        now_ms(),
+        CancellationToken::new(),
+    );
+    let registration = registered.map_err(|_| ApiError::busy("too many queries run"))?;
+    let request = request(ask.query, ask.params, limits, &registration);
+    let stream = results.query_stream(request).await?;
+    shaped(format, stream, registration).await
+}
+
+fn request(
+    sql: String,
+    params: Option<SqlParams>,
+    limits: QueryLimits,
+    registration: &Registration,
+) -> QueryRequest {
+    QueryRequest {
+        sql,
+        params: match params {
             None => QueryParams::default(),
             Some(SqlParams::Positional(values)) => QueryParams::Positional(values),
             Some(SqlParams::Named(values)) => QueryParams::Named(values),
         },
         limits,
         cancel: registration.cancel.clone(),
-    };
-    let stream = state.deps.results.query_stream(request).await?;
+    }
+}
+
+async fn shaped(
+    format: SqlFormat,
+    stream: QueryStream,
+    registration: Registration,
+) -> ApiResult<Response> {
     let mut response = match encoder(format, &stream)? {
         None => whole(stream, &registration).await?,
         Some(encoder) => {

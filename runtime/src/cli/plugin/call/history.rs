@@ -143,7 +143,7 @@ fn rate_limit(limit: Limit, ts_ms: UnixMillis) -> RateLimit {
         reset_ms: limit
             .reset_after
             .map(|seconds| ts_ms + i64::from(seconds) * 1_000),
-        window_ms: None,
+        ..RateLimit::default()
     }
 }
 

@@ -63,7 +63,6 @@ fn every_worked_amount_comes_out() {
         let Some((_, hold)) = HELD.iter().find(|(held, _)| held == id) else {
             panic!("no test holds the example `{id}`");
         };
-        println!("{id}");
         hold(example);
     }
     assert_eq!(examples.len(), HELD.len());

@@ -123,7 +123,7 @@ proptest! {
             high: Decimal::new(low + more, 3),
         }).unwrap();
         let between = tiers.amount(Decimal::new(low + more * share / 1_000, 3)).unwrap();
-        prop_assert!(bounds.low <= between && between <= bounds.high, "{:?} {}", bounds, between);
+        prop_assert!((bounds.low..=bounds.high).contains(&between), "{:?} {}", bounds, between);
     }
 
     #[test]

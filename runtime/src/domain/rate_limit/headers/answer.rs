@@ -7,7 +7,7 @@ use crate::domain::UnixMillis;
 /// One answer of a service.
 #[derive(Debug, Clone, Copy)]
 pub struct LimitAnswer<'a> {
-    /// Who was asked, with its port if the URL names one.
+    /// Host that was asked, with its port if the URL names one.
     pub host: &'a str,
     pub status: u16,
     /// Names are in lower case.

@@ -38,6 +38,15 @@ pub struct SqlSettings {
 }
 
 impl SqlSettings {
+    /// Returns the settings with the sandbox of this name.
+    pub fn with_sandbox(name: &str) -> Option<Self> {
+        let sandbox = Sandbox::named(name)?;
+        Some(Self {
+            sandbox,
+            ..Self::default()
+        })
+    }
+
     /// Returns why no statement runs here, and how that is mended.
     pub fn unavailable(&self) -> Option<String> {
         let missing = self.sandbox.missing()?;

@@ -7,11 +7,16 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use std::sync::Arc;
-
+use super::ledger::Entry;
+use crate::store::files::hash;
 use crate::store::results::changes::Span;
+
+/// A file that was compared with its SHA-256 is trusted for so long: hashing takes a second or two
+/// of a gigabyte, which is more than most queries do.
+const TRUSTED_FOR: Duration = Duration::from_secs(3_600);
 
 /// A file whose rows never change.
 #[derive(Debug)]
@@ -20,6 +25,13 @@ pub(in crate::store::results) struct SealedFile {
     pub(super) span: Span,
     pub(super) rows: u64,
     pub(super) bytes: u64,
+    /// In hex.
+    pub(super) sha256: String,
+    /// Last moment at which it was what was written.
+    checked_at: Mutex<Option<Instant>>,
+    is_damaged: AtomicBool,
+    /// False: the file stays where it is, whatever is wrong with it.
+    is_ours: bool,
     /// True: the file goes with the last one who holds it.
     is_retired: AtomicBool,
 }
@@ -31,6 +43,50 @@ impl SealedFile {
 
     pub(super) fn name(&self) -> String {
         name_of(&self.path)
+    }
+
+    /// Whether it need not be read to know that it is what was written.
+    pub(in crate::store::results) fn is_trusted(&self) -> bool {
+        let checked_at = *self.lock_checked();
+        checked_at.is_some_and(|at| at.elapsed() < TRUSTED_FOR) && !self.is_damaged()
+    }
+
+    /// Whether it is what was written: read again, unless that was done lately. One that is not is
+    /// deleted, so that the next look writes its rows anew, and who still reads it gets an error
+    /// instead of a wrong answer. Blocks.
+    pub(in crate::store::results) fn check(&self) -> bool {
+        if self.is_trusted() {
+            return true;
+        }
+        let found = File::open(&self.path).and_then(|mut file| hash(&mut file));
+        let fault = match found {
+            Ok((_, sha256)) if sha256 == self.sha256 => {
+                *self.lock_checked() = Some(Instant::now());
+                return !self.is_damaged();
+            }
+            Ok(_) => "its SHA-256 is another".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if !self.is_damaged.swap(true, Ordering::Relaxed) {
+            metrics::counter!("extrack_sealed_damaged_files_total").increment(1);
+            tracing::error!(file = %self.path.display(), fault, "a sealed file is damaged; its rows are written anew from the store");
+            if self.is_ours {
+                // Where it can't be deleted, it is known to be damaged as long as somebody holds
+                // it.
+                let _ = std::fs::remove_file(&self.path);
+            }
+        }
+        false
+    }
+
+    fn lock_checked(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.checked_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
     }
 
     /// The store does not name it, or will not any more.
@@ -57,15 +113,31 @@ impl Drop for SealedFile {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// Where new files go.
+    new_files: PathBuf,
     held: Mutex<BTreeMap<String, Weak<SealedFile>>>,
 }
 
 impl Folder {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
+            new_files: path.clone(),
             path,
             held: Mutex::default(),
         }
+    }
+
+    /// A folder in which nothing is changed: new files go to another one.
+    pub(super) fn read_only(path: PathBuf, new_files: PathBuf) -> Self {
+        Self {
+            path,
+            new_files,
+            held: Mutex::default(),
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        self.path == self.new_files
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -80,50 +152,52 @@ impl Folder {
     /// Returns the path of a file that is not there yet.
     pub(super) fn new_file(&self, table: &str, span: Span) -> PathBuf {
         let random: u64 = rand::random();
-        self.path
+        self.new_files
             .join(format!("{table}-{span}-{random:016x}.parquet"))
     }
 
     /// Takes a file that was just written, which goes with the last one who holds it unless it is
     /// kept.
     pub(super) fn add(&self, path: PathBuf, span: Span, rows: u64) -> io::Result<Arc<SealedFile>> {
-        let bytes = std::fs::metadata(&path)?.len();
+        let (bytes, sha256) = hash(&mut File::open(&path)?)?;
         let file = Arc::new(SealedFile {
             path,
             span,
             rows,
             bytes,
+            sha256,
+            checked_at: Mutex::new(Some(Instant::now())),
+            is_damaged: AtomicBool::new(false),
+            is_ours: true,
             is_retired: AtomicBool::new(true),
         });
         self.lock().insert(file.name(), Arc::downgrade(&file));
         Ok(file)
     }
 
-    /// Returns a file that the store names; none if it is not there as it was written.
-    pub(super) fn named(
-        &self,
-        name: &str,
-        span: Span,
-        rows: u64,
-        bytes: u64,
-    ) -> Option<Arc<SealedFile>> {
-        let path = self.path.join(name);
+    /// Returns a file that the store names; none if it is known not to be there as it was written.
+    pub(super) fn named(&self, entry: &Entry) -> Option<Arc<SealedFile>> {
+        let path = self.path.join(&entry.file);
         let found = std::fs::metadata(&path).ok()?;
-        if found.len() != bytes || !found.is_file() {
+        if found.len() != entry.bytes || !found.is_file() || entry.sha256.is_empty() {
             return None;
         }
         let mut held = self.lock();
-        if let Some(file) = held.get(name).and_then(Weak::upgrade) {
-            return Some(file);
+        if let Some(file) = held.get(&entry.file).and_then(Weak::upgrade) {
+            return (!file.is_damaged()).then_some(file);
         }
         let file = Arc::new(SealedFile {
             path,
-            span,
-            rows,
-            bytes,
+            span: entry.span,
+            rows: entry.rows,
+            bytes: entry.bytes,
+            sha256: entry.sha256.clone(),
+            checked_at: Mutex::default(),
+            is_damaged: AtomicBool::new(false),
+            is_ours: self.is_ours(),
             is_retired: AtomicBool::new(false),
         });
-        held.insert(name.to_owned(), Arc::downgrade(&file));
+        held.insert(entry.file.clone(), Arc::downgrade(&file));
         Some(file)
     }
 
@@ -166,6 +240,18 @@ mod tests {
         path
     }
 
+    fn entry(file: &SealedFile) -> Entry {
+        Entry {
+            table: "events".to_owned(),
+            span: file.span,
+            file: file.name(),
+            rows: file.rows,
+            bytes: file.bytes,
+            shape: String::new(),
+            sha256: file.sha256.clone(),
+        }
+    }
+
     #[test]
     fn a_file_goes_with_the_last_who_holds_it_unless_it_is_named() {
         let root = tempfile::tempdir().unwrap();
@@ -182,18 +268,43 @@ mod tests {
         assert!(paths[0].exists(), "somebody reads it");
         drop(reader);
         assert!(!paths[0].exists());
-        let (name, span) = (kept.name(), kept.span);
+        let entry = entry(&kept);
         drop(kept);
         assert!(paths[1].exists(), "the store names it");
-        assert!(folder.named(&name, span, 1, 5).is_none(), "cut or grown");
-        let again = folder.named(&name, span, 1, 4).unwrap();
-        let same = folder.named(&name, span, 1, 4).unwrap();
+        let grown = Entry {
+            bytes: 5,
+            ..entry.clone()
+        };
+        assert!(folder.named(&grown).is_none(), "cut or grown");
+        let again = folder.named(&entry).unwrap();
+        let same = folder.named(&entry).unwrap();
         assert!(Arc::ptr_eq(&again, &same));
         again.retire();
         drop(again);
         assert!(paths[1].exists());
         drop(same);
         assert!(!paths[1].exists());
+    }
+
+    #[test]
+    fn a_file_with_a_flipped_bit_is_found_when_it_is_checked_and_named_no_more() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::new(root.path().to_owned());
+        let span = Span::new(1, 2);
+        let written = folder.add(write(&folder, span), span, 1).unwrap();
+        written.keep();
+        let entry = entry(&written);
+        assert!(written.is_trusted(), "it was hashed when it was written");
+        drop(written);
+        std::fs::write(root.path().join(&entry.file), "rowr").unwrap();
+        let damaged = folder.named(&entry).unwrap();
+        assert!(!damaged.is_trusted() && !damaged.check());
+        assert!(!damaged.path().exists() && folder.named(&entry).is_none());
+        std::fs::write(root.path().join(&entry.file), "rows").unwrap();
+        assert!(!damaged.check(), "what was handed out may be wrong");
+        drop(damaged);
+        let mended = folder.named(&entry).unwrap();
+        assert!(mended.check() && mended.is_trusted());
     }
 
     #[test]

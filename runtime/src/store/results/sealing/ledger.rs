@@ -17,6 +17,8 @@ pub(super) struct Entry {
     pub(super) bytes: u64,
     /// Columns of the table when it was written.
     pub(super) shape: String,
+    /// In hex; empty for a file of a version that noted none.
+    pub(super) sha256: String,
 }
 
 /// A file that is to be named.
@@ -28,6 +30,7 @@ pub(super) struct Added {
     pub(super) rows: u64,
     pub(super) bytes: u64,
     pub(super) shape: String,
+    pub(super) sha256: String,
 }
 
 /// One transaction.
@@ -42,7 +45,7 @@ pub(super) struct Change {
 }
 
 pub(super) fn entries(connection: &Connection) -> duckdb::Result<Vec<Entry>> {
-    let sql = "SELECT table_name, epoch_us(since) AS since, epoch_us(until) AS until, file, rows, bytes, shape FROM fact.sealed_files";
+    let sql = "SELECT table_name, epoch_us(since) AS since, epoch_us(until) AS until, file, rows, bytes, shape, coalesce(sha256, '') AS sha256 FROM fact.sealed_files";
     let mut statement = connection.prepare_cached(sql)?;
     let entries = statement.query_map([], |row| {
         let number = |name: &str| row.get::<_, i64>(name).map(i64::unsigned_abs);
@@ -54,6 +57,7 @@ pub(super) fn entries(connection: &Connection) -> duckdb::Result<Vec<Entry>> {
             rows: number("rows")?,
             bytes: number("bytes")?,
             shape: row.get("shape")?,
+            sha256: row.get("sha256")?,
         })
     })?;
     entries.collect()
@@ -77,7 +81,8 @@ pub(super) fn publish(connection: &mut Connection, change: &Change) -> duckdb::R
         for file in &change.removed {
             remove.execute([file])?;
         }
-        let sql = "INSERT INTO fact.sealed_files VALUES (?, make_timestamp(?::BIGINT), make_timestamp(?::BIGINT), ?, ?, ?, ?)";
+        let sql = "INSERT INTO fact.sealed_files (table_name, since, until, file, rows, bytes, shape, sha256) \
+                   VALUES (?, make_timestamp(?::BIGINT), make_timestamp(?::BIGINT), ?, ?, ?, ?, ?)";
         let mut add = tx.prepare_cached(sql)?;
         for added in &change.added {
             let Span { from, until } = added.span;
@@ -90,7 +95,8 @@ pub(super) fn publish(connection: &mut Connection, change: &Change) -> duckdb::R
                 file,
                 rows,
                 bytes,
-                added.shape
+                added.shape,
+                added.sha256
             ])?;
         }
     }

@@ -61,7 +61,7 @@ struct Look {
     /// whole needs none.
     base: Option<Arc<SealedFile>>,
     files: Vec<Arc<SealedFile>>,
-    /// Files that are not there, or have other columns than the table.
+    /// Files that are not there as they were written, or have other columns than the table.
     broken: Vec<String>,
     dirty: Vec<Span>,
 }
@@ -173,7 +173,7 @@ fn look(
     for entry in entries.iter().filter(|entry| entry.table == table.name) {
         let file = Some(entry)
             .filter(|entry| entry.shape == look.shape)
-            .and_then(|entry| folder.named(&entry.file, entry.span, entry.rows, entry.bytes));
+            .and_then(|entry| folder.named(entry));
         match file {
             Some(file) if entry.span == Span::NEVER => look.base = Some(file),
             Some(file) => look.files.push(file),
@@ -378,6 +378,7 @@ fn change(
             rows: file.rows,
             bytes: file.bytes,
             shape: look.shape.clone(),
+            sha256: file.sha256.clone(),
         })
     });
     let broken = looks.iter().flat_map(|look| look.broken.iter().cloned());

@@ -50,6 +50,40 @@ async fn a_copy_holds_what_was_committed_when_it_began() {
 }
 
 #[tokio::test]
+async fn a_copy_holds_what_waits_in_the_spool_and_each_row_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let spooling = SpoolSettings {
+        reserve_bytes: 0,
+        ..SpoolSettings::new(dir.path().join("spool"))
+    };
+    let settings = ResultSettings {
+        spool: Some(spooling.clone()),
+        ..ResultSettings::default()
+    };
+    let running = Running::start_in(dir, settings);
+    recorded(&running, 1..=20).await;
+    // Frames beside those of the writer, which does not know of them: one that is committed by now,
+    // as after a crash, and two that are not.
+    let mut spool = Spool::open(spooling).unwrap();
+    for run_ids in [1..=20, 21..=40, 41..=50] {
+        let part = Part {
+            observations: run_ids.map(observation).map(Arc::new).collect(),
+            ..Part::default()
+        };
+        spool.append(&part, START).unwrap();
+    }
+    let target = running.store.staging().join("copy.duckdb");
+    std::fs::create_dir(running.store.staging()).unwrap();
+    let (pin, _) = oneshot::channel();
+    let tables = running.store.backup(target.clone(), pin).await.unwrap();
+    assert_eq!(rows(&tables, "observations"), 51);
+    assert_eq!(spool.frame_count(), 3, "they wait for the writer");
+    let left = std::fs::read_dir(running.store.staging()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [target]);
+}
+
+#[tokio::test]
 async fn the_database_writes_into_the_folder_of_copies_and_nowhere_else() {
     let running = Running::start();
     let connection = running.store.database.connect().unwrap();

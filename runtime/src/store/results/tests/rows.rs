@@ -178,6 +178,8 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
             ["alert_events"],
             ["availability_30d"],
             ["availability_by_month"],
+            ["calls"],
+            ["cost_by_month"],
             ["error_budget"],
             ["events"],
             ["hist_1d"],
@@ -194,7 +196,8 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
             ["roll_5m"],
             ["services"],
             ["shadow_runs"],
-            ["slo"]
+            ["slo"],
+            ["usage_totals"]
         ])
     );
     let dir = running.stop().await;

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::super::tests::Running;
 use super::*;
 use crate::domain::{CacheUse, CallBatch, CallRow, CallSource, CallUnits, RowCost, UsageTotals};
@@ -193,4 +195,20 @@ async fn meters_go_on_from_calls_with_a_cost() {
         ]
     );
     assert!(shop.iter().all(|group| group.ts_ms == START));
+}
+
+#[tokio::test]
+async fn months_have_the_cost_of_calls_that_have_one() {
+    let running = filled().await;
+    let months = "SELECT month::VARCHAR, service, currency, calls, attempts, cost_max::VARCHAR FROM cost_by_month ORDER BY service";
+    let row = |service: &str, calls: i64, attempts: i64, cost: &str| {
+        json!(["2026-11-01", service, "EUR", calls, attempts, cost])
+    };
+    assert_eq!(
+        json!(running.rows(months).await),
+        json!([
+            row("other", 1, 1, "0.300000000000"),
+            row("shop", 5, 7, "1.500000000000")
+        ])
+    );
 }

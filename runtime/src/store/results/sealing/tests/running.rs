@@ -137,3 +137,32 @@ async fn a_store_that_is_sealed_all_the_time_takes_rows_and_answers() {
     assert!(named(&running).await > 0);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn flipped_bits_in_sealed_files_are_found_before_they_are_read_and_the_rows_come_back() {
+    let running = start(sealing(HOURS, HOURS));
+    for run_id in 1..=20 {
+        append(&running, run_id).await;
+    }
+    let mut dir = running.stop().await;
+    for round in 0..5 {
+        // A seal whose files stay; those of the round before were damaged.
+        let running = Running::start_in(dir, sealing(Duration::ZERO, HOURS));
+        named(&running).await;
+        dir = running.stop().await;
+        let segments = std::fs::read_dir(dir.path().join("segments")).unwrap();
+        for path in segments.map(|entry| entry.unwrap().path()) {
+            let mut bytes = std::fs::read(&path).unwrap();
+            let at = rand::random_range(0..bytes.len());
+            bytes[at] ^= 1 << rand::random_range(0..8);
+            std::fs::write(&path, bytes).unwrap();
+        }
+        let running = Running::start_in(dir, sealing(HOURS, HOURS));
+        assert_eq!(
+            found(&running).await,
+            (1..=20).collect::<Vec<_>>(),
+            "{round}"
+        );
+        dir = running.stop().await;
+    }
+}
