@@ -105,12 +105,13 @@ async fn measure() {
     let (after, lag_after) = (Usage::of(program.pid()), lag(&api).await);
     sent += loaded.len();
     println!(
-        "  {most} calls a second wanted, {:.0} had; p50 {:.0} us, p99 {:.0} us; CPU {:.2} s per second, memory {:.0} MiB",
+        "  {most} calls a second wanted, {:.0} had; p50 {:.0} us, p99 {:.0} us; CPU {:.2} s per second, memory {:.0} MiB, {:.0} MiB at most",
         loaded.len() as f64 / elapsed,
         at(&loaded, 0.5) * 1e6,
         at(&loaded, 0.99) * 1e6,
         (after.cpu_seconds - before.cpu_seconds) / elapsed,
         after.rss_mib,
+        after.peak_mib,
     );
     println!(
         "  {PROBES} probes a second beside them: start lag {}",

@@ -7,9 +7,10 @@ mod vendor;
 
 use std::time::Duration;
 
+use extrack_tests::api::client;
 use extrack_tests::{Api, PATIENCE, TestRuntime, wait_for};
 use reqwest::header::AUTHORIZATION;
-use reqwest::{Client, Method, Response};
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -53,14 +54,6 @@ async fn consumer(api: &Api, name: &str, services: &[&str]) -> String {
         .await
         .expect(201);
     made["token"].as_str().unwrap().to_owned()
-}
-
-/// A client that follows nothing, as a vendor's library.
-fn client() -> Client {
-    Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap()
 }
 
 async fn call(runtime: &TestRuntime, token: &str, method: Method, path: &str) -> Response {

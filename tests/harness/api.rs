@@ -281,7 +281,8 @@ impl Reply {
     }
 }
 
-fn client() -> reqwest::Client {
+/// A client that follows nothing and asks no proxy.
+pub fn client() -> reqwest::Client {
     // Nothing here speaks TLS, but the client wants to know how it would.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

@@ -123,6 +123,7 @@ pub async fn kill_often(most: usize, within: Duration) {
             }
         }
         runtime.kill().await;
+        assert_nothing_set_aside(&runtime, seed);
     }
     println!(
         "{kills} kills in {} s, {killed_while_starting} of them at a start; {} checks acknowledged",
@@ -267,6 +268,31 @@ pub async fn kill_often(most: usize, within: Duration) {
         acknowledged.len() >= kills / 2,
         "only {} checks were acknowledged",
         acknowledged.len()
+    );
+}
+
+/// Panics where a start found a damaged file; the folder is kept for a look at it.
+fn assert_nothing_set_aside(runtime: &TestRuntime, seed: u64) {
+    let entries = std::fs::read_dir(runtime.data()).expect("the data folder can be read");
+    let aside: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .filter(|name| name.contains(".damaged-"))
+        .collect();
+    if aside.is_empty() {
+        return;
+    }
+    let kept = std::env::temp_dir().join(format!("extrack-crash-{seed}"));
+    let moved = std::fs::rename(runtime.data(), &kept);
+    panic!(
+        "set aside as damaged: {aside:?}, kept in {} ({moved:?})\n{}",
+        kept.display(),
+        runtime.logs()
     );
 }
 

@@ -44,6 +44,7 @@ mod spooled;
 mod table_retention;
 mod tables;
 mod tiers;
+mod torn;
 mod usage_merge;
 mod usage_sums;
 mod value;

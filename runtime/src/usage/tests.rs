@@ -209,20 +209,20 @@ async fn routes_are_those_of_before_after_a_restart() {
             let word = char::from(b'g' + index as u8).to_string().repeat(3);
             Call {
                 path: CallPath::Path(format!("/people/{word}")),
-                ..call(&word, NOW, CallSource::Api)
+                ..call(&word, crate::domain::now_ms(), CallSource::Api)
             }
         })
     };
     world.calls.report(words(0, 20).collect()).await.unwrap();
     let more = Call {
         path: CallPath::Path("/people/zoe".to_owned()),
-        ..call("zoe", NOW, CallSource::Api)
+        ..call("zoe", crate::domain::now_ms(), CallSource::Api)
     };
     world.calls.report(vec![more]).await.unwrap();
     let world = World::start_in(world.stop().await, None);
     let known = Call {
         path: CallPath::Path("/people/yan".to_owned()),
-        ..call("yan", NOW, CallSource::Gateway)
+        ..call("yan", crate::domain::now_ms(), CallSource::Gateway)
     };
     // The recorder reads them before it takes anything.
     world.calls.record(known);

@@ -1,11 +1,12 @@
 //! Quotas and places in flight are exact, and survive a restart.
 
+use extrack_tests::api::client;
 use extrack_tests::wait_for;
 use futures::StreamExt;
 use reqwest::Method;
 
 use super::vendor::ApiVendor;
-use super::{call, client, ended, started};
+use super::{call, ended, started};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_thousand_calls_at_once_as_many_pass_as_the_quota_has() {
@@ -19,7 +20,7 @@ async fn of_a_thousand_calls_at_once_as_many_pass_as_the_quota_has() {
     let statuses: Vec<u16> = futures::stream::iter(0..CALLS)
         .map(|_| {
             let request = client.get(&url).bearer_auth(&token);
-            async { request.send().await.unwrap().status().as_u16() }
+            async move { request.send().await.unwrap().status().as_u16() }
         })
         .buffer_unordered(AT_ONCE)
         .collect()

@@ -2,6 +2,7 @@
 //! was.
 
 use bytes::Bytes;
+use extrack_tests::api::client;
 use extrack_tests::runtime::text;
 use extrack_tests::{Authority, GrpcServer, PATIENCE, Scripted, TestRuntime};
 use futures::StreamExt;
@@ -10,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::vendor::ApiVendor;
-use super::{call, client, consumer, ended, services, started};
+use super::{call, consumer, ended, services, started};
 
 const LARGE: usize = 256 << 20;
 /// Memory of the connections' buffers, and of a debug build at work.

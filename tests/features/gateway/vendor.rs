@@ -152,7 +152,7 @@ fn events(shared: Arc<Shared>) -> Response {
             shared.next_event.notified().await;
         }
     });
-    let stream = futures::stream::unfold((receiver, note), |(mut receiver, note)| async {
+    let stream = futures::stream::unfold((receiver, note), |(mut receiver, note)| async move {
         let event = receiver.recv().await?;
         Some((Ok::<_, Infallible>(event), (receiver, note)))
     });

@@ -16,8 +16,8 @@ pub(super) enum Cause {
     Refusal,
 }
 
-/// What DuckDB and the system say when the file is not to blame.
-const SURROUNDINGS: [&str; 10] = [
+/// Words of DuckDB and the system when the file is not to blame.
+const SURROUNDINGS: [&str; 16] = [
     "no space left",
     "permission denied",
     "too many open files",
@@ -28,6 +28,12 @@ const SURROUNDINGS: [&str; 10] = [
     "cannot allocate",
     "is a directory",
     "no such file",
+    "could not allocate",
+    "failed to allocate",
+    "failed to pin",
+    "bad_alloc",
+    "resource temporarily unavailable",
+    "interrupted",
 ];
 
 const REFUSALS: [&str; 3] = [
@@ -61,8 +67,23 @@ pub(super) fn log_of(path: &Path) -> PathBuf {
     with_ending(path, ".wal")
 }
 
-/// Renames the file to `NAME.damaged-MOMENT`. None: there is no such file.
-pub(super) fn set_aside(path: &Path) -> std::io::Result<Option<PathBuf>> {
+/// Files beside the store in which commits may be that it has not yet.
+const LOGS: [&str; 3] = [".wal", ".wal.checkpoint", ".wal.recovery"];
+
+/// Whether it is the file that is damaged, whatever its log says.
+pub(super) fn is_of_the_file(error: &ResultError) -> bool {
+    let ResultError::Database { source, .. } = error else {
+        return false;
+    };
+    source.to_string().to_lowercase().contains("database file")
+}
+
+/// Renames the logs to `NAME.damaged-MOMENT`, and the file as well unless `is_log_alone`, all with one
+/// moment: they belong together. Returns the new name of the first; none: there are no such files.
+pub(super) fn set_aside(path: &Path, is_log_alone: bool) -> std::io::Result<Option<PathBuf>> {
+    let logs = LOGS.iter().map(|ending| with_ending(path, ending));
+    let file = (!is_log_alone).then(|| path.to_owned());
+    let files: Vec<PathBuf> = file.into_iter().chain(logs).collect();
     let moment = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S").to_string();
     // Two within one second must not replace each other.
     for attempt in 0..100 {
@@ -71,15 +92,22 @@ pub(super) fn set_aside(path: &Path) -> std::io::Result<Option<PathBuf>> {
         } else {
             format!("-{attempt}")
         };
-        let target = with_ending(path, &format!(".damaged-{moment}Z{suffix}"));
-        if target.exists() {
+        let ending = format!(".damaged-{moment}Z{suffix}");
+        if files.iter().any(|file| with_ending(file, &ending).exists()) {
             continue;
         }
-        return match std::fs::rename(path, &target) {
-            Ok(()) => Ok(Some(target)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        };
+        let mut first = None;
+        // The logs first: a file without them is the store of the last checkpoint, and they are
+        // nothing without it.
+        for file in files.iter().rev() {
+            let target = with_ending(file, &ending);
+            match std::fs::rename(file, &target) {
+                Ok(()) => first = Some(target),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        return Ok(first);
     }
     Err(std::io::ErrorKind::AlreadyExists.into())
 }
@@ -131,10 +159,10 @@ mod tests {
     fn a_file_is_set_aside_beside_the_others() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("results.duckdb");
-        assert_eq!(set_aside(&path).unwrap(), None);
+        assert_eq!(set_aside(&path, false).unwrap(), None);
         for _ in 0..3 {
             std::fs::write(&path, "junk").unwrap();
-            let target = set_aside(&path).unwrap().unwrap();
+            let target = set_aside(&path, false).unwrap().unwrap();
             assert!(
                 target
                     .file_name()

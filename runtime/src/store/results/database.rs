@@ -10,7 +10,7 @@ use duckdb::{Config, Connection, InterruptHandle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::damage::{self, Cause};
-use super::{ResultError, ResultSettings, backup, schema};
+use super::{ResultError, ResultSettings, backup, schema, torn};
 use crate::domain::error_chain;
 use crate::store::lock::DataLock;
 
@@ -239,16 +239,24 @@ fn open_or_set_aside(
     folders: &[PathBuf],
     notices: &mut Vec<String>,
 ) -> Result<Option<(Connection, LastIds)>, ResultError> {
-    let log = damage::log_of(path);
-    // The log alone first: the file without it is the store as it was at the last checkpoint.
-    for suspect in [Some(log.as_path()), Some(path), None] {
+    match torn::mend(path, memory_limit) {
+        Ok(0) => {}
+        Ok(blocks) => notices.push(format!(
+            "the last stop of the program tore {blocks} blocks of the results store, which were mended; nothing is missing"
+        )),
+        // Opening it shows what is to be done.
+        Err(error) => {
+            tracing::warn!(error = error_chain(&error), "the results store was stopped in the middle of a checkpoint");
+        }
+    }
+    for is_last in [false, false, true] {
         let error = match open_whole(path, memory_limit, folders) {
             Ok(opened) => return Ok(Some(opened)),
             Err(error) => error,
         };
         let cause = damage::cause_of(&error);
         let text = error_chain(&error);
-        let (Some(suspect), Cause::Damage) = (suspect, cause) else {
+        if is_last || cause != Cause::Damage {
             if cause == Cause::Refusal {
                 return Err(error);
             }
@@ -260,21 +268,23 @@ fn open_or_set_aside(
                 "the results store could not be opened at the start; the log says why".to_owned(),
             );
             return Ok(None);
-        };
-        match damage::set_aside(suspect) {
+        }
+        // The file without its log is the store as it was at the last checkpoint.
+        let is_log = damage::log_of(path).exists() && !damage::is_of_the_file(&error);
+        match damage::set_aside(path, is_log) {
             Ok(None) => {}
             Ok(Some(target)) => {
-                let what = if suspect == path {
-                    "the results store is damaged; history begins anew"
-                } else {
+                let what = if is_log {
                     "the write-ahead log of the results store is damaged; the last results are missing"
+                } else {
+                    "the results store is damaged; history begins anew"
                 };
                 tracing::error!(error = text, set_aside = %target.display(), "{what}");
                 let name = target.file_name().unwrap_or_default().to_string_lossy();
                 notices.push(format!("{what}; set aside as `{name}`"));
             }
             Err(failed) => {
-                tracing::error!(error = text, %failed, file = %suspect.display(), "a damaged file of the results store can't be set aside; starting without history");
+                tracing::error!(error = text, %failed, file = %path.display(), "a damaged file of the results store can't be set aside; starting without history");
                 notices.push(
                     "the results store is damaged and could not be set aside; the log says why"
                         .to_owned(),
@@ -365,6 +375,8 @@ fn open_file(path: &Path, memory_limit: &str) -> Result<Connection, ResultError>
             .with("autoload_known_extensions", "false")?
             .with("allow_community_extensions", "false")?
             .with("allow_persistent_secrets", "false")?
+            // Large commits write their log too: a checkpoint without its mark can't be mended.
+            .with("auto_checkpoint_skip_wal_threshold", "1000000000000")?
             .with("max_temp_directory_size", MAX_SPILL)
     };
     Connection::open_with_flags(path, config().map_err(opening)?).map_err(opening)

@@ -36,6 +36,11 @@ pub enum ResultError {
     },
     #[error("{0}")]
     Archive(String),
+    #[error("could not mend blocks of `{}` that a kill tore", path.display())]
+    Torn {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("could not write `{}` anew", path.display())]
     Compact {
         path: PathBuf,

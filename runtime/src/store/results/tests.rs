@@ -5,6 +5,7 @@ mod kernel;
 mod queries;
 mod readers;
 mod rows;
+mod torn;
 mod upkeep;
 
 use serde_json::{Value, json};

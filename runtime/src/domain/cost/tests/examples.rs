@@ -35,8 +35,10 @@ fn examples() -> BTreeMap<String, Example> {
     examples.collect()
 }
 
+type Check = fn(&Example);
+
 /// The tests that hold the examples, by their ids.
-const HELD: &[(&str, fn(&Example))] = &[
+const HELD: &[(&str, Check)] = &[
     ("annual-commitment-true-up", year_of_a_commitment),
     ("anthropic-cached-tokens", calls_with_units),
     ("aws-egress-allowance", sums_of_a_cycle),

@@ -45,8 +45,9 @@ pub(super) struct Change {
 }
 
 pub(super) fn entries(connection: &Connection) -> duckdb::Result<Vec<Entry>> {
-    let sql = "SELECT table_name, epoch_us(since) AS since, epoch_us(until) AS until, file, rows, bytes, shape, coalesce(sha256, '') AS sha256 FROM fact.sealed_files";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = "SELECT table_name, epoch_us(since) AS since, epoch_us(until) AS until, file, rows, bytes, shape, sha256 FROM fact.sealed_files";
+    // Not cached: a plan that was made while no file had a sum goes on without them.
+    let mut statement = connection.prepare(sql)?;
     let entries = statement.query_map([], |row| {
         let number = |name: &str| row.get::<_, i64>(name).map(i64::unsigned_abs);
         let (from, until): (Micros, Micros) = (row.get("since")?, row.get("until")?);
@@ -57,7 +58,7 @@ pub(super) fn entries(connection: &Connection) -> duckdb::Result<Vec<Entry>> {
             rows: number("rows")?,
             bytes: number("bytes")?,
             shape: row.get("shape")?,
-            sha256: row.get("sha256")?,
+            sha256: row.get::<_, Option<String>>("sha256")?.unwrap_or_default(),
         })
     })?;
     entries.collect()
