@@ -39,13 +39,15 @@ async fn status(api: &Api, wanted: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_one_incident_with_both_ends_however_often_the_program_is_killed() {
     let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
-    let rule = format!(
-        "    alerts: [{{name: Down, condition: \"status == 'unhealthy'\", notifications: [{{channel: webhook, url: \"{}\"}}]}}]\n",
+    let alerts = format!(
+        "notifications: [{{channel: webhook, url: \"{}\"}}]\n\
+         route: {{groupBy: [alertname], groupWait: 0, groupInterval: 1s}}\n\
+         alerts: [{{name: Down, condition: \"status == 'unhealthy'\"}}]\n",
         inbox.url("/hook")
     );
     let mut runtime = TestRuntime::builder()
-        .services(services(&vendor, &rule))
-        .alerts("route: {groupBy: [alertname], groupWait: 0s, groupInterval: 1s}\n".to_owned())
+        .services(services(&vendor, ""))
+        .alerts(alerts)
         .start()
         .await;
     status(&runtime.api(), "healthy").await;

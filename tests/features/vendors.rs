@@ -166,15 +166,13 @@ async fn a_file_with_an_added_service_keeps_its_comments_and_is_reloaded() {
         "{text}"
     );
     let api = runtime.api();
-    wait_for("the added service to be healthy", PATIENCE, async || {
+    wait_for("the added service", PATIENCE, async || {
         let services = api.list("/api/v1/services").await;
-        let found = services.iter().find(|service| service["slug"] == "our-crm");
-        match found {
-            Some(service) if service["status"] == "healthy" => Ok(()),
-            _ => Err(format!("{services:?}")),
-        }
+        let is_there = services.iter().any(|service| service["slug"] == "our-crm");
+        is_there.then_some(()).ok_or(format!("{services:?}"))
     })
     .await;
+    assert_eq!(api.check("our-crm").await["status"], "healthy");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -109,6 +109,10 @@ fn set(sql: &str, words: &[Token<'_>]) -> Command {
         [word, ..] if word.is_word("transaction") || word.is_word("characteristics") => {
             return Command::Done("SET");
         }
+        // DuckDB's: a value that statements read, and nothing of the session.
+        [word, ..] if word.is_word("variable") => {
+            return Command::Refused(WireError::not_supported("there are no variables here"));
+        }
         [time, zone, values @ ..] if time.is_word("time") && zone.is_word("zone") => {
             ("timezone".to_owned(), values)
         }

@@ -1,5 +1,7 @@
 //! What the catalog shows: our views, as tables of PostgreSQL.
 
+use std::collections::HashMap;
+
 use super::parameters::ColumnTypes;
 use super::types::PgType;
 use crate::store::{CatalogColumn, CatalogTable, CatalogType, SqlSchema};
@@ -47,18 +49,28 @@ pub(super) fn names(schema: &SqlSchema) -> Vec<String> {
         .collect()
 }
 
-/// Returns the types of columns by their names; one that differs between views has none.
+/// Returns the types of columns by their names. Whole numbers that differ between views are those
+/// that clients have; others that differ have no type.
 pub(super) fn column_types(schema: &SqlSchema) -> ColumnTypes {
-    let mut types = ColumnTypes::new();
-    let mut mixed = Vec::new();
+    let mut types: HashMap<String, (Option<PgType>, bool)> = HashMap::new();
     for column in schema.views.iter().flat_map(|view| &view.columns) {
-        let kind = PgType::of_duckdb(&column.kind);
-        let name = column.name.to_ascii_lowercase();
-        match types.insert(name.clone(), kind) {
-            Some(other) if other != kind => mixed.push(name),
-            _ => {}
-        }
+        let (kind, is_whole) = (PgType::of_duckdb(&column.kind), is_whole(&column.kind));
+        types
+            .entry(column.name.to_ascii_lowercase())
+            .and_modify(|(known, was_whole)| match *known {
+                Some(known) if known == kind => {}
+                Some(_) if *was_whole && is_whole => *known = Some(PgType::Int8),
+                _ => *known = None,
+            })
+            .or_insert((Some(kind), is_whole));
     }
-    types.retain(|name, _| !mixed.contains(name));
-    types
+    let known = types.into_iter();
+    known
+        .filter_map(|(name, (kind, _))| Some((name, kind?)))
+        .collect()
+}
+
+fn is_whole(duckdb: &str) -> bool {
+    let name = duckdb.strip_prefix('U').unwrap_or(duckdb);
+    ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"].contains(&name)
 }

@@ -202,6 +202,7 @@ const ANSWERED: &[&str] = &[
     "SET threads = 1",
     "RESET threads",
     "SHOW search_path",
+    "SELECT current_setting('temp_directory')",
     "SELECT * FROM information_schema.tables",
     "SELECT * FROM pg_catalog.pg_settings",
     "SELECT * FROM pg_settings",

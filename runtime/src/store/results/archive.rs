@@ -196,7 +196,7 @@ fn in_transaction<T>(
 /// The files that count, in the snapshot of the open transaction.
 pub(super) fn archived_days(connection: &Connection) -> duckdb::Result<Vec<ArchivedDay>> {
     let sql = "SELECT table_name, epoch_ms(day) AS day_ms, path, row_count FROM fact.archive_files ORDER BY path";
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

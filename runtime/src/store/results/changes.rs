@@ -66,7 +66,7 @@ pub(super) fn mark(
                FROM (SELECT coalesce(max(epoch), 0) AS epoch FROM fact.sealed_state) AS s \
                WHERE NOT EXISTS (SELECT 1 FROM fact.sealed_dirty AS d WHERE d.table_name = $1 AND d.epoch = s.epoch \
                    AND d.since = make_timestamp($2::BIGINT) AND d.until = make_timestamp($3::BIGINT))";
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare(sql)?;
     for Span { from, until } in units(table, spans) {
         statement.execute(params![table, from, until, rand::random::<i64>()])?;
     }
@@ -80,7 +80,7 @@ pub(super) fn mark_apart(
     spans: impl Iterator<Item = Span>,
 ) -> duckdb::Result<()> {
     let sql = "INSERT INTO fact.sealed_dirty VALUES (?, make_timestamp(?::BIGINT), make_timestamp(?::BIGINT), ?, ?)";
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare(sql)?;
     for Span { from, until } in units(table, spans) {
         statement.execute(params![table, from, until, APART, rand::random::<i64>()])?;
     }
@@ -114,7 +114,7 @@ pub(super) fn read(connection: &Connection) -> duckdb::Result<Marked> {
     let sql = "SELECT table_name, epoch_us(since) AS since, epoch_us(until) AS until, id, \
                    epoch < (SELECT coalesce(max(epoch), 0) FROM fact.sealed_state) AS is_seen \
                FROM fact.sealed_dirty";
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut marked = Marked::default();
     while let Some(row) = rows.next()? {

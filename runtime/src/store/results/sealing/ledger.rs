@@ -46,7 +46,6 @@ pub(super) struct Change {
 
 pub(super) fn entries(connection: &Connection) -> duckdb::Result<Vec<Entry>> {
     let sql = "SELECT table_name, epoch_us(since) AS since, epoch_us(until) AS until, file, rows, bytes, shape, sha256 FROM fact.sealed_files";
-    // Not cached: a plan that was made while no file had a sum goes on without them.
     let mut statement = connection.prepare(sql)?;
     let entries = statement.query_map([], |row| {
         let number = |name: &str| row.get::<_, i64>(name).map(i64::unsigned_abs);
@@ -68,7 +67,7 @@ pub(super) fn entries(connection: &Connection) -> duckdb::Result<Vec<Entry>> {
 pub(super) fn shapes(connection: &Connection) -> duckdb::Result<BTreeMap<String, String>> {
     let sql = "SELECT table_name, md5(string_agg(column_name || ' ' || data_type, ', ' ORDER BY column_index)) AS shape \
                FROM duckdb_columns() WHERE schema_name = 'fact' AND database_name = current_database() GROUP BY table_name";
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare(sql)?;
     let shapes = statement.query_map([], |row| Ok((row.get("table_name")?, row.get("shape")?)))?;
     shapes.collect()
 }
@@ -78,13 +77,13 @@ pub(super) fn publish(connection: &mut Connection, change: &Change) -> duckdb::R
     let tx = connection.transaction()?;
     changes::forget(&tx, &change.seen, &change.left)?;
     {
-        let mut remove = tx.prepare_cached("DELETE FROM fact.sealed_files WHERE file = ?")?;
+        let mut remove = tx.prepare("DELETE FROM fact.sealed_files WHERE file = ?")?;
         for file in &change.removed {
             remove.execute([file])?;
         }
         let sql = "INSERT INTO fact.sealed_files (table_name, since, until, file, rows, bytes, shape, sha256) \
                    VALUES (?, make_timestamp(?::BIGINT), make_timestamp(?::BIGINT), ?, ?, ?, ?, ?)";
-        let mut add = tx.prepare_cached(sql)?;
+        let mut add = tx.prepare(sql)?;
         for added in &change.added {
             let Span { from, until } = added.span;
             let (rows, bytes) = (added.rows.cast_signed(), added.bytes.cast_signed());

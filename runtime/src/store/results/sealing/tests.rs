@@ -331,6 +331,27 @@ fn a_file_that_is_gone_or_has_other_columns_is_made_anew() {
     store.assert_fresh(now);
 }
 
+/// A plan that DuckDB makes knows the highest epoch there was then.
+#[test]
+fn marks_are_of_the_epoch_that_goes_on_also_after_a_restart() {
+    let store = Store::new();
+    changes::rotate(&store.connection).unwrap();
+    store.connection.execute_batch("CHECKPOINT").unwrap();
+    let mut store = store.crash();
+    store.commit([(1, T0)]);
+    changes::rotate(&store.connection).unwrap();
+    let seen = changes::read(&store.connection).unwrap().seen;
+    store.commit([(2, T0 + 1)]);
+    changes::forget(&store.connection, &seen, &[]).unwrap();
+    let left = changes::read(&store.connection).unwrap();
+    assert!(!seen.is_empty() && left.seen.is_empty());
+    let tables: Vec<&str> = left.marks.iter().map(|mark| &*mark.table).collect();
+    assert!(
+        tables.contains(&"observations") && tables.contains(&"plugin_runs"),
+        "what came after the look is marked: {tables:?}"
+    );
+}
+
 #[test]
 fn a_reader_keeps_the_files_that_it_reads() {
     let mut store = Store::new();

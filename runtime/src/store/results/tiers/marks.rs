@@ -112,7 +112,7 @@ impl Marks {
         };
         let sql = "SELECT tier, epoch_us(done_until) AS done, epoch_us(dirty_from) AS dirty_from, \
                    epoch_us(dirty_until) AS dirty_until, epoch_us(kept_from) AS kept_from FROM fact.roll_state";
-        let mut statement = connection.prepare_cached(sql)?;
+        let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let name: String = row.get("tier")?;
