@@ -70,12 +70,16 @@ pub(super) fn log_of(path: &Path) -> PathBuf {
 /// Files beside the store in which commits may be that it has not yet.
 const LOGS: [&str; 3] = [".wal", ".wal.checkpoint", ".wal.recovery"];
 
-/// Whether it is the file that is damaged, whatever its log says.
+/// Whether it is the file that is damaged, and not a log that is not its own.
 pub(super) fn is_of_the_file(error: &ResultError) -> bool {
-    let ResultError::Database { source, .. } = error else {
-        return false;
-    };
-    source.to_string().to_lowercase().contains("database file")
+    match error {
+        ResultError::Database { source, .. } => names_the_file(&source.to_string()),
+        _ => false,
+    }
+}
+
+fn names_the_file(text: &str) -> bool {
+    text.to_lowercase().contains("database file") && !text.contains("WAL")
 }
 
 /// Renames the logs to `NAME.damaged-MOMENT`, and the file as well unless `is_log_alone`, all with one
@@ -121,6 +125,28 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_of_another_file_is_no_damage_of_this_one() {
+        for (text, wanted) in [
+            (
+                "IO Error: Corrupt database file: computed checksum 1 does not match stored checksum 2",
+                true,
+            ),
+            (
+                "IO Error: The file \"x\" exists, but it is not a valid DuckDB database file!",
+                true,
+            ),
+            ("IO Error: WAL does not match database file.", false),
+            (
+                "IO Error: This WAL was created for this database file, but the WAL checkpoint iteration does not match the database file.",
+                false,
+            ),
+            ("Serialization Error: Failed to deserialize", false),
+        ] {
+            assert_eq!(names_the_file(text), wanted, "{text}");
+        }
+    }
 
     #[test]
     fn only_what_lies_in_the_file_is_damage() {
