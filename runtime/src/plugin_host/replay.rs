@@ -309,8 +309,7 @@ impl Stage<'_> {
         match error {
             Some(reason) if broken.outcome == *outcome && is_cut_off(*outcome) => {
                 usage.duration = Duration::from_micros(cost.duration_us);
-                usage.account.waited =
-                    Duration::from_micros(cost.duration_us.saturating_sub(cost.cpu_us));
+                usage.account.waited = cost.waited();
                 usage.cpu = Duration::from_micros(cost.cpu_us);
                 RunError {
                     outcome: *outcome,

@@ -75,6 +75,7 @@ impl RunUsage {
         RunCost {
             duration_us: self.duration.as_micros() as u64,
             cpu_us: self.cpu_us(),
+            waited_us: Some(self.account.waited.as_micros() as u64),
             memory_bytes: self.memory_peak,
             host_calls: self.account.host_calls,
             log_bytes: self.account.log_bytes,

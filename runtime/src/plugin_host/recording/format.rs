@@ -159,11 +159,22 @@ impl RunBudget {
 #[serde(rename_all = "camelCase")]
 pub struct RunCost {
     pub duration_us: u64,
-    /// Duration less the time spent waiting.
     pub cpu_us: u64,
+    /// Time in host calls that wait; not in recordings of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_us: Option<u64>,
     pub memory_bytes: u64,
     pub host_calls: u32,
     pub log_bytes: u64,
+}
+
+impl RunCost {
+    /// Returns how long the run waited. Where that is not recorded, everything that was not CPU time
+    /// counts, which is too much for a run that had to share its processor.
+    pub(in crate::plugin_host) fn waited(&self) -> Duration {
+        let unrecorded = self.duration_us.saturating_sub(self.cpu_us);
+        Duration::from_micros(self.waited_us.unwrap_or(unrecorded))
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -256,5 +267,26 @@ impl LogLevel {
             LogLevel::Warn => "warn",
             LogLevel::Error => "error",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_shared_its_processor_did_not_wait_for_a_service() {
+        let starved = RunCost {
+            duration_us: 703_000,
+            cpu_us: 115_000,
+            waited_us: Some(0),
+            ..RunCost::default()
+        };
+        assert_eq!(starved.waited(), Duration::ZERO);
+        let text = serde_json::to_string(&starved).unwrap();
+        assert_eq!(serde_json::from_str::<RunCost>(&text).unwrap(), starved);
+        let earlier = text.replace(r#""waitedUs":0,"#, "");
+        let earlier: RunCost = serde_json::from_str(&earlier).unwrap();
+        assert_eq!(earlier.waited(), Duration::from_micros(588_000));
     }
 }
