@@ -17,9 +17,9 @@ pub(crate) use lock::DataLock;
 pub use lock::LockError;
 pub use results::{
     ArchivedDay, CallSum, Catalog, CatalogAnswer, CatalogColumn, CatalogTable, CatalogType, Cell,
-    Cells, DayContent, DayWritten, Diagnosis, EventFilter, IncidentFilter, IncidentRow, JsonRows,
-    Place, QueryError, QueryLimits, QueryParams, QueryRequest, QueryStream, ResultError,
-    ResultHealth, ResultSettings, ResultStore, RetrySum, SpoolSettings, SqlAnswer, SqlColumn,
-    SqlMacro, SqlSchema, SqlView, SqlViewColumn, StoredReading, UnitSum, UsageKey, UsageQuestion,
-    UsageSum, Writer, memory_of,
+    Cells, DayContent, DayWritten, Diagnosis, EventFilter, HistorySlot, IncidentFilter,
+    IncidentRow, JsonRows, Latencies, Place, QueryError, QueryLimits, QueryParams, QueryRequest,
+    QueryStream, ResultError, ResultHealth, ResultSettings, ResultStore, RetrySum, SpoolSettings,
+    SqlAnswer, SqlColumn, SqlMacro, SqlSchema, SqlView, SqlViewColumn, StoredReading, UnitSum,
+    UsageKey, UsageQuestion, UsageSum, Writer, memory_of,
 };

@@ -1,4 +1,4 @@
-//! The page at `/`: for those who signed in, readable without JavaScript.
+//! The pages: for those who signed in, readable without JavaScript.
 
 use extrack_tests::runtime::TOKEN;
 use extrack_tests::{Inbox, PATIENCE, TestRuntime, Vendor, wait_for};
@@ -157,6 +157,107 @@ async fn changes_arrive_live() {
     })
     .await
     .unwrap_or_else(|_| panic!("no change of the service arrived: {seen}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_services_page_shows_what_its_figures_are_counted_from() {
+    let vendor = Vendor::start().await;
+    let yaml = format!(
+        "services: [{{name: \"Shop <API>\", slug: shop, baseUrl: \"{}\", healthEndpoint: /health, monitoring: {{interval: 86400}}}}]\n",
+        vendor.url()
+    );
+    let runtime = TestRuntime::builder().services(yaml).start().await;
+    let api = runtime.api();
+    for status in [200, 200, 500] {
+        vendor.set_status("/health", status);
+        let run = api
+            .request(Method::POST, "/services/shop/check")
+            .header("origin", runtime.url());
+        let back = api.send(run).await;
+        assert_eq!(back.status, 303, "{}", back.text);
+        assert_eq!(back.header("location"), "/services/shop");
+    }
+    let runs = api
+        .sql_count("SELECT count(*) FROM observations WHERE service = 'shop'")
+        .await;
+    let overview = api.get("/").await.expect_text(200);
+    assert!(overview.contains("href=\"/services/shop\""), "{overview}");
+    let page = api.get("/services/shop?range=24h").await.expect_text(200);
+    let up = runs - 1;
+    for text in [
+        "Shop &lt;API&gt;".to_owned(),
+        format!("Of {runs} runs that count, {up} found the service up"),
+        "90 without measurements".replace("90", "89"),
+        "status is 500".to_owned(),
+    ] {
+        assert!(page.contains(&text), "no `{text}` in {page}");
+    }
+    for inline in [" style=\"", "<style", " onclick="] {
+        assert!(!page.contains(inline), "`{inline}` in {page}");
+    }
+    // Each question behind a figure can be asked as it stands there.
+    let questions: Vec<&str> = page
+        .split("href=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .filter(|href| href.starts_with("/sql?"))
+        .collect();
+    assert_eq!(questions.len(), 4, "{page}");
+    for question in questions {
+        let answer = api
+            .get(&question.replace("&amp;", "&"))
+            .await
+            .expect_text(200);
+        assert!(answer.contains("data to"), "{question}: {answer}");
+    }
+    let missing = api.get("/services/nobody").await;
+    assert_eq!(missing.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_console_answers_points_at_mistakes_and_needs_the_scope() {
+    let runtime = TestRuntime::builder().start().await;
+    let api = runtime.api();
+    let console = async |query: &str| {
+        let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+        api.get(&format!("/sql?q={query}")).await.expect_text(200)
+    };
+    let page = console("SELECT 9007199254740993 AS big, '<i>' AS text FROM range(600)").await;
+    for text in [
+        "9007199254740993",
+        "&lt;i&gt;",
+        "500 rows",
+        "and there are more",
+        "/sql/download?format=csv",
+    ] {
+        assert!(page.contains(text), "no `{text}` in {page}");
+    }
+    let page = console("SELECT latencyms FROM observations").await;
+    assert!(
+        page.contains("<pre>") && page.contains("latency_ms"),
+        "{page}"
+    );
+    let page = console("DELETE FROM observations").await;
+    assert!(page.contains("role=\"alert\""), "{page}");
+    let whole = api
+        .get("/sql/download?format=csv&q=SELECT%20range%20AS%20n%20FROM%20range%28600%29")
+        .await;
+    assert!(
+        whole.header("content-disposition").contains("answer.csv"),
+        "{}",
+        whole.text
+    );
+    assert_eq!(whole.expect_text(200).lines().count(), 601);
+    let token = api
+        .post(
+            "/api/v1/tokens",
+            &serde_json::json!({"name": "reader", "scopes": ["read"]}),
+        )
+        .await
+        .expect(201);
+    let reader = extrack_tests::Api::new(runtime.url(), token["token"].as_str());
+    reader.get("/sql?q=SELECT%201").await.expect_problem(403);
+    assert_eq!(reader.get("/services/nobody").await.status, 404);
 }
 
 async fn reqwest_stream(api: &extrack_tests::Api) -> reqwest::Response {

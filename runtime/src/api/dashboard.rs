@@ -6,10 +6,15 @@ mod assets;
 mod live;
 mod login;
 mod overview;
+mod service;
+mod sql;
 
+mod bars;
 mod changes;
+mod charts;
 mod fragments;
 mod layout;
+mod range;
 mod standing;
 mod strip;
 mod wording;
@@ -27,7 +32,7 @@ use super::http::endpoint::ANYONE;
 use super::http::error::ApiError;
 use super::http::negotiation::wants_html;
 use super::http::route_builder::Routes;
-use crate::api_types::scope::Scope::Read;
+use crate::api_types::scope::Scope::{Read, Sql, Write};
 
 /// Adds the pages to the routes.
 pub(super) fn pages(routes: Routes) -> Routes {
@@ -35,6 +40,10 @@ pub(super) fn pages(routes: Routes) -> Routes {
         .page(ANYONE, "/login", get(login::page).post(login::submit))
         .page(ANYONE, "/assets/{file}", get(assets::get))
         .page(Read, "/", get(overview::page))
+        .page(Read, "/services/{slug}", get(service::page))
+        .page(Write, "/services/{slug}/check", post(service::check))
+        .page(Sql, "/sql", get(sql::page))
+        .page(Sql, "/sql/download", get(sql::download))
         .page(Read, "/events", get(live::events::stream))
         .page(Read, "/logout", post(login::logout))
 }

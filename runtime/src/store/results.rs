@@ -37,6 +37,7 @@ mod run_groups;
 mod run_ids;
 mod schema;
 mod sealing;
+mod service_history;
 mod shadow;
 mod snapshot;
 mod spool;
@@ -79,6 +80,7 @@ pub use query::{
 pub use rate_limits::StoredReading;
 pub use run_groups::GroupSpan;
 pub use sealing::SealSettings;
+pub use service_history::{HistorySlot, Latencies};
 pub use snapshot::Snapshot;
 pub use spool::SpoolSettings;
 pub use tables::ServiceRow;

@@ -6,14 +6,14 @@ mod plugins;
 mod service;
 mod totals;
 
-pub(super) use alerts::alerts;
+pub(super) use alerts::{alert, alerts};
 pub(super) use plugins::plugins;
-pub(super) use service::{service, sort_key};
+pub(super) use service::{address, service, sort_key};
 pub(super) use totals::{counts, totals};
 
 use maud::{Markup, html};
 
 /// A mark and a word: never colour alone.
-fn pill(class: &str, word: &str) -> Markup {
+pub(super) fn pill(class: &str, word: &str) -> Markup {
     html! { span class={ "pill " (class) } { span.mark aria-hidden="true" {} (word) } }
 }

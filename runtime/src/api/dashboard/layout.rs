@@ -15,7 +15,7 @@ pub(super) struct Room<'a> {
 }
 
 /// Rooms, in the order of the navigation.
-const ROOMS: [(&str, &str); 1] = [("/", "Services")];
+const ROOMS: [(&str, &str); 2] = [("/", "Services"), ("/sql", "SQL")];
 
 pub(super) fn room(room: Room<'_>) -> Markup {
     let header = html! {

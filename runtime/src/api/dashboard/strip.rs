@@ -1,10 +1,12 @@
 //! The strip of a probe's last runs: inline SVG, light enough for a thousand rows. Good runs share
-//! one path; each of the others is a bar of its own with a title.
+//! one path; each of the others is a bar of its own with a title. The worse a run, the higher its
+//! bar, so that colour is never needed.
 
 use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
+use super::bars::{self, HEIGHT};
 use super::standing::Standing;
 use super::wording::latency;
 use crate::api::http::moment::clock;
@@ -21,15 +23,15 @@ pub(super) fn strip(runs: &[RecentRun]) -> Markup {
     let good = |run: &RecentRun| Standing::from(run.status) == Standing::Healthy && !run.missed;
     let bars = runs.iter().zip(first..);
     html! {
-        svg.strip viewBox={ "0 0 " (BARS * STEP) " 20" } role="img" aria-label=(label(runs)) {
-            @if first > 0 { path.none d=(lines(0..first)) {} }
+        svg.strip viewBox={ "0 0 " (BARS * STEP) " " (HEIGHT) } role="img" aria-label=(label(runs)) {
+            @if first > 0 { path.none d=(lines("none", 0..first)) {} }
             @if runs.iter().any(good) {
-                path.healthy d=(lines(bars.clone().filter(|(run, _)| good(run)).map(|(_, slot)| slot))) {
+                path.healthy d=(lines("healthy", bars.clone().filter(|(run, _)| good(run)).map(|(_, slot)| slot))) {
                     title { (good_title(runs.iter().filter(|run| good(run)))) }
                 }
             }
             @for (run, slot) in bars.filter(|(run, _)| !good(run)) {
-                path class=(word(run)) d=(lines([slot])) {
+                path class=(word(run)) d=(lines(word(run), [slot])) {
                     title { (title(run)) }
                 }
             }
@@ -46,12 +48,8 @@ fn word(run: &RecentRun) -> &'static str {
     }
 }
 
-fn lines(slots: impl IntoIterator<Item = usize>) -> String {
-    let mut path = String::new();
-    for slot in slots {
-        let _ = write!(path, "M{}.5 2v16", slot * STEP + STEP / 2);
-    }
-    path
+fn lines(word: &str, slots: impl IntoIterator<Item = usize>) -> String {
+    bars::path(word, STEP, slots)
 }
 
 fn title(run: &RecentRun) -> String {
@@ -149,7 +147,7 @@ mod tests {
             "{svg}"
         );
         assert!(
-            svg.contains(r#"class="healthy" d="M182.5 2v16M197.5 2v16""#),
+            svg.contains(r#"class="healthy" d="M182.5 24v-10M197.5 24v-10""#),
             "{svg}"
         );
     }

@@ -46,6 +46,22 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     }
 }
 
+/// Returns `99.86 %`, rounded down, so that only a whole is a hundred; none of nothing.
+pub(super) fn percent(part: u64, whole: u64) -> Option<String> {
+    let hundredths = (u128::from(part) * 10_000).checked_div(u128::from(whole))?;
+    Some(format!("{}.{:02} %", hundredths / 100, hundredths % 100))
+}
+
+/// `41 s`, `14 min`, `3 h 5 min`, `2 d 4 h`
+pub(super) fn seconds(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +89,25 @@ mod tests {
             (1_240_000, "1.24 s"),
         ] {
             assert_eq!(latency(us), wanted);
+        }
+    }
+
+    #[test]
+    fn percentages_are_never_rounded_up() {
+        assert_eq!(percent(99_999, 100_000).as_deref(), Some("99.99 %"));
+        assert_eq!(percent(7, 7).as_deref(), Some("100.00 %"));
+        assert_eq!(percent(0, 0), None);
+    }
+
+    #[test]
+    fn spans_have_two_figures_at_most() {
+        for (value, wanted) in [
+            (59, "59 s"),
+            (61, "1 min"),
+            (3_900, "1 h 5 min"),
+            (187_200, "2 d 4 h"),
+        ] {
+            assert_eq!(seconds(value), wanted);
         }
     }
 }

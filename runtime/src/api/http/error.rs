@@ -102,6 +102,11 @@ impl ApiError {
         self
     }
 
+    /// Returns where a query is wrong, if that is what is wrong.
+    pub(crate) fn query_fault(&self) -> Option<&QueryFault> {
+        self.query_fault.as_deref()
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }

@@ -26,6 +26,22 @@ pub(crate) fn day_and_clock(ms: UnixMillis) -> String {
         .to_string()
 }
 
+/// `23 Nov`, of UTC
+pub(crate) fn day(ms: UnixMillis) -> String {
+    jiff::Timestamp::from_millisecond(ms)
+        .unwrap_or_default()
+        .strftime("%-d %b")
+        .to_string()
+}
+
+/// `07:43`, of UTC
+pub(crate) fn hour(ms: UnixMillis) -> String {
+    jiff::Timestamp::from_millisecond(ms)
+        .unwrap_or_default()
+        .strftime("%H:%M")
+        .to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +52,6 @@ mod tests {
         assert_eq!(rfc3339(i64::MAX), "1970-01-01T00:00:00.000Z");
         assert_eq!(clock(1_795_419_803_120), "07:43:23 UTC");
         assert_eq!(day_and_clock(1_795_419_803_120), "23 Nov 07:43 UTC");
+        assert_eq!(day(1_795_419_803_120), "23 Nov");
     }
 }

@@ -13,8 +13,7 @@ use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(crate) use answer::answer_offline;
-pub(super) use answer::{Ask, answer};
+pub(crate) use answer::{Ask, answer, answer_offline, rows_of};
 
 use crate::api::http::auth::Principal;
 use crate::api::http::endpoint::Endpoint;

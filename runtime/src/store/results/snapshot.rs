@@ -113,7 +113,7 @@ impl ResultStore {
 
     /// Returns the moment up to which all results that arrived are committed, so that a query that
     /// begins now finds them.
-    pub(super) fn data_to_ms(&self) -> UnixMillis {
+    pub fn data_to_ms(&self) -> UnixMillis {
         self.progress.data_to_ms(&self.queue)
     }
 }

@@ -32,17 +32,17 @@ pub(crate) async fn alerts(deps: &ApiDeps) -> Result<Markup, ControlError> {
         div #alerts {
             h2 { "Open alerts" @if !alerts.is_empty() { " " span.count { (alerts.len()) } } }
             @if alerts.is_empty() { p.empty { "No alert is open." } }
-            ul.alerts { @for alert in alerts.iter().take(MAX_SHOWN) { (item(alert, &service_name(&alert.service))) } }
+            ul.alerts { @for open in alerts.iter().take(MAX_SHOWN) { (alert(open, &service_name(&open.service))) } }
             @if alerts.len() > MAX_SHOWN { p.muted { "and " (alerts.len() - MAX_SHOWN) " more" } }
         }
     })
 }
 
-fn item(alert: &Alert, service: &str) -> Markup {
+pub(crate) fn alert(alert: &Alert, service: &str) -> Markup {
     html! {
         li class={ "alert " (alert.severity.as_str()) " " (alert.state.as_str()) } {
             p.head { (pill(alert.severity.as_str(), alert.severity.as_str())) " " b { (alert.name) } }
-            p.service { (service) }
+            p.service { a href={ "/services/" (alert.service) } { (service) } }
             @if !alert.summary.is_empty() { p.summary { (prose(&alert.summary)) } }
             p.muted { (standing(alert)) }
         }

@@ -24,7 +24,7 @@ pub(crate) fn service(service: &Service, status: Option<&ServiceStatus>) -> Mark
     html! {
         tr id={ "service-" (service.slug) } data-status=(standing.word()) data-name=(sort_key(&service.name)) {
             th scope="row" {
-                span.name { (service.name) }
+                a.name href={ "/services/" (service.slug) } { (service.name) }
                 span.address { (address(&service.base_url)) }
                 @if let Some((probe, failure)) = trouble {
                     span.why title=(failure.message) {
@@ -67,7 +67,7 @@ fn latest_latency(probe: &ProbeStatus) -> Markup {
 }
 
 /// Host and path: the scheme is noise.
-fn address(base_url: &str) -> &str {
+pub(crate) fn address(base_url: &str) -> &str {
     let address = base_url
         .split_once("://")
         .map_or(base_url, |(_, rest)| rest);

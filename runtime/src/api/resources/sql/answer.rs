@@ -17,7 +17,7 @@ use crate::api::http::moment::rfc3339;
 use crate::api::http::running_queries::{Registration, RegistrationError, RunningQueries};
 use crate::api::http::state::ApiState;
 use crate::api_types::sql::{SqlAnswer, SqlColumn, SqlFormat, SqlParams, SqlRequest};
-use crate::domain::now_ms;
+use crate::domain::{UnixMillis, now_ms};
 use crate::store::results::OfflineSql;
 use crate::store::{self, QueryLimits, QueryParams, QueryRequest, QueryStream};
 
@@ -53,6 +53,21 @@ pub(crate) async fn answer(
     let request = request(ask.query, ask.params, limits, &registration);
     let stream = state.deps.results.query_stream(request).await?;
     shaped(format, stream, registration).await
+}
+
+/// Rows of a query for a page, whole, and the moment up to which results are in them. It is listed
+/// among those that run, and can be cancelled there.
+pub(crate) async fn rows_of(
+    state: &ApiState,
+    principal: &Principal,
+    sql: String,
+    limits: QueryLimits,
+) -> ApiResult<(store::SqlAnswer, UnixMillis)> {
+    let registration = register(state, principal, &HeaderMap::new(), &sql)?;
+    let request = request(sql, None, limits, &registration);
+    let stream = state.deps.results.query_stream(request).await?;
+    let data_to_ms = stream.data_to_ms();
+    Ok((stream.into_answer().await?, data_to_ms))
 }
 
 /// Answers a question over results that no program has open, as the program would.

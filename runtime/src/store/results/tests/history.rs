@@ -143,3 +143,43 @@ async fn quantiles_are_those_of_the_bins_and_only_of_available_runs() {
     );
     running.stop().await;
 }
+
+#[tokio::test]
+async fn the_history_of_a_service_is_that_of_sql_in_slots_of_any_width() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start_in(dir, counting(NEVER));
+    let since_ms = (now_ms() - 3 * 3_600_000).div_euclid(3_600_000) * 3_600_000;
+    append(&running, since_ms, mixed()).await;
+    let until_ms = since_ms + 3_600_000;
+    let history = async |running: &Running| {
+        let mut all = Vec::new();
+        for (tier, width_ms) in [
+            (Tier::FiveMinutes, 300_000),
+            (Tier::FiveMinutes, 1_800_000),
+            (Tier::Hour, 3_600_000),
+        ] {
+            let asked =
+                running
+                    .store
+                    .service_history("shop-api", tier, width_ms, (since_ms, until_ms));
+            all.push(asked.await.unwrap());
+        }
+        all
+    };
+    let before = history(&running).await;
+    for slots in &before {
+        let mut sum = HistorySlot::default();
+        slots.iter().for_each(|slot| sum.add(slot));
+        assert_eq!(
+            (sum.up(), sum.down(), sum.missed, sum.broken, sum.excluded),
+            (2, 1, 1, 1, 0),
+            "{slots:?}"
+        );
+        assert!(sum.latencies.quantile_us(0.95).is_some());
+    }
+    let dir = running.stop().await;
+    let running = Running::start_in(dir, counting(SOON));
+    until_counted(&running.store, until_ms).await;
+    assert_eq!(history(&running).await, before, "the same from tiers");
+    running.stop().await;
+}
