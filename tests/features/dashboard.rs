@@ -260,6 +260,88 @@ async fn the_console_answers_points_at_mistakes_and_needs_the_scope() {
     assert_eq!(reader.get("/services/nobody").await.status, 404);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_is_acknowledged_and_silenced_on_its_page() {
+    let (vendor, inbox) = (Vendor::start().await, Inbox::start().await);
+    vendor.set_status("/health", 500);
+    let yaml = format!(
+        "services: [{{name: Shop, slug: shop, baseUrl: \"{}\", healthEndpoint: /health, monitoring: {{interval: 1}}}}]\n",
+        vendor.url()
+    );
+    let alerts = format!(
+        "alerts: [{{name: Shop Down, condition: \"status == 'unhealthy'\", severity: critical, notifications: [{{channel: webhook, url: \"{}\"}}]}}]\n",
+        inbox.url("/hook")
+    );
+    let runtime = TestRuntime::builder()
+        .services(yaml)
+        .alerts(alerts)
+        .start()
+        .await;
+    let api = runtime.api();
+    let id = wait_for("the alert to fire", PATIENCE, async || {
+        let open = api.list("/api/v1/alerts?state=firing").await;
+        open.first()
+            .and_then(|alert| alert["id"].as_i64())
+            .ok_or_else(|| format!("{open:?}"))
+    })
+    .await;
+    let page = api.get("/alerts").await.expect_text(200);
+    assert!(
+        page.contains("1 alert needs someone") && page.contains("Shop Down"),
+        "{page}"
+    );
+    let act = async |act: &str, fields: &str| {
+        let form = api
+            .request(Method::POST, &format!("/alerts/{id}/{act}"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("origin", runtime.url())
+            .body(fields.to_owned());
+        api.send(form).await
+    };
+    let done = act("acknowledge", "for=2h&note=vendor+%3Cknows%3E").await;
+    assert_eq!(done.status, 303, "{}", done.text);
+    let page = api.get(&format!("/alerts/{id}")).await.expect_text(200);
+    for text in [
+        "vendor &lt;knows&gt;",
+        "Take the acknowledgement back",
+        "this alert (1 open alert)",
+        "webhook",
+    ] {
+        assert!(page.contains(text), "no `{text}` in {page}");
+    }
+    let again = act("acknowledge", "for=nonsense").await;
+    assert_eq!(again.status, 400, "{}", again.text);
+    assert!(again.text.contains("That was not done"), "{}", again.text);
+    let done = act("silence", "for=2h&what=service&note=maintenance").await;
+    assert_eq!(done.status, 303, "{}", done.text);
+    let silences = api.list("/api/v1/silences").await;
+    assert_eq!(
+        silences[0]["matchers"],
+        serde_json::json!(["service=\"shop\""]),
+        "{silences:?}"
+    );
+    assert_eq!(act("resolve", "note=done").await.status, 303);
+    assert_eq!(act("resolve", "").await.status, 409);
+    let incidents = wait_for("the incident in SQL", PATIENCE, async || {
+        let incidents = api.list("/api/v1/incidents?service=shop").await;
+        if incidents.is_empty() {
+            Err("none".to_owned())
+        } else {
+            Ok(incidents)
+        }
+    })
+    .await;
+    let page = format!("/incidents/{}", incidents[0]["id"]);
+    let page = api.get(&page).await.expect_text(200);
+    assert!(page.contains("What happened"), "{page}");
+    assert!(
+        api.get("/usage")
+            .await
+            .expect_text(200)
+            .contains("No call was counted yet")
+    );
+}
+
 async fn reqwest_stream(api: &extrack_tests::Api) -> reqwest::Response {
     let response = api
         .request(Method::GET, "/events")

@@ -16,7 +16,7 @@ pub(super) fn path(word: &str, step: usize, slots: impl IntoIterator<Item = usiz
     path
 }
 
-/// From the base line up.
+/// Returns the strokes of a bar, from the base line up.
 fn shape(word: &str) -> &'static str {
     match word {
         "healthy" => "24v-10",

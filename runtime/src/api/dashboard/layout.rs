@@ -15,7 +15,12 @@ pub(super) struct Room<'a> {
 }
 
 /// Rooms, in the order of the navigation.
-const ROOMS: [(&str, &str); 2] = [("/", "Services"), ("/sql", "SQL")];
+const ROOMS: [(&str, &str); 4] = [
+    ("/", "Services"),
+    ("/alerts", "Alerts"),
+    ("/usage", "Usage"),
+    ("/sql", "SQL"),
+];
 
 pub(super) fn room(room: Room<'_>) -> Markup {
     let header = html! {

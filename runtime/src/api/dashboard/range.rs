@@ -6,7 +6,7 @@ const MINUTE_MS: UnixMillis = 60_000;
 const HOUR_MS: UnixMillis = 60 * MINUTE_MS;
 const DAY_MS: UnixMillis = 24 * HOUR_MS;
 
-/// Up to now. No chart of one has more than 366 points.
+/// Span that ends now. No chart of one has more than 366 points.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Range {
     SixHours,
@@ -58,7 +58,7 @@ impl Range {
         }
     }
 
-    /// As SQL writes it.
+    /// Interval as SQL writes it.
     pub(super) fn interval(self) -> &'static str {
         match self {
             Range::SixHours => "6 HOUR",

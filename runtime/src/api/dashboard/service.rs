@@ -11,9 +11,10 @@ use serde::Deserialize;
 
 use super::charts::{Chart, days, latency_chart};
 use super::range::Range;
+use super::replies::{not_found_page, refused};
 use super::standing::Standing;
 use super::wording::{prose, since};
-use super::{fragments, layout, not_found_page};
+use super::{fragments, layout};
 use crate::api::http::auth::Principal;
 use crate::api::http::error::ApiResult;
 use crate::api::http::moment::clock;
@@ -38,12 +39,12 @@ pub(crate) struct ServiceQuery {
     range: Option<String>,
 }
 
-/// What the results store knows of a service.
+/// History of a service, from the results store.
 struct Past {
     range: Range,
     span: (UnixMillis, UnixMillis),
     now_ms: UnixMillis,
-    /// Everything that arrived before is in it.
+    /// Moment before which everything that arrived is in it.
     data_to_ms: UnixMillis,
     slots: Vec<HistorySlot>,
     days: Vec<HistorySlot>,
@@ -97,9 +98,12 @@ pub(crate) async fn page(
 pub(crate) async fn check(
     State(state): State<ApiState>,
     Path(ServicePath { slug }): Path<ServicePath>,
-) -> ApiResult<Redirect> {
-    state.deps.monitor.check_now(&slug, None).await?;
-    Ok(Redirect::to(&format!("/services/{slug}")))
+) -> Response {
+    let page = format!("/services/{slug}");
+    match state.deps.monitor.check_now(&slug, None).await {
+        Ok(_) => Redirect::to(&page).into_response(),
+        Err(error) => refused(error.into(), &page),
+    }
 }
 
 async fn past(state: &ApiState, slug: &str, range: Range) -> Result<Past, ResultError> {

@@ -26,11 +26,11 @@ use crate::store::{QueryLimits, SqlAnswer, SqlSchema};
 /// Rows on the page; a download has them all.
 const MAX_ROWS: usize = 500;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// Below what a page may take.
+/// Limit of time, below that of a page.
 const TIMEOUT: Duration = Duration::from_secs(25);
-/// Of one value on the page.
+/// Limit of one value on the page.
 const MAX_CHARS: usize = 300;
-/// What an address can hold.
+/// Limit of a statement in an address.
 const MAX_QUERY_BYTES: usize = 4 * 1024;
 const EXAMPLE: &str =
     "SELECT ts, service, status, latency_ms, error\nFROM observations\nORDER BY ts DESC\nLIMIT 50";

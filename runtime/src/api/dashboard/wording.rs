@@ -25,6 +25,20 @@ pub(super) fn since(ms: UnixMillis) -> Markup {
     html! { time datetime=(rfc3339(ms)) data-for title=(day_and_clock(ms)) { "since " (day_and_clock(ms)) } }
 }
 
+/// Renders a moment of the API, RFC 3339.
+pub(super) fn written(moment: &str) -> Markup {
+    let ms = moment
+        .parse::<jiff::Timestamp>()
+        .map(jiff::Timestamp::as_millisecond);
+    html! { time datetime=(moment) { @match ms { Ok(ms) => { (day_and_clock(ms)) } Err(_) => { (moment) } } } }
+}
+
+/// Renders a span that is over: its beginning and how long it was.
+pub(super) fn spent(from_ms: UnixMillis, until_ms: UnixMillis) -> Markup {
+    let lasted = until_ms.saturating_sub(from_ms).max(0).unsigned_abs() / 1_000;
+    html! { time datetime=(rfc3339(from_ms)) { (day_and_clock(from_ms)) } ", " (seconds(lasted)) }
+}
+
 /// Renders text in backticks as code, as far as they come in pairs.
 pub(super) fn prose(text: &str) -> Markup {
     let last = text.matches('`').count();

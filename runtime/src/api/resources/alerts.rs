@@ -156,10 +156,10 @@ async fn list(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct AlertPath {
-    id: i64,
+    pub(crate) id: i64,
 }
 
-async fn get(
+pub(crate) async fn get(
     State(state): State<ApiState>,
     Path(AlertPath { id }): Path<AlertPath>,
 ) -> ApiResult<Json<AlertDetailBody>> {

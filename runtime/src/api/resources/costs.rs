@@ -42,7 +42,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CostQuery {
     /// Beginning, RFC 3339 with an offset, rounded down to a minute. Default: that of the present
@@ -125,7 +125,7 @@ async fn usage(
     }))
 }
 
-async fn costs(
+pub(crate) async fn costs(
     State(state): State<ApiState>,
     Query(query): Query<CostQuery>,
 ) -> ApiResult<Json<CostsBody>> {

@@ -113,7 +113,7 @@ pub(crate) struct IncidentPath {
     id: i64,
 }
 
-async fn get(
+pub(crate) async fn get(
     State(state): State<ApiState>,
     Path(IncidentPath { id }): Path<IncidentPath>,
 ) -> ApiResult<Json<IncidentDetailBody>> {

@@ -202,7 +202,7 @@ async fn list(
     })))
 }
 
-async fn create(
+pub(crate) async fn create(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Json(spec): Json<SilenceSpec>,

@@ -10,7 +10,7 @@ use crate::store::HistorySlot;
 
 const STEP: usize = 8;
 const DAY_MS: UnixMillis = 86_400_000;
-/// Of the runs of a day that count: where more of them found the service down, the day was lost.
+/// Share of the runs of a day that count: where more of them found the service down, the day was lost.
 const LOST: f64 = 0.1;
 
 /// The last `count` days of UTC up to the one that `now_ms` lies in, oldest first.

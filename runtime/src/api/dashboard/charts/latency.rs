@@ -21,7 +21,7 @@ const OUTAGES: f64 = 196.0;
 const TICKS: UnixMillis = 4;
 const DAY_MS: UnixMillis = 86_400_000;
 
-/// What a chart shows, oldest first.
+/// Content of a chart, oldest first.
 pub(crate) struct Chart<'a> {
     pub(crate) slots: &'a [HistorySlot],
     pub(crate) incidents: &'a [IncidentRow],

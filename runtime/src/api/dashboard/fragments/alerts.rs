@@ -41,7 +41,7 @@ pub(crate) async fn alerts(deps: &ApiDeps) -> Result<Markup, ControlError> {
 pub(crate) fn alert(alert: &Alert, service: &str) -> Markup {
     html! {
         li class={ "alert " (alert.severity.as_str()) " " (alert.state.as_str()) } {
-            p.head { (pill(alert.severity.as_str(), alert.severity.as_str())) " " b { (alert.name) } }
+            p.head { (pill(alert.severity.as_str(), alert.severity.as_str())) " " b { a href={ "/alerts/" (alert.id.0) } { (alert.name) } } }
             p.service { a href={ "/services/" (alert.service) } { (service) } }
             @if !alert.summary.is_empty() { p.summary { (prose(&alert.summary)) } }
             p.muted { (standing(alert)) }

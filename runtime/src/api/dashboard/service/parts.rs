@@ -82,7 +82,7 @@ fn count_of(number: u64, noun: &str) -> String {
     count(usize::try_from(number).unwrap_or(usize::MAX), noun)
 }
 
-/// Nothing measured is a dash, not a zero.
+/// Renders a figure; one that was not measured is a dash, not a zero.
 fn figure(name: &str, value: Option<String>) -> Markup {
     html! { div { dt { (name) } dd { (value.as_deref().unwrap_or("–")) } } }
 }
@@ -98,7 +98,7 @@ pub(super) fn incidents(past: &Past) -> Markup {
                     tbody {
                         @for incident in &past.incidents {
                             tr {
-                                td { a href={ "/api/v1/incidents/" (incident.id) } { (day_and_clock(incident.started_ms)) } }
+                                td { a href={ "/incidents/" (incident.id) } { (day_and_clock(incident.started_ms)) } }
                                 td { (seconds(incident.seconds.unsigned_abs())) @if incident.ended_ms.is_none() { ", still open" } }
                                 td { (incident.source) }
                                 td { (prose(&incident.cause)) }

@@ -50,7 +50,7 @@ const MAX_NOTE_CHARS: usize = 2_000;
 /// Longer is for ever, and that can be said.
 const MAX_DURATION: Duration = Duration::from_secs(366 * 86_400);
 
-async fn acknowledge(
+pub(crate) async fn acknowledge(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(AlertPath { id }): Path<AlertPath>,
@@ -68,7 +68,7 @@ async fn acknowledge(
     Ok(done(&state, &principal, "alert.acknowledge", &detail, alert).await)
 }
 
-async fn unacknowledge(
+pub(crate) async fn unacknowledge(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(AlertPath { id }): Path<AlertPath>,
@@ -90,7 +90,7 @@ async fn unacknowledge(
     .await)
 }
 
-async fn resolve(
+pub(crate) async fn resolve(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(AlertPath { id }): Path<AlertPath>,
