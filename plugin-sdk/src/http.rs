@@ -4,6 +4,7 @@
 mod cookies;
 pub(crate) mod draft;
 mod exchange;
+mod limits;
 mod redirect;
 pub(crate) mod text;
 #[cfg(target_arch = "wasm32")]
@@ -20,7 +21,9 @@ use crate::wit::http as wit;
 use draft::{BasicAuth, Body, Draft, Signature, StandardWebhooks};
 use exchange::Exchange;
 
+pub use cookies::CookieJar;
 pub use draft::Part;
+pub use limits::Limit;
 pub use text::Text;
 
 /// Makes a `GET` request.
@@ -248,6 +251,12 @@ impl Request {
         self.option("trailers", true)
     }
 
+    /// Wants the rate limits that the host reads in the answer, by the rules of the service; they
+    /// are in [`Response::limits`]. The feature is `http.request:rate-limits`.
+    pub fn limits(self) -> Self {
+        self.option("rate-limits", true)
+    }
+
     /// An option of the contract that has no method here yet.
     pub fn option(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.draft.options.push(Entry {
@@ -269,13 +278,15 @@ impl Request {
 
     /// Sends it, and waits for the whole body.
     pub fn send(self) -> Result<Response, NetError> {
-        let mut exchange = Exchange::new(self);
-        loop {
-            let answer = call(&exchange.next_hop())?;
-            if let Some(response) = exchange.answered(answer) {
-                return Ok(response);
-            }
-        }
+        complete(&mut Exchange::new(self))
+    }
+
+    /// Sends it with the cookies that earlier answers set, and keeps those that its answers set.
+    pub fn send_with(self, jar: &mut CookieJar) -> Result<Response, NetError> {
+        let mut exchange = Exchange::with_jar(self, std::mem::take(jar));
+        let response = complete(&mut exchange);
+        *jar = exchange.into_jar();
+        response
     }
 }
 
@@ -305,6 +316,8 @@ pub struct Response {
     pub unread: Option<String>,
     /// The body may not be whole: it had no length, and TLS did not end in order.
     pub is_end_unproven: bool,
+    /// Rate limits in the answer, where [`Request::limits`] asked for them.
+    pub limits: Vec<Limit>,
 }
 
 impl Response {
@@ -327,6 +340,7 @@ impl Response {
             _ => None,
         });
         let is_end_unproven = attribute("end").is_some();
+        let limits = value::text(&attributes, "rate-limits").map_or_else(Vec::new, limits::read);
         Self {
             status,
             version,
@@ -341,6 +355,7 @@ impl Response {
             redirects,
             unread,
             is_end_unproven,
+            limits,
         }
     }
 
@@ -387,6 +402,15 @@ impl std::fmt::Display for NotJson {
 }
 
 impl std::error::Error for NotJson {}
+
+fn complete(exchange: &mut Exchange) -> Result<Response, NetError> {
+    loop {
+        let answer = call(&exchange.next_hop())?;
+        if let Some(response) = exchange.answered(answer) {
+            return Ok(response);
+        }
+    }
+}
 
 fn call(draft: &Draft) -> Result<wit::Response, NetError> {
     #[cfg(target_arch = "wasm32")]

@@ -116,20 +116,24 @@ impl Service {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     pub status: Status,
-    pub failure: Option<Failure>,
+    /// Boxed, so that an early end, which carries an observation, is small.
+    pub failure: Option<Box<Failure>>,
     pub latency: Option<Duration>,
     pub http_status: Option<u16>,
     pub metrics: Vec<Entry>,
+    /// What is for the host, such as `incidents`; see the contract.
+    pub attributes: Vec<Entry>,
 }
 
 impl Observation {
     pub fn new(status: Status, failure: Option<Failure>) -> Self {
         Self {
             status,
-            failure,
+            failure: failure.map(Box::new),
             latency: None,
             http_status: None,
             metrics: Vec::new(),
+            attributes: Vec::new(),
         }
     }
 
@@ -158,6 +162,15 @@ impl Observation {
     /// Adds a figure that is stored with the observation.
     pub fn metric(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.metrics.push(Entry {
+            key: name.into(),
+            value: value.into(),
+        });
+        self
+    }
+
+    /// Adds an attribute of the contract, which is not stored with the observation.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.attributes.push(Entry {
             key: name.into(),
             value: value.into(),
         });
@@ -290,14 +303,15 @@ impl From<wit::Observation> for Observation {
             latency_us,
             http_status,
             metrics,
-            attributes: _,
+            attributes,
         } = observation;
         Self {
             status,
-            failure,
+            failure: failure.map(Box::new),
             latency: latency_us.map(Duration::from_micros),
             http_status,
             metrics,
+            attributes,
         }
     }
 }
@@ -310,16 +324,17 @@ impl From<Observation> for wit::Observation {
             latency,
             http_status,
             metrics,
+            attributes,
         } = observation;
         let latency_us =
             latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
         Self {
             status,
-            failure,
+            failure: failure.map(|failure| *failure),
             latency_us,
             http_status,
             metrics,
-            attributes: Vec::new(),
+            attributes,
         }
     }
 }

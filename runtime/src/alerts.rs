@@ -17,6 +17,7 @@
 mod acknowledgements;
 pub mod actions;
 pub mod auditor;
+mod budgeted_rules;
 pub mod clock;
 mod clock_keeper;
 pub mod delivery;
@@ -44,6 +45,7 @@ pub(crate) mod fakes;
 pub use acknowledgements::AcknowledgementWatch;
 pub use actions::{ActionError, AlertActions};
 pub use auditor::Auditor;
+pub use budgeted_rules::BudgetedRules;
 pub use clock::{Clock, SystemClock};
 pub use clock_keeper::ClockKeeper;
 pub use delivery::{Delivery, DeliveryDeps, DeliverySettings};

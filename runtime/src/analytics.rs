@@ -3,6 +3,8 @@
 
 mod cycles;
 mod groups;
+mod invoice_book;
+mod invoices;
 mod pricing;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,8 @@ use crate::store::{CallSum, ResultError, ResultStore, RetrySum, UsageQuestion, U
 
 pub use cycles::{CycleForecast, CycleOfService};
 pub use groups::{Group, GroupKey};
+pub use invoice_book::InvoiceBook;
+pub use invoices::{DriftReason, InvoiceComparison, MAX_COMPARED};
 pub use pricing::Prices;
 
 use groups::keys_of;
@@ -58,13 +62,16 @@ pub struct CostRow {
     /// Calls with a cost in this currency.
     pub metered: i64,
     pub used: Bounds,
+    /// Part of it that brought nothing.
+    pub overhead: Overhead,
     /// Figures of one service in its present cycle.
     pub cycle: Option<CycleOfService>,
 }
 
-/// Part of the cost in a currency that bought nothing, or may have.
+/// Part of the cost in a currency that brought nothing, and that of our own checks. A call may be in
+/// several parts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Waste {
+pub struct Overhead {
     /// Attempts beyond the first, and the most that they can have cost.
     pub retries: (i64, Decimal),
     pub failed: CallSum,
@@ -77,7 +84,7 @@ pub struct Waste {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Costs {
     pub rows: Vec<CostRow>,
-    pub waste: BTreeMap<String, Waste>,
+    pub overhead: BTreeMap<String, Overhead>,
 }
 
 impl Analytics {
@@ -128,8 +135,8 @@ impl Analytics {
                 costs.add(sum, keys_of(catalog, &question.by, &sum.key));
             }
             let retries = self.results.usage_retries(part.question.clone()).await?;
-            for retry in retries.iter().filter(|sum| part.holds(&sum.service)) {
-                costs.add_retries(retry);
+            for retry in retries.iter().filter(|sum| part.holds(&sum.key.service)) {
+                costs.add_retries(retry, keys_of(catalog, &question.by, &retry.key));
             }
         }
         let mut costs = costs.finish();
@@ -223,6 +230,7 @@ impl CostRow {
             calls: 0,
             metered: 0,
             used: Bounds::default(),
+            overhead: Overhead::default(),
             cycle: None,
         }
     }
@@ -232,37 +240,39 @@ impl CostRow {
 #[derive(Default)]
 struct CostTable {
     /// Sums by key, then by currency.
-    rows: BTreeMap<GroupKey, BTreeMap<Option<String>, CallSum>>,
-    waste: BTreeMap<String, Waste>,
+    rows: BTreeMap<GroupKey, BTreeMap<Option<String>, (CallSum, Overhead)>>,
+    overhead: BTreeMap<String, Overhead>,
 }
 
 impl CostTable {
     fn add(&mut self, sum: &UsageSum, keys: Vec<GroupKey>) {
         for key in keys {
             let row = self.rows.entry(key).or_default();
-            add(row.entry(sum.currency.clone()).or_default(), &sum.all);
+            let (all, overhead) = row.entry(sum.currency.clone()).or_default();
+            add(all, &sum.all);
+            overhead.add(sum);
         }
         if let Some(currency) = &sum.currency {
-            let waste = self.waste.entry(currency.clone()).or_default();
-            add(&mut waste.failed, &sum.failed);
-            add(&mut waste.timed_out, &sum.timed_out);
-            add(&mut waste.cut, &sum.cut);
-            add(&mut waste.checks, &sum.checks);
+            self.overhead.entry(currency.clone()).or_default().add(sum);
         }
     }
 
-    fn add_retries(&mut self, retries: &RetrySum) {
-        let waste = self.waste.entry(retries.currency.clone()).or_default();
-        waste.retries.0 += retries.attempts;
-        waste.retries.1 = waste.retries.1.saturating_add(retries.at_most);
+    fn add_retries(&mut self, retries: &RetrySum, keys: Vec<GroupKey>) {
+        for key in keys {
+            let row = self.rows.entry(key).or_default();
+            let (_, overhead) = row.entry(Some(retries.currency.clone())).or_default();
+            overhead.add_retries(retries);
+        }
+        let overhead = self.overhead.entry(retries.currency.clone()).or_default();
+        overhead.add_retries(retries);
     }
 
     fn finish(self) -> Costs {
         let mut rows = Vec::new();
         for (key, currencies) in self.rows {
-            let calls = currencies.values().map(|sum| sum.calls).sum();
+            let calls = currencies.values().map(|(sum, _)| sum.calls).sum();
             let is_priced = currencies.keys().any(Option::is_some);
-            for (currency, sum) in currencies {
+            for (currency, (sum, overhead)) in currencies {
                 if is_priced && currency.is_none() {
                     continue;
                 }
@@ -271,14 +281,29 @@ impl CostTable {
                     metered: if currency.is_some() { sum.calls } else { 0 },
                     currency,
                     used: sum.cost,
+                    overhead,
                     ..CostRow::empty(key.clone())
                 });
             }
         }
         Costs {
             rows,
-            waste: self.waste,
+            overhead: self.overhead,
         }
+    }
+}
+
+impl Overhead {
+    fn add(&mut self, sum: &UsageSum) {
+        add(&mut self.failed, &sum.failed);
+        add(&mut self.timed_out, &sum.timed_out);
+        add(&mut self.cut, &sum.cut);
+        add(&mut self.checks, &sum.checks);
+    }
+
+    fn add_retries(&mut self, retries: &RetrySum) {
+        self.retries.0 += retries.attempts;
+        self.retries.1 = self.retries.1.saturating_add(retries.at_most);
     }
 }
 

@@ -34,6 +34,7 @@ use crate::registry::Registry;
 use crate::reload::{Basis, ConfigReload, StartConfiguration, start_with};
 use crate::store::{ControlStore, ResultStore};
 use crate::telemetry;
+use crate::usage::BudgetBook;
 
 pub use crate::store::results::{SQL_SUBCOMMAND, TableSize, sql_child};
 pub use crate::wire::{TlsFiles, WireOptions};
@@ -41,6 +42,7 @@ pub use core_parts::{Options, Started};
 pub use offline_sql::StoppedResults;
 pub use stores::{
     StoreMigration, accept_store, check_stores, compact_results, migrate_stores, result_sizes,
+    rotate_key,
 };
 
 use core_parts::Core;
@@ -90,11 +92,14 @@ pub async fn run(
     let (core, start) = build_core(settings, control, results, host, start).await?;
 
     let (to_alerts, observations) = mpsc::channel(OBSERVATIONS_QUEUED);
-    alerting::build(&mut tasks, &core, observations);
+    let budgets = BudgetBook::new(core.registry.watch());
+    let usage_to_date = usage::to_date(&mut tasks, &core, &budgets);
+    alerting::build(&mut tasks, &core, observations, usage_to_date);
     let archive = recording::archive(&options, &core, &storage.borrow())?;
     let archive_alert = recording::archive_alert(&core, to_alerts.clone());
-    let monitoring = monitoring::build(&mut tasks, &core, net.clone(), to_alerts).await?;
-    let calls = usage::build(&mut tasks, &core, &options).await?;
+    let (monitoring, heartbeats) =
+        monitoring::build(&mut tasks, &core, net.clone(), to_alerts).await?;
+    let calls = usage::build(&mut tasks, &core, &options, budgets).await?;
     let gateway = gateway::build(&mut tasks, &core, net, &monitoring, calls.clone()).await?;
     plugins::start(&mut tasks, &core, compared)?;
     recording::build(&mut tasks, &core);
@@ -110,6 +115,7 @@ pub async fn run(
     );
     let parts = FaceParts {
         monitoring,
+        heartbeats,
         gateway,
         edge: edge.handle(),
         metrics,

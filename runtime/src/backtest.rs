@@ -305,7 +305,11 @@ impl Backtester {
             .into_iter()
             .map(|stored| Arc::new(stored.window))
             .collect();
-        Ok(mutes_of(catalog, silences, windows))
+        Ok(Mutes {
+            // What is paused now was not paused then.
+            paused: Arc::default(),
+            ..mutes_of(catalog, silences, windows)
+        })
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod add;
 mod alerts;
+mod apply;
 mod archive;
 mod backup;
+mod budgets;
 mod calls;
 mod channels;
 mod check_config;
@@ -11,8 +13,13 @@ mod client;
 mod config;
 mod consumers;
 mod costs;
+mod credentials;
 mod demo;
+mod export;
+mod heartbeats;
+mod import;
 mod incidents;
+mod invoices;
 mod maintenance;
 mod notifications;
 mod outcome;
@@ -22,6 +29,7 @@ mod queries;
 mod rate_limits;
 mod routes;
 mod rule;
+mod secrets;
 mod serve;
 mod services;
 mod silences;
@@ -29,6 +37,7 @@ mod sql;
 mod store;
 mod tokens;
 mod vendors;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -75,14 +84,23 @@ enum Command {
     /// The stores in the data folder: check, size, compact; go on after one lost its content.
     #[command(subcommand)]
     Store(store::Store),
-    /// Services: list, show, check now.
+    /// Services: list, show, check now, pause, resume.
     #[command(subcommand)]
     Services(services::Services),
+    /// Heartbeats: list, show with the line that the job runs, give one another address.
+    #[command(subcommand)]
+    Heartbeats(heartbeats::Heartbeats),
+    Export(export::Export),
+    Apply(apply::Apply),
     RateLimits(rate_limits::RateLimits),
     Add(add::Add),
+    Import(import::Import),
     /// Vendors that are known: list, show, ask them whether they are up.
     #[command(subcommand)]
     Vendors(vendors::Vendors),
+    /// Deliveries of webhooks that were kept: list, show, play again.
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// Plugins: make, build, test, try and check one; install it, run it beside the active version,
     /// roll back; change its grants.
     #[command(subcommand)]
@@ -98,6 +116,10 @@ enum Command {
     Incidents(incidents::Incidents),
     Usage(costs::Usage),
     Costs(costs::Costs),
+    Budgets(budgets::Budgets),
+    /// Invoices of vendors: import, compare with what was counted, show.
+    #[command(subcommand)]
+    Invoices(invoices::Invoices),
     /// Messages: list, show, send again.
     #[command(subcommand)]
     Notifications(notifications::Notifications),
@@ -116,6 +138,12 @@ enum Command {
     /// Consumers of the gateway: add one with its token, list, revoke.
     #[command(subcommand)]
     Consumers(consumers::Consumers),
+    /// Credentials of services: list them, with their last use and their end.
+    #[command(subcommand)]
+    Credentials(credentials::Credentials),
+    /// Secrets in the data folder: seal them under a new key.
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
     /// Routes: which channels get which alerts.
     #[command(subcommand)]
     Routes(routes::Routes),
@@ -162,15 +190,22 @@ pub fn main() -> ExitCode {
             Command::Config(config) => config.run(&server).await,
             Command::Store(store) => store.run().await,
             Command::Services(services) => services.run(&server).await,
+            Command::Heartbeats(heartbeats) => heartbeats.run(&server).await,
+            Command::Export(export) => export.run(&server).await,
+            Command::Apply(apply) => apply.run(&server).await,
             Command::RateLimits(limits) => limits.run(&server).await,
             Command::Add(add) => add.run(&server).await,
+            Command::Import(import) => import.run().await,
             Command::Vendors(vendors) => vendors.run().await,
+            Command::Webhooks(webhooks) => webhooks.run(&server).await,
             Command::Plugin(plugin) => plugin.run(&server).await,
             Command::Alerts(alerts) => alerts.run(&server).await,
             Command::Calls(calls) => calls.run(&server).await,
             Command::Incidents(incidents) => incidents.run(&server).await,
             Command::Usage(usage) => usage.run(&server).await,
             Command::Costs(costs) => costs.run(&server).await,
+            Command::Budgets(budgets) => budgets.run(&server).await,
+            Command::Invoices(invoices) => invoices.run(&server).await,
             Command::Notifications(notifications) => notifications.run(&server).await,
             Command::Rule(rule) => rule.run(&server).await,
             Command::Channels(channels) => channels.run(&server).await,
@@ -178,6 +213,8 @@ pub fn main() -> ExitCode {
             Command::Maintenance(maintenance) => maintenance.run(&server).await,
             Command::Tokens(tokens) => tokens.run(&server).await,
             Command::Consumers(consumers) => consumers.run(&server).await,
+            Command::Credentials(credentials) => credentials.run(&server).await,
+            Command::Secrets(secrets) => secrets.run().await,
             Command::Routes(routes) => routes.run(&server).await,
             Command::CompileComponent | Command::RunStatement => Ok(ExitCode::from(EXIT_USAGE)),
         }

@@ -8,10 +8,13 @@ mod env_file;
 mod environment;
 mod faults;
 mod files;
+mod foreign;
 mod interpolate;
 mod outline;
 mod plugins;
+mod secret_command;
 mod secret_file;
+mod services_document;
 mod settings;
 mod storage;
 mod surrogates;
@@ -22,12 +25,15 @@ mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 pub use environment::Environment;
 pub use faults::Faults;
 pub use files::{ConfigFiles, FileStamps, NAMES as FILE_NAMES};
+pub use foreign::ForeignFile;
 pub use outline::Outline;
 pub use plugins::PluginsConfig;
+pub use services_document::ServicesDocument;
 pub use settings::{PLUGIN_VERSIONS_KEPT, Settings};
 pub use watch::ConfigWatch;
 
@@ -44,6 +50,8 @@ use crate::spec::{
 use document::{Document, MAX_FILE_BYTES};
 use environment::read_limited;
 use outline::FileState;
+use secret_command::COMMANDS;
+use secret_file::Sources;
 use settings::SettingsReader;
 
 const SERVICES: &str = "services.yaml";
@@ -103,6 +111,19 @@ pub fn log_warnings(warnings: &[Fault]) {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+}
+
+/// Returns when a program that writes a secret of the configuration is due again; none: there is none.
+pub fn secret_commands_due() -> Option<Instant> {
+    COMMANDS.next_due()
+}
+
+/// Runs the programs that are due, blocking. True: a secret is another one than before, so that the
+/// configuration has to be read again.
+pub fn secret_commands_refresh() -> bool {
+    let is_changed = COMMANDS.refresh();
+    metrics::gauge!("extrack_secret_commands_failing").set(COMMANDS.failing() as f64);
+    is_changed
 }
 
 /// Reads the settings of the program without any file of the configuration; with a default in place
@@ -192,9 +213,12 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
     }
     let placed = report.faults.len();
     report.next_stage();
-    for (index, spec) in &mut entries.services {
-        secret_file::resolve(spec, &child("/services", *index), config_dir, &mut report);
-    }
+    let sources = Sources {
+        folder: config_dir,
+        file: SERVICES,
+        commands: Some(&COMMANDS),
+    };
+    secret_file::resolve(&mut entries.services, sources, &mut report);
     let states = [
         (SERVICES, &services),
         (ALERTS, &alerts),
@@ -227,6 +251,7 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
 fn alert_entries(alerts: &Document, report: &mut FaultReport) -> FileEntries {
     FileEntries {
         alerts: parse_list(alerts, "alerts", report),
+        budgets: parse_list(alerts, "budgets", report),
         notifications: parse_list(alerts, "notifications", report),
         message_templates: parse_named(alerts, "messageTemplates", report)
             .into_iter()
@@ -497,6 +522,12 @@ fn first_email(entries: &FileEntries) -> Option<String> {
             find(alert.notifications.as_deref()?, child("/alerts", index))
         })
     };
+    let budgets = || {
+        let mut budgets = entries.budgets.iter();
+        budgets.find_map(|(index, budget)| {
+            find(budget.notifications.as_deref()?, child("/budgets", index))
+        })
+    };
     let own = || {
         entries.services.iter().find_map(|(index, service)| {
             let at = child(&child("/services", index), "alerts");
@@ -514,5 +545,9 @@ fn first_email(entries: &FileEntries) -> Option<String> {
         Some(child("/channels", name))
     };
     let defaults = defaults.map(|(index, _)| child("/notifications", index));
-    defaults.or_else(named).or_else(shared).or_else(own)
+    defaults
+        .or_else(named)
+        .or_else(shared)
+        .or_else(budgets)
+        .or_else(own)
 }

@@ -14,14 +14,19 @@ mod clear_secret;
 mod clock_jumps;
 mod configuration;
 pub mod cost;
+mod credential_expiry;
+mod delivery;
 mod digest;
 pub mod duration;
 mod error_chain;
 pub mod escalation;
 pub mod event;
 pub mod fault;
+mod field_change;
 pub mod gateway;
+mod heartbeat;
 pub mod incident;
+mod invoice;
 pub mod labels;
 mod latency_bin;
 mod marks;
@@ -30,6 +35,8 @@ pub mod message;
 mod message_template;
 pub mod mute;
 pub mod observation;
+pub mod past_runs;
+mod pause;
 mod percentage;
 pub mod plugin;
 pub mod plugin_health;
@@ -41,12 +48,13 @@ pub mod rate_limit;
 pub mod route;
 pub mod route_template;
 pub mod rule;
-pub mod run_group;
 pub mod run_id;
 mod schema_change;
 mod service;
+mod service_profile;
 mod severity;
 pub mod shadow;
+pub mod signing;
 pub mod size;
 pub mod slug;
 mod storage;
@@ -55,6 +63,7 @@ mod tier;
 mod trusted_proxies;
 pub mod units;
 mod usage;
+mod vendor_claim;
 
 pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationReason, NotificationState,
@@ -71,11 +80,18 @@ pub use archive::{ArchiveDay, ArchiveFile, ArchiveSettings, ArchiveState, Archiv
 pub use call::{
     CacheUse, Call, CallCost, CallEnd, CallPath, CallPhases, CallPricing, CallSource, CallUnits,
 };
-pub use catalog::{ARCHIVE_SUBJECT, AlertRule, Catalog, MONITOR_SUBJECT, Watchdog, plugin_subject};
+pub use catalog::{
+    ARCHIVE_SUBJECT, AlertRule, CREDENTIALS_SUBJECT, Catalog, MONITOR_SUBJECT, Watchdog,
+    plugin_subject,
+};
 pub use channel::{Channel, ChannelId, ChannelOptions, Fallback, MessageRate};
 pub use check_job::{CheckDone, CheckJob, ProbeKey};
 pub use clock_jumps::ClockJumps;
 pub use configuration::{AcceptRefusal, Configuration, ConfigurationStatus};
+pub use credential_expiry::{
+    EXPIRY_WARNING_DAYS, EndingCredential, credentials_ending, credentials_ending_text,
+};
+pub use delivery::{DeliveryDraft, DeliveryEntry, DeliveryOutcome, KeptDelivery};
 pub use digest::merge_into_digest;
 pub use error_chain::error_chain;
 pub use escalation::{
@@ -85,8 +101,15 @@ pub use event::{
     Answer, AnswerType, Event, ReceivedEvent, Reception, Report, WEBHOOK, WebhookRequest,
 };
 pub use fault::{Fault, FaultPlace};
-pub use gateway::{Consumer, GatewaySettings, OnCancel, Quota, QuotaScope, QuotaWindow};
+pub use field_change::FieldChange;
+pub use gateway::{
+    CacheSettings, Consumer, GatewaySettings, OnCancel, Quota, QuotaScope, QuotaWindow, VendorHttp,
+};
+pub use heartbeat::{
+    Cadence, DownCause, HEARTBEAT, Heartbeat, HeartbeatRecord, HeartbeatState, Ping, Signal,
+};
 pub use incident::{Incident, IncidentFacts, IncidentKind, IncidentOutcome, IncidentSource};
+pub use invoice::{InvoiceLine, InvoiceSum, TAX_CATEGORY, USAGE_CATEGORY};
 pub use labels::{LabelPairs, Labels};
 pub use latency_bin::{LATENCY_BASE, LATENCY_BINS, latency_bin, latency_bin_estimate_us};
 pub use marks::{Mark, Marked, mark_faults, visit_marked};
@@ -94,13 +117,18 @@ pub use matcher::Matcher;
 pub use message::{DeliveryError, Message, Receipt};
 pub use message_template::{MessageTemplate, MessageTexts, MessageView};
 pub use mute::{
-    Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, MutesNow, Recurrence, Silence,
-    SilenceState,
+    CronSchedule, Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, MutesNow, Recurrence,
+    Silence, SilenceState,
 };
 pub use observation::{
     CurrentStatus, ErrorKind, Exclusion, Failure, LOCAL, Metric, MetricValue, Observation, Phases,
     Status,
 };
+pub use past_runs::{
+    COARSE_MS, FINE_MS, LEAST_SAMPLES, MAX_SAMPLES, PastRuns, RunSample, RunSlot, RunSource,
+    fine_from_ms,
+};
+pub use pause::{Pause, PausedBy};
 pub use percentage::percentage_hint;
 pub use plugin::{PluginInfo, PluginKind, PluginRun, RunOutcome, Want};
 pub use plugin_health::{
@@ -122,17 +150,23 @@ pub use rate_limit::{
 pub use route::{Destination, GroupBy, Route};
 pub use route_template::RouteTemplates;
 pub use rule::{
-    Bucket, Finding, History, RateLimitReading, Selection, Span, Summary, UsageToDate, Verdict,
+    Bucket, BudgetUsage, Finding, History, InvoiceUsage, RateLimitReading, Selection, Span,
+    Summary, UsageReader, UsageToDate, Verdict,
 };
-pub use run_group::{COARSE_MS, FINE_MS, RunGroup, fine_from_ms};
 pub use run_id::{RunIds, run_ids_within};
 pub use schema_change::SchemaChange;
 pub use service::{
-    ClientAuth, Credential, CredentialKind, MIN_HIDDEN_BYTES, OAuth2, Origin, Probe, Retry,
-    Service, ServiceFacts, Slo, Webhook,
+    ClientAuth, Credential, CredentialExpiry, CredentialKind, ExpirySource, JwtBearer,
+    MIN_HIDDEN_BYTES, OAuth2, OAuth2Grant, Origin, Probe, Retry, Service, ServiceFacts, Slo,
+    Webhook,
 };
+pub use service_profile::{Contract, Criticality, ServiceProfile};
 pub use severity::Severity;
 pub use shadow::{Quantiles, ShadowRun, ShadowSide, ShadowSummary, SideCost};
+pub use signing::{
+    HmacSigning, SecretEncoding, SigV4, SignatureEncoding, SigningAlgorithm, SigningField,
+    SigningPart, SigningTemplate, TimestampForm,
+};
 pub use slug::slug;
 pub use storage::{BackupSettings, StorageSettings};
 pub use table_retention::TableRetention;
@@ -142,6 +176,7 @@ pub use units::{UnitPath, UnitReader, UnitRules};
 pub use usage::{
     CallBatch, CallRow, RowCost, TotalFigures, TotalKey, UsageDifference, UsageTotal, UsageTotals,
 };
+pub use vendor_claim::VendorClaim;
 
 /// Milliseconds since 1970, UTC: the one representation of a moment between the parts.
 pub type UnixMillis = i64;

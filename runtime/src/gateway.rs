@@ -5,6 +5,7 @@
 mod admission;
 mod body;
 mod breaker;
+mod cache;
 mod consumers;
 mod forward;
 mod headers;
@@ -15,6 +16,7 @@ mod ports;
 mod record;
 mod refusal;
 mod retries;
+mod signing;
 mod target;
 mod tunnel;
 
@@ -27,6 +29,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use hyper::body::Body;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -39,10 +42,12 @@ pub use tunnel::{Handover, Tunnel};
 
 use admission::WindowUse;
 use body::Drains;
+use cache::{Asked, Forward, Question, Reply};
 use consumers::SentToken;
 use forward::{Passage, Vendors};
 use record::CallGuard;
 use refusal::Refusal;
+use signing::SigningRoom;
 use target::{Target, Targets};
 
 use crate::domain::{
@@ -110,6 +115,7 @@ impl Gateway {
                 units: parts.units,
                 drains: Drains::new(tasks.clone(), parts.stop.clone()),
                 tasks,
+                signing: SigningRoom::default(),
                 stop: parts.stop,
             },
             call_ids: CallIds::new(now_ms()),
@@ -163,19 +169,70 @@ impl Gateway {
         };
         let call = self.record(&route, &target, &consumer, &parts);
         let mut guard = CallGuard::new(call, self.0.calls.clone(), started);
-        if let Err(refusal) = self.admit(&route, &target, &consumer, &parts, &mut guard) {
-            guard.refund();
-            guard.refused(refusal.status().as_u16(), refusal.kind, CallEnd::Refused);
-            return own(refusal);
-        }
+        let is_our_origin = !route.is_by_host;
+        let has_body = !body.is_end_stream();
+        let caller = (&*target, &*consumer);
+        let cache = match self.let_in(&route, caller, &parts, has_body, &mut guard) {
+            Ok(Admission::Kept(reply)) => {
+                return forward::kept(reply, CacheUse::Hit, is_our_origin, guard);
+            }
+            Ok(Admission::Vendor(cache)) => cache,
+            Err(refusal) => {
+                guard.refund();
+                guard.refused(refusal.status().as_u16(), refusal.kind, CallEnd::Refused);
+                return own(refusal);
+            }
+        };
         let passage = Passage {
             target,
             parts,
             body,
             path: route.path,
-            is_our_origin: !route.is_by_host,
+            is_our_origin,
+            cache,
         };
         self.0.vendors.pass(passage, guard).await
+    }
+
+    /// Judges a call, and takes its place before the vendor if no kept answer is there for it.
+    fn let_in(
+        &self,
+        route: &Route,
+        (target, consumer): (&Target, &Consumer),
+        parts: &Parts,
+        has_body: bool,
+        guard: &mut CallGuard,
+    ) -> Result<Admission, Refusal> {
+        let segments = self.judge(route, target, consumer, parts)?;
+        let question = Question {
+            parts,
+            path: &route.path,
+            segments: &segments,
+            consumer,
+            has_body,
+        };
+        let cache = target.cache.as_ref();
+        let asked = cache.and_then(|cache| cache.ask(&question, Instant::now()));
+        let denied = |denied| Refusal::denied(denied, &consumer.name, &target.slug);
+        let (admission, settings) = (&target.admission, &target.settings);
+        let forward = match asked {
+            Some(Asked::Hit(reply)) => {
+                let taken = admission.admit_kept(settings, consumer, now_ms());
+                guard.admit(taken.map_err(denied)?);
+                return Ok(Admission::Kept(reply));
+            }
+            Some(Asked::Nothing) => {
+                guard.cache(CacheUse::Miss);
+                return Err(Refusal::not_kept());
+            }
+            Some(Asked::Forward(forward)) => Some(forward),
+            None => None,
+        };
+        let taken = admission.admit(settings, consumer, now_ms());
+        guard.admit(taken.map_err(denied)?);
+        let pass = target.breaker.pass(Instant::now());
+        pass.map_err(|wait| Refusal::breaker_open(&target.slug, wait))?;
+        Ok(Admission::Vendor(forward))
     }
 
     /// Finds the service and the consumer, whose token is taken out.
@@ -201,15 +258,14 @@ impl Gateway {
         Ok((target.clone(), consumer))
     }
 
-    /// Judges a call before anything is sent, and takes its place.
-    fn admit(
+    /// Judges a call before anything is sent. Returns the segments of its path.
+    fn judge(
         &self,
         route: &Route,
         target: &Target,
         consumer: &Consumer,
         parts: &Parts,
-        guard: &mut CallGuard,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<String>, Refusal> {
         if self.0.vendors.stop.is_cancelled() {
             return Err(Refusal::stopping());
         }
@@ -233,13 +289,7 @@ impl Gateway {
         if !target.paths.allow(&segments) {
             return Err(Refusal::path_denied());
         }
-        let admitted = target
-            .admission
-            .admit(settings, consumer, now_ms())
-            .map_err(|denied| Refusal::denied(denied, &consumer.name, &target.slug))?;
-        guard.admit(admitted);
-        let pass = target.breaker.pass(Instant::now());
-        pass.map_err(|wait| Refusal::breaker_open(&target.slug, wait))
+        Ok(segments)
     }
 
     fn record(&self, route: &Route, target: &Target, consumer: &Consumer, parts: &Parts) -> Call {
@@ -272,6 +322,14 @@ impl Gateway {
             target.breaker.probed(is_down, Instant::now());
         }
     }
+}
+
+/// A call that may go on.
+enum Admission {
+    /// Answered without the vendor.
+    Kept(Reply),
+    /// To the vendor.
+    Vendor(Option<Box<Forward>>),
 }
 
 /// A request of which it is not known whose it is.

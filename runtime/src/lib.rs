@@ -11,6 +11,7 @@ pub mod archive;
 pub mod backtest;
 pub mod backup;
 pub mod config;
+pub mod import;
 pub mod plugin_sources;
 pub mod reload;
 pub mod vendors;

@@ -1,8 +1,10 @@
-//! Runs of the probes: when each is due, how many at once, and where their observations go; and the
-//! deliveries of webhooks. Has nothing to do with rules.
+//! Runs of the probes: when each is due, how many at once, and where their observations go; the
+//! deliveries of webhooks; and the heartbeats of jobs. Has nothing to do with rules.
 
 mod check_runner;
 mod clock;
+mod credential_watch;
+mod heartbeats;
 mod in_flight;
 mod incidents;
 mod maintenance;
@@ -18,6 +20,8 @@ mod shared;
 mod status_cache;
 mod webhooks;
 
+pub use credential_watch::CredentialWatch;
+pub use heartbeats::{HeartbeatStatus, Heartbeats, PingError};
 pub use incidents::{IncidentCopy, IncidentTracker, IncidentWriter, VendorIncidents};
 pub use maintenance::MaintenanceWatch;
 pub use offline::{OfflineTarget, OfflineWatch};
@@ -27,4 +31,6 @@ pub use schedule::{Due, Schedule};
 pub use scheduler::Scheduler;
 pub use shared::MonitoringSettings;
 pub use status_cache::{ProbeStatus, RECENT, RecentRun, ServiceStatus, StatusCache, StatusChange};
+pub use webhooks::receiver::DeliveryLog;
+pub use webhooks::replay::ReplayError;
 pub use webhooks::{Accepted, ReceiveError};

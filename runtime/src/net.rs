@@ -16,6 +16,7 @@ mod identity;
 mod mail;
 mod policy;
 mod resolver;
+mod signing_key;
 mod stream;
 mod tls;
 mod udp;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 pub use self::certificate::Certificate;
-pub use self::dial::{Dialed, DialedStream, HttpDial};
+pub use self::dial::{Dialed, DialedStream, HttpDial, HttpVersions};
 pub use self::dns::{DnsAnswer, DnsQuery, DnsRecord};
 pub use self::failure::{NetError, NetFailure, NetSetupError};
 pub use self::host_rule::HostRule;
@@ -41,6 +42,7 @@ pub use self::http::{
 pub use self::identity::ClientIdentity;
 pub use self::mail::{MailError, MailMessage, SmtpSettings, SmtpTls, mail_address};
 pub use self::policy::Permission;
+pub use self::signing_key::SigningKey;
 pub use self::stream::{StartTls, Stream};
 pub use self::tls::TlsSession;
 pub use self::udp::UdpPeer;

@@ -8,6 +8,7 @@
 mod calls;
 mod capabilities;
 mod contract;
+mod credentials;
 mod engine;
 mod evaluator;
 mod health;
@@ -26,24 +27,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
-use url::Url;
 
 use crate::domain::{
     Channel, CheckDone, CheckJob, DeliveryError, Fault, Message, PluginHealth, PluginInfo,
-    PluginKind, PluginPolicy, PluginTrust, Receipt, Reception, Service, ServiceFacts, StoredRun,
-    StoredRuns, UnixMillis, Verdict,
+    PluginKind, PluginPolicy, PluginTrust, Receipt, ServiceFacts, StoredRun, StoredRuns,
+    UnixMillis, Verdict,
 };
 
-use crate::net::NetFailure;
-
 pub use calls::request::{RuleCall, WebhookCall};
-pub use calls::{PluginError, ReceiveError, RuleSession, RuleVersion};
+pub use calls::{DeliveredCall, PluginError, ReceiveError, RuleSession, RuleVersion};
 pub use engine::bundled::{Bundled, bundle};
 pub use engine::compile::{COMPILE_SUBCOMMAND, CompileLimits, Compiling, compile_child};
 pub use engine::memory::{InboundMemory, RunMemoryUse};
 pub use evaluator::{EvaluationError, Evaluator};
-pub use policy::credentials::AppliedCredential;
+pub use policy::credentials::{
+    AppliedCredential, PayloadUse, RequestSigner, RequestToSign, SignedPayload, SigningError,
+};
 pub use policy::grants::PolicyOrigin;
 pub use policy::install_error::{InstallError, InstallStep};
 pub use policy::trust::{SIGNATURE_BYTES, check_key, check_reference};
@@ -72,7 +71,7 @@ use engine::cache::CompiledCache;
 use engine::compile::Compiler;
 use engine::memory::RunMemory;
 use engine::pool::PluginEngine;
-use policy::credentials::CredentialSource;
+use policy::credentials::CredentialCache;
 use policy::reach::ChannelReach;
 use policy::secrets;
 use policy::trust::Trust;
@@ -158,7 +157,7 @@ impl PluginHost {
             active: active.clone(),
             shadows: shadows.clone(),
             net: setup.net.clone(),
-            credential_cache: Arc::default(),
+            credential_cache: Arc::new(CredentialCache::new(setup.credentials)),
             channel_reach: ChannelReach::default(),
             has_mail: setup.has_mail,
             recordings: setup.recordings,
@@ -240,7 +239,7 @@ impl PluginHost {
     }
 
     /// Takes in a delivery. Whatever goes wrong inside is [`ReceiveError::Broken`].
-    pub async fn receive(&self, call: WebhookCall<'_>) -> Result<Reception, ReceiveError> {
+    pub async fn receive(&self, call: WebhookCall<'_>) -> DeliveredCall {
         self.calls.receive(call).await
     }
 
@@ -286,40 +285,6 @@ impl PluginHost {
             users: self.versions.users.clone(),
             jobs: self.calls.shadows.take_jobs()?,
         })
-    }
-}
-
-/// Credentials of services, for calls that no plugin makes.
-impl PluginHost {
-    fn credentials(&self) -> CredentialSource<'_> {
-        CredentialSource {
-            net: &self.calls.net,
-            cache: &self.calls.credential_cache,
-        }
-    }
-
-    /// Returns what a credential of the service adds to a request to the URL.
-    pub async fn credential_apply(
-        &self,
-        service: &Service,
-        name: &str,
-        url: &Url,
-        deadline: Instant,
-    ) -> Result<AppliedCredential, NetFailure> {
-        let credentials = self.credentials();
-        credentials.apply(service, name, url, deadline).await
-    }
-
-    /// Asks for another token in the place of one that the service refused.
-    pub async fn credential_renew(
-        &self,
-        service: &Service,
-        name: &str,
-        refused: &AppliedCredential,
-        deadline: Instant,
-    ) -> Result<(), NetFailure> {
-        let credentials = self.credentials();
-        credentials.renew(service, name, refused, deadline).await
     }
 }
 

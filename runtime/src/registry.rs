@@ -6,7 +6,9 @@ mod built_in;
 mod catalog;
 mod changes;
 mod compile;
+mod dependencies;
 mod files;
+mod pauses;
 mod plugin_policy;
 mod plugin_trust;
 mod plugins;
@@ -26,8 +28,8 @@ use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use changes::CatalogError;
-pub use compile::{Defaults, RoutingEntries, maintenance_compile, matchers};
+pub use changes::{CatalogError, ChangeKind, RefusedChange, ServiceChange, ServiceChanged};
+pub use compile::{Defaults, RoutingEntries, maintenance_compile, matchers, pause_compile};
 pub use files::{CheckedFiles, FileEntries, check_files};
 pub use plugin_policy::{plugin_policies, plugin_policy_read};
 pub use plugin_trust::plugin_trust;
@@ -37,7 +39,7 @@ pub use secrets::MASK;
 pub use settings_use::SettingsUse;
 
 use crate::domain::fault::FaultReport;
-use crate::domain::{AlertRule, Catalog, ChannelId, Fault, Origin, slug};
+use crate::domain::{AlertRule, Catalog, ChannelId, Fault, Origin, Pause, now_ms, slug};
 use crate::spec::{AlertSpec, Schema, ServiceSpec, prune_and_parse};
 use crate::store::control::StoredService;
 use crate::store::{ControlError, ControlStore};
@@ -65,6 +67,8 @@ struct State {
     files: Arc<CheckedFiles>,
     /// Services of the API by slug.
     api: BTreeMap<String, Arc<ApiService>>,
+    /// Pauses made over the API by slug, over or not.
+    pauses: Arc<BTreeMap<String, Pause>>,
 }
 
 struct ApiService {
@@ -101,6 +105,7 @@ impl Registry {
         let state = State {
             files: Arc::new(files),
             api: BTreeMap::new(),
+            pauses: Arc::new(store.pause_list().await?),
         };
         let inner = RegistryInner {
             plugins,
@@ -290,7 +295,10 @@ impl Registry {
             .values()
             .filter(|service| service.compiled.is_err());
         let stopped = stopped.filter_map(|service| record::described(&service.stored));
-        let catalog = catalog::build(version, &state.files, api, stopped);
+        let catalog = Catalog {
+            paused: Arc::new(state.paused(now_ms())),
+            ..catalog::build(version, &state.files, api, stopped)
+        };
         self.inner.state.store(Arc::new(state));
         self.inner.catalog.send_replace(Arc::new(catalog));
     }
@@ -338,7 +346,11 @@ impl Registry {
             );
         }
         drop(compiler);
-        State { files, api }
+        State {
+            files,
+            api,
+            pauses: self.state().pauses.clone(),
+        }
     }
 
     fn compiler(&self, files: &CheckedFiles) -> Compiler<'_> {

@@ -98,6 +98,12 @@ impl ConfigReload {
             let request = tokio::select! {
                 () = stop.cancelled() => return,
                 () = changed(&mut watch) => None,
+                is_changed = secrets() => {
+                    if !is_changed {
+                        continue;
+                    }
+                    None
+                }
                 () = tokio::time::sleep(KEEP_INTERVAL), if !self.basis.is_kept() && self.is_in_use() => {
                     // Its error is logged.
                     let _ = self.basis.keep(&self.control, FILES).await;
@@ -277,4 +283,14 @@ async fn changed(watch: &mut Option<ConfigWatch>) {
         Some(watch) => watch.changed().await,
         None => std::future::pending().await,
     }
+}
+
+/// Waits until a program that writes a secret is due, and runs it. True: the secret is another one.
+async fn secrets() -> bool {
+    let Some(due) = config::secret_commands_due() else {
+        return std::future::pending().await;
+    };
+    tokio::time::sleep_until(due.into()).await;
+    let ran = tokio::task::spawn_blocking(config::secret_commands_refresh).await;
+    ran.unwrap_or_default()
 }

@@ -6,14 +6,18 @@
 mod files;
 mod gateway;
 mod service;
+mod service_facts;
 
 mod alert;
 mod authentication;
 mod channel;
 mod cost;
+mod cost_budget;
 mod escalation;
+mod heartbeat;
 mod lifecycle;
 mod message_template;
+mod paused;
 mod plugins;
 mod rate_limits;
 mod routing;
@@ -28,20 +32,24 @@ mod schema;
 
 pub use alert::{AlertSpec, ServiceAlertSpec};
 pub use authentication::{
-    AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec,
+    AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec, OAuth2GrantSpec,
+    SecretCommandSpec,
 };
 pub use channel::NotificationSpec;
 pub use cost::{
     AllowanceCountsSpec, AmountSpec, CommitmentSpec, CostSpec, CycleSpec, PriceChangeSpec,
     PriceSpec, RoundSpec, StatusSpec, TierModeSpec, TierSpec,
 };
+pub use cost_budget::{BudgetPeriodSpec, CostBudgetSpec};
 pub use escalation::{
     EscalationSpec, EscalationStepSpec, NotifySpec, StepHoursSpec, StepRepeatSpec, WatchdogSpec,
 };
 pub use files::{AlertsFile, ServicesFile};
-pub use gateway::{GatewaySpec, OnCancelSpec, QuotaSpec, QuotasSpec, UnitsSpec};
+pub use gateway::{CacheSpec, GatewaySpec, OnCancelSpec, QuotaSpec, QuotasSpec, UnitsSpec};
+pub use heartbeat::HeartbeatSpec;
 pub use lifecycle::{FailuresSpec, FlappingSpec, FlappingThresholdsSpec, LifecycleSpec};
 pub use message_template::{MessageTemplateSpec, RateLimitSpec};
+pub use paused::{PauseSpec, PausedDetailsSpec, PausedSpec};
 pub use plugins::{
     BudgetSpec, DigestsSpec, GrantsSpec, PluginSpec, PluginsFile, PolicySpec, RegistrySpec,
     SizeSpec, TrustSpec,
@@ -51,6 +59,7 @@ pub use rate_limits::RateLimitRulesSpec;
 pub use routing::{InhibitSpec, MaintenanceSpec, RouteSpec, Texts, WindowSpec};
 pub use schema::{InvalidSchema, Schema};
 pub use service::{MonitoringSpec, ProbeSpec, ServiceSpec, SloSpec, WebhookSpec};
+pub use service_facts::ContractSpec;
 pub use storage::{ArchiveSpec, BackupsSpec, HistorySpec, KeepSpec, StorageFile, StorageSpec};
 pub use template::{AlertTemplateSpec, ParameterSpec, TemplateUseSpec};
 pub use values::{DurationSpec, PluginSettings};

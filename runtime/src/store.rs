@@ -18,8 +18,9 @@ pub use lock::LockError;
 pub use results::{
     ArchivedDay, CallSum, Catalog, CatalogAnswer, CatalogColumn, CatalogTable, CatalogType, Cell,
     Cells, DayContent, DayWritten, Diagnosis, EventFilter, HistorySlot, IncidentFilter,
-    IncidentRow, JsonRows, Latencies, Place, QueryError, QueryLimits, QueryParams, QueryRequest,
-    QueryStream, ResultError, ResultHealth, ResultSettings, ResultStore, RetrySum, SpoolSettings,
-    SqlAnswer, SqlColumn, SqlMacro, SqlSchema, SqlView, SqlViewColumn, StoredReading, UnitSum,
-    UsageKey, UsageQuestion, UsageSum, Writer, memory_of,
+    IncidentRow, JsonRows, Latencies, LineOutcome, Place, QueryError, QueryLimits, QueryParams,
+    QueryProgress, QueryRequest, QueryStream, ResultError, ResultHealth, ResultSettings,
+    ResultStore, RetrySum, SpoolSettings, SqlAnswer, SqlColumn, SqlMacro, SqlSchema, SqlView,
+    SqlViewColumn, StoredReading, UnitSum, UsageAndBatches, UsageKey, UsageQuestion, UsageSum,
+    Writer, memory_of,
 };

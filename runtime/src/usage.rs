@@ -3,6 +3,8 @@
 //! however often they are reported. Routes are learned here, and prices asked for.
 
 mod accounting;
+mod budget_usage;
+mod budgets;
 mod calls;
 mod known_calls;
 mod otlp;
@@ -15,6 +17,7 @@ mod watch;
 use crate::domain::CallPricing;
 use crate::store::ResultStore;
 
+pub use budgets::BudgetBook;
 pub use calls::Calls;
 pub use otlp::{
     Encoding, Hosts, OtlpError, Spans, Taken, answer as otlp_answer, read as read_spans,
@@ -35,8 +38,12 @@ pub struct UsageParts {
 }
 
 /// Builds the parts. Without `pricing` calls have no cost.
-pub fn build(results: &ResultStore, pricing: Option<CallPricing>) -> UsageParts {
-    let (calls, taken, reported) = Calls::new(pricing);
+pub fn build(
+    results: &ResultStore,
+    pricing: Option<CallPricing>,
+    budgets: BudgetBook,
+) -> UsageParts {
+    let (calls, taken, reported) = Calls::new(pricing, budgets);
     UsageParts {
         recorder: CallRecorder::new(calls.clone(), taken, results.clone()),
         reports: CallReports::new(calls.clone(), reported, results.clone()),

@@ -1,6 +1,6 @@
 //! Calls through the gateway beside the same calls through nginx as a plain reverse proxy, at the same
-//! rate before the same server, in turns; then as many as one client can send, each of them counted,
-//! priced and a row, while probes run.
+//! rate before the same server, in turns, over HTTP/1.1 and over HTTP/2; then as many as one client
+//! can send, each of them counted, priced and a row, while probes run.
 //!
 //! `EXTRACK_BENCH_RATE` (calls a second), `EXTRACK_BENCH_SECONDS` (of a turn) and
 //! `EXTRACK_BENCH_MOST` (calls a second in the last part) ask for something else.
@@ -11,14 +11,23 @@ mod process;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use extrack_tests::{Api, TargetServer, TestRuntime, wait_for};
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::header::AUTHORIZATION;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use process::{Lag, Usage, lag};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-const CONNECTIONS: u64 = 32;
+/// Callers, each with one call at a time.
+const CALLERS: u64 = 32;
+/// Callers that share a connection of HTTP/2.
+const STREAMS: u64 = 8;
 const TURNS: usize = 3;
 /// Probes that run beside the calls, one a second each.
 const PROBES: u64 = 100;
@@ -39,11 +48,20 @@ fn main() {
     runtime.block_on(measure());
 }
 
-/// Server that is called, and the bytes of a call.
+/// Server that is called, and how.
 #[derive(Clone)]
 struct Way {
     address: SocketAddr,
-    request: String,
+    path: &'static str,
+    /// Value of `Authorization`.
+    token: Option<String>,
+    is_http2: bool,
+}
+
+/// Connection of a caller.
+enum Caller {
+    Http1(TcpStream),
+    Http2(SendRequest<Empty<Bytes>>),
 }
 
 async fn measure() {
@@ -52,6 +70,7 @@ async fn measure() {
     let seconds = setting("EXTRACK_BENCH_SECONDS", 10);
     let vendor = TargetServer::start().await;
     let nginx = TargetServer::start_proxy(vendor.address()).await;
+    let nginx_http2 = TargetServer::start_http2_proxy(vendor.address()).await;
     let program = TestRuntime::builder()
         .services(services(&vendor))
         .env("EXTRACK_LOG", "warn")
@@ -63,40 +82,27 @@ async fn measure() {
     let token = made["token"].as_str().expect("a consumer has a token");
     let gateway = Way {
         address: address_of(program.url()),
-        request: format!(
-            "GET /gateway/vendor/health HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n"
-        ),
+        path: "/gateway/vendor/health",
+        token: Some(format!("Bearer {token}")),
+        is_http2: false,
     };
-    let proxy = Way {
-        address: nginx.address(),
-        request: "GET /proxy/health HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+    let proxy = |server: &TargetServer, is_http2| Way {
+        address: server.address(),
+        path: "/proxy/health",
+        token: None,
+        is_http2,
     };
-
     println!(
-        "gateway: GET of 9 bytes over {CONNECTIONS} kept connections of HTTP/1.1, {rate} calls a second, {TURNS} turns of {seconds} s each, in turns; latency is from the moment when a call is due"
+        "gateway: GET of 9 bytes by {CALLERS} callers, {rate} calls a second, {TURNS} turns of {seconds} s each, in turns; latency is from the moment when a call is due"
     );
-    let mut sent = 0;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    // One turn each to warm up.
-    for turn in 0..=TURNS {
-        let through_nginx = load(&proxy, rate, seconds).await;
-        let through_us = load(&gateway, rate, seconds).await;
-        sent += through_us.len();
-        if turn > 0 {
-            theirs.push(through_nginx);
-            ours.push(through_us);
-        }
-    }
-    for (name, part) in [("p50", 0.50), ("p99", 0.99)] {
-        let of = |turns: &[Vec<Duration>]| median(turns.iter().map(|turn| at(turn, part)));
-        let (us, nginx) = (of(&ours), of(&theirs));
-        println!(
-            "  {name}   {:>7.0} us, nginx {:>7.0} us, ratio {:.2}",
-            us * 1e6,
-            nginx * 1e6,
-            us / nginx
-        );
-    }
+    println!("  HTTP/1.1, a kept connection each");
+    let mut sent = compare(&gateway, &proxy(&nginx, false), rate, seconds).await;
+    println!("  HTTP/2, {STREAMS} callers a connection");
+    let over_http2 = Way {
+        is_http2: true,
+        ..gateway.clone()
+    };
+    sent += compare(&over_http2, &proxy(&nginx_http2, true), rate, seconds).await;
 
     let (before, lag_before) = (Usage::of(program.pid()), lag(&api).await);
     let started = Instant::now();
@@ -120,6 +126,33 @@ async fn measure() {
     println!("  {sent} calls sent, {}", counted(&api, sent).await);
 }
 
+/// Calls both in turns and prints how long that took; returns how many passed the gateway.
+async fn compare(gateway: &Way, proxy: &Way, rate: u64, seconds: u64) -> usize {
+    let mut sent = 0;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    // One turn each to warm up.
+    for turn in 0..=TURNS {
+        let through_nginx = load(proxy, rate, seconds).await;
+        let through_us = load(gateway, rate, seconds).await;
+        sent += through_us.len();
+        if turn > 0 {
+            theirs.push(through_nginx);
+            ours.push(through_us);
+        }
+    }
+    for (name, part) in [("p50", 0.50), ("p99", 0.99)] {
+        let of = |turns: &[Vec<Duration>]| median(turns.iter().map(|turn| at(turn, part)));
+        let (us, nginx) = (of(&ours), of(&theirs));
+        println!(
+            "    {name}   {:>7.0} us, nginx {:>7.0} us, ratio {:.2}",
+            us * 1e6,
+            nginx * 1e6,
+            us / nginx
+        );
+    }
+    sent
+}
+
 fn services(vendor: &TargetServer) -> String {
     let url = vendor.url();
     let probe = |index: u64| {
@@ -141,15 +174,15 @@ fn address_of(url: &str) -> SocketAddr {
 
 /// Sends calls at a rate for some seconds; returns how long each took from when it was due.
 async fn load(way: &Way, rate: u64, seconds: u64) -> Vec<Duration> {
+    let callers = callers(way).await;
     let begin = Instant::now() + Duration::from_millis(100);
-    let each = Duration::from_secs(1) * u32::try_from(CONNECTIONS).expect("few")
-        / u32::try_from(rate).expect("a rate");
-    let tasks: Vec<_> = (0..CONNECTIONS)
-        .map(|connection| {
-            let way = way.clone();
-            let begin = begin + each * u32::try_from(connection).expect("few") / 32;
-            let calls = rate * seconds / CONNECTIONS;
-            tokio::spawn(async move { calls_of(&way, begin, each, calls).await })
+    let each = Duration::from_secs(1).mul_f64(CALLERS as f64 / rate as f64);
+    let calls = rate * seconds / CALLERS;
+    let tasks: Vec<_> = (0_u32..)
+        .zip(callers)
+        .map(|(place, caller)| {
+            let begin = begin + each.mul_f64(f64::from(place) / CALLERS as f64);
+            tokio::spawn(calls_of(caller, way.clone(), begin, each, calls))
         })
         .collect();
     let mut latencies = Vec::new();
@@ -160,20 +193,68 @@ async fn load(way: &Way, rate: u64, seconds: u64) -> Vec<Duration> {
     latencies
 }
 
-async fn calls_of(way: &Way, begin: Instant, each: Duration, calls: u64) -> Vec<Duration> {
-    let mut stream = TcpStream::connect(way.address).await.expect("it listens");
-    stream.set_nodelay(true).expect("the option is there");
+async fn callers(way: &Way) -> Vec<Caller> {
+    let mut callers = Vec::new();
+    while callers.len() < CALLERS as usize {
+        let stream = TcpStream::connect(way.address).await.expect("it listens");
+        stream.set_nodelay(true).expect("the option is there");
+        if !way.is_http2 {
+            callers.push(Caller::Http1(stream));
+            continue;
+        }
+        let opened = handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+        let (sender, connection) = opened.expect("it speaks HTTP/2");
+        tokio::spawn(connection);
+        callers.extend((0..STREAMS).map(|_| Caller::Http2(sender.clone())));
+    }
+    callers
+}
+
+async fn calls_of(
+    mut caller: Caller,
+    way: Way,
+    begin: Instant,
+    each: Duration,
+    calls: u64,
+) -> Vec<Duration> {
     let mut latencies = Vec::new();
     let mut due = begin;
     for _ in 0..calls {
         sleep_until(due).await;
-        let sent = stream.write_all(way.request.as_bytes()).await;
-        sent.expect("it takes calls");
-        answer(&mut stream).await;
+        match &mut caller {
+            Caller::Http1(stream) => call_http1(stream, &way).await,
+            Caller::Http2(sender) => call_http2(sender, &way).await,
+        }
         latencies.push(due.elapsed());
         due += each;
     }
     latencies
+}
+
+async fn call_http1(stream: &mut TcpStream, way: &Way) {
+    let token = way.token.as_ref();
+    let line = token.map(|token| format!("Authorization: {token}\r\n"));
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: a\r\n{}\r\n",
+        way.path,
+        line.unwrap_or_default()
+    );
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.expect("it takes calls");
+    answer(stream).await;
+}
+
+async fn call_http2(sender: &mut SendRequest<Empty<Bytes>>, way: &Way) {
+    let mut request = Request::get(format!("http://a{}", way.path));
+    if let Some(token) = &way.token {
+        request = request.header(AUTHORIZATION, token);
+    }
+    let request = request.body(Empty::new()).expect("a request");
+    sender.ready().await.expect("it takes calls");
+    let answer = sender.send_request(request).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let body = answer.into_body().collect().await.expect("a whole answer");
+    assert_eq!(body.to_bytes(), "all good\n");
 }
 
 /// Reads an answer of nine bytes, `all good`.
@@ -203,26 +284,21 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Waits for the rows of the calls; returns what is in them.
+/// Waits for the rows of the calls and their totals; returns what is in them.
 async fn counted(api: &Api, sent: usize) -> String {
-    wait_for(
-        "the rows of the calls",
-        Duration::from_secs(60),
-        async || {
-            let rows = api.sql_count("SELECT count(*) FROM calls").await;
-            match rows as usize >= sent {
-                true => Ok(()),
-                false => Err(format!("{rows} of {sent}")),
-            }
-        },
-    )
+    const ROWS: &str = "SELECT count(*) FROM calls WHERE source = 'gateway'";
+    const TOTALS: &str =
+        "SELECT coalesce(sum(calls), 0)::BIGINT FROM usage_totals WHERE source = 'gateway'";
+    let patience = Duration::from_secs(60);
+    let (rows, total) = wait_for("rows and totals of the calls", patience, async || {
+        let (rows, total) = (api.sql_count(ROWS).await, api.sql_count(TOTALS).await);
+        if rows.min(total) as usize >= sent {
+            Ok((rows, total))
+        } else {
+            Err(format!("{rows} rows and {total} in the totals of {sent}"))
+        }
+    })
     .await;
-    let total = api
-        .sql_count("SELECT sum(calls)::BIGINT FROM usage_totals")
-        .await;
-    let rows = api.sql_count("SELECT count(*) FROM calls").await;
-    let priced = api
-        .sql_count("SELECT count(*) FROM calls WHERE cost_min = 0.001")
-        .await;
+    let priced = api.sql_count(&format!("{ROWS} AND cost_min = 0.001")).await;
     format!("{rows} rows, {priced} of them priced, {total} in the totals")
 }

@@ -1,5 +1,6 @@
 //! How long it takes to seal results for SQL: a history from nothing, with its pauses; 5 minutes and
-//! a day as files; the time that a query waits for while rows arrive; and a day that is archived.
+//! a day as files; the time that a query waits for while rows arrive; a day that is archived; and a
+//! scrub that reads it again.
 //! Beside it the same rows
 //! written by DuckDB alone in the same run.
 //!
@@ -12,10 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use extrack::domain::{ArchiveDay, ArchiveTable, now_ms};
-use extrack::store::ResultSettings;
+use extrack::archive::{Archive, folder_of};
+use extrack::domain::{
+    ArchiveDay, ArchiveFile, ArchiveState, ArchiveTable, StorageSettings, now_ms,
+};
 use extrack::store::results::{SealSettings, TierSettings};
+use extrack::store::{ControlStore, Keyring, ResultSettings};
 use results::{MINUTE_MS, Running, fill, observation, size};
+use sha2::{Digest, Sha256};
 
 const LONG: Duration = Duration::from_secs(86_400);
 /// Times that someone asks.
@@ -142,6 +147,55 @@ async fn archive(running: &Running, folder: &Path, first_minute: i64, alone: f64
         "  a day of {} rows is sorted, archived and compared in {took:.1} s, {:.1} : 1",
         written.file.rows,
         took / alone
+    );
+    let file = ArchiveFile {
+        rows: written.file.rows,
+        ..placed(day, &staging.join("archive.parquet"), folder)
+    };
+    scrub(running, folder, &file).await;
+}
+
+/// Puts a file where it belongs in the archive.
+fn placed(day: ArchiveDay, file: &Path, data: &Path) -> ArchiveFile {
+    let path = day.path(1);
+    let place = folder_of(data, &StorageSettings::default()).join(&path);
+    std::fs::create_dir_all(place.parent().expect("a folder")).expect("a folder can be made");
+    std::fs::rename(file, &place).expect("it is on the same disk");
+    let bytes = std::fs::read(&place).expect("the file is there");
+    let now = now_ms();
+    ArchiveFile {
+        day,
+        path,
+        number: 1,
+        rows: 0,
+        bytes: bytes.len() as u64,
+        sha256: hex::encode(Sha256::digest(&bytes)),
+        state: ArchiveState::Live,
+        archived_ms: now,
+        verified_ms: now,
+        fault: None,
+        copied_ms: None,
+    }
+}
+
+/// Reads a file of the archive as the weekly scrub does.
+async fn scrub(running: &Running, data: &Path, file: &ArchiveFile) {
+    let keyring = Keyring::load(None, data).expect("a key can be made");
+    let control = ControlStore::open(&data.join("control.sqlite"), keyring).await;
+    let control = control.expect("the control store opens");
+    let noted = control.archive_file_insert(file).await;
+    noted.expect("the file is noted");
+    let settings = StorageSettings::default();
+    let archive = Archive::new(data, &settings, None, control, running.store.clone());
+    let archive = archive.expect("the archive opens");
+    let start = Instant::now();
+    let report = archive.verify().await.expect("the files are read");
+    let took = start.elapsed().as_secs_f64();
+    assert!(report.files == 1 && report.faults.is_empty(), "{report:?}");
+    println!(
+        "  and scrubbed in {:.1} ms, {:.0} MiB a second",
+        took * 1_000.0,
+        report.bytes as f64 / took / f64::from(1 << 20)
     );
 }
 

@@ -1,7 +1,8 @@
 //! How fast questions about history are: quantiles, availability and one service's year, from tiers
 //! beside the same from the runs, in a store that is filled with one run a minute; how long the
-//! process of a statement takes to start; and how fast rows are appended while tiers are kept up,
-//! beside without.
+//! process of a statement takes to start; how long the histories of rules that look back 30 days take
+//! to be read back, and the program to start on that store; and how fast rows are appended while
+//! tiers are kept up, beside without.
 //!
 //! `EXTRACK_BENCH_SERVICES` (100), `EXTRACK_BENCH_DAYS` (35) and `EXTRACK_BENCH_ROWS` (500000) set the sizes.
 
@@ -14,9 +15,11 @@ use std::time::{Duration, Instant};
 
 use extrack::child::Program;
 use extrack::domain::{Tier, now_ms};
-use extrack::store::results::{SQL_SUBCOMMAND, SqlSettings, TierSettings};
+use extrack::store::results::{PastSpan, SQL_SUBCOMMAND, SqlSettings, TierSettings};
 use extrack::store::{QueryLimits, ResultSettings, ResultStore};
 use extrack_tests::program::program;
+use extrack_tests::{TargetServer, TestRuntime};
+use futures::stream::{self, StreamExt};
 use results::{MINUTE_MS, Running, fill, observation, size};
 
 /// Services whose runs are appended, one each a minute.
@@ -126,13 +129,15 @@ async fn measure() {
         size("EXTRACK_BENCH_DAYS", 35),
     );
     println!("tiers: {services} services, one run a minute, {days} days");
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    start(folder.path(), LONG).stop().await;
+    let nginx = TargetServer::start().await;
+    let mut watcher = watcher(services, &nginx);
+    let folder = watcher.data();
+    start(&folder, LONG).stop().await;
     let began = Instant::now();
     let first_minute = now_ms() / MINUTE_MS - days * 1_440;
-    fill(folder.path(), services, first_minute, days);
+    fill(&folder, services, first_minute, days);
     println!("  filled in {:.1} s", began.elapsed().as_secs_f64());
-    let running = start(folder.path(), Duration::from_millis(1));
+    let running = start(&folder, Duration::from_millis(1));
     let began = Instant::now();
     while !is_counted(&running.store) {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -144,10 +149,71 @@ async fn measure() {
     let questions = Questions(&running.store);
     questions.measure_start().await;
     ask_all(&questions).await;
+    read_histories(&running.store, services, days).await;
     running.stop().await;
-    let file = std::fs::metadata(folder.path().join("results.duckdb")).expect("the file is there");
+    let file = std::fs::metadata(folder.join("results.duckdb")).expect("the file is there");
     println!("  file of {} MiB", file.len() >> 20);
+    let began = Instant::now();
+    watcher.start().await;
+    println!(
+        "  the program starts on it, with a rule a service that looks back 30 days, and answers after {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
+    drop(watcher);
     append(size("EXTRACK_BENCH_ROWS", 500_000)).await;
+}
+
+/// The program with these services, each with a rule that looks back 30 days; not started.
+fn watcher(services: i64, target: &TargetServer) -> TestRuntime {
+    let service = |number: i64| {
+        format!(
+            "\n  - {{name: service-{number}, baseUrl: \"{}\", healthEndpoint: /health, monitoring: {{interval: 60}}}}",
+            target.url()
+        )
+    };
+    let services: String = (0..services).map(service).collect();
+    TestRuntime::builder()
+        .services(format!("services:{services}\n"))
+        .alerts(
+            "alerts:\n  - {name: Availability, type: availability, threshold: 50, window: 30d}\n",
+        )
+        .env("EXTRACK_LOG", "warn")
+        .prepare()
+}
+
+/// What rules that look back 30 days need at a start, read as the alert engine reads it.
+async fn read_histories(store: &ResultStore, services: i64, days: i64) {
+    /// Services in one pass, and passes at the same time.
+    const PASS: (usize, usize) = (256, 2);
+    let as_of_ms = now_ms();
+    let spans: Vec<PastSpan> = (0..services)
+        .map(|number| PastSpan {
+            service: format!("service-{number}"),
+            since_ms: as_of_ms - days.min(30) * 1_440 * MINUTE_MS,
+            until_ms: i64::MAX,
+            as_of_ms,
+            interval: Duration::from_secs(60),
+        })
+        .collect();
+    let began = Instant::now();
+    let passes = spans.chunks(PASS.0).map(|spans| async {
+        let pasts = store.past_runs(spans.to_vec()).await;
+        let pasts = pasts.expect("the histories are read");
+        let slots = pasts.iter().map(|past| past.slots.len());
+        let samples = pasts.iter().map(|past| past.samples.len());
+        (slots.sum::<usize>(), samples.sum::<usize>())
+    });
+    let found: Vec<(usize, usize)> = stream::iter(passes)
+        .buffer_unordered(PASS.1)
+        .collect()
+        .await;
+    let (slots, samples) = found
+        .into_iter()
+        .fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
+    println!(
+        "  histories of all over 30 days are read back in {:.1} s: {slots} slots, {samples} runs one by one",
+        began.elapsed().as_secs_f64()
+    );
 }
 
 async fn ask_all(questions: &Questions<'_>) {

@@ -33,8 +33,14 @@ const ROUTES: [(&str, &str); 20] = [
 
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Path whose senders have no token: the plugin checks their signature.
-const SIGNED: &str = "/webhooks/{service}/{webhook}";
+/// Paths whose senders have no token: a plugin checks the signature of deliveries, and the address
+/// of a heartbeat is its secret.
+const WITHOUT_TOKEN: [&str; 4] = [
+    "/webhooks/{service}",
+    "/webhooks/{service}/{webhook}",
+    "/ping/{uuid}",
+    "/ping/{uuid}/{signal}",
+];
 
 fn filled(path: &str) -> String {
     path.replace("{slug}", "shop")
@@ -62,10 +68,9 @@ async fn nothing_but_health_is_answered_without_a_token() {
         );
     }
     let wrong = Api::new(runtime.url(), Some("not-the-token-0123456789abcdef"));
-    for (method, path) in routes
-        .iter()
-        .filter(|(_, path)| !OPEN.contains(&path.as_str()) && path != SIGNED)
-    {
+    for (method, path) in routes.iter().filter(|(_, path)| {
+        !OPEN.contains(&path.as_str()) && !WITHOUT_TOKEN.contains(&path.as_str())
+    }) {
         for (caller, what) in [
             (runtime.api().anonymous(), "no token"),
             (wrong.clone(), "a wrong token"),

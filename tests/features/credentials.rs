@@ -1,6 +1,9 @@
 //! Credentials of every kind reach the service they belong to; a plugin can use one and not see it,
 //! not even in an echo.
 
+mod signed;
+mod stored;
+
 use extrack_tests::guarded::{CLIENT, TOKEN_START};
 use extrack_tests::{Authority, Guarded, TargetServer, TestRuntime, components};
 use serde_json::{Value, json};

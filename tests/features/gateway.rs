@@ -1,5 +1,7 @@
 //! Calls of consumers through the gateway: what passes, what is refused, and what is kept from whom.
 
+mod cache;
+mod http2;
 mod limits;
 mod streams;
 mod tunnels;

@@ -2,6 +2,7 @@
 //! harm when they are forged. It is one file: all stories share the vendors' senders above them.
 
 mod durable;
+mod replay;
 pub(crate) mod sender;
 
 use extrack_tests::{Api, Inbox, PATIENCE, Reply, TestRuntime, Vendor, components, wait_for};

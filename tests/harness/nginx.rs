@@ -47,10 +47,19 @@ impl TargetServer {
 
     /// Starts a plain reverse proxy before a server, with as many kept connections as it may want.
     pub async fn start_proxy(upstream: SocketAddr) -> Self {
+        Self::start_proxy_of(upstream, "").await
+    }
+
+    /// Starts such a proxy that is asked by HTTP/2 with prior knowledge.
+    pub async fn start_http2_proxy(upstream: SocketAddr) -> Self {
+        Self::start_proxy_of(upstream, " http2").await
+    }
+
+    async fn start_proxy_of(upstream: SocketAddr, listen: &str) -> Self {
         let outer = format!("upstream vendor {{ server {upstream}; keepalive 256; }}");
         let settings = "location /proxy/ { proxy_pass http://vendor/; \
                         proxy_http_version 1.1; proxy_set_header Connection \"\"; }";
-        Self::start_with(&outer, settings, false, |_| ()).await
+        Self::start_as(&outer, settings, listen, |_| ()).await
     }
 
     /// Starts it over TLS, with that certificate.
@@ -91,10 +100,15 @@ impl TargetServer {
         is_tls: bool,
         fill: impl FnOnce(&Path),
     ) -> Self {
+        let listen = if is_tls { " ssl" } else { "" };
+        Self::start_as(outer, settings, listen, fill).await
+    }
+
+    /// `listen` stands behind its address.
+    async fn start_as(outer: &str, settings: &str, listen: &str, fill: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         fill(folder.path());
         let address = free_address();
-        let tls = if is_tls { " ssl" } else { "" };
         let configuration = format!(
             "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr warn;
              events {{ worker_connections 4096; }}
@@ -102,7 +116,7 @@ impl TargetServer {
                access_log off; default_type text/plain;
                client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
                scgi_temp_path scgi; keepalive_requests 100000000; {outer}
-               server {{ listen {address}{tls} backlog=4096; {settings} {LOCATIONS} }}
+               server {{ listen {address}{listen} backlog=4096; {settings} {LOCATIONS} }}
              }}"
         );
         std::fs::write(folder.path().join("nginx.conf"), configuration)
@@ -111,7 +125,7 @@ impl TargetServer {
             folder,
             address,
             process: None,
-            is_tls,
+            is_tls: listen == " ssl",
         };
         server.restart().await;
         server

@@ -28,6 +28,7 @@ struct Path {
     status: u16,
     delay: Duration,
     headers: Vec<(&'static str, String)>,
+    body: String,
     hits: u64,
 }
 
@@ -37,6 +38,7 @@ impl Default for Path {
             status: 200,
             delay: Duration::ZERO,
             headers: Vec::new(),
+            body: "the vendor's answer\n".to_owned(),
             hits: 0,
         }
     }
@@ -83,6 +85,11 @@ impl Vendor {
         self.with(path, |path| path.headers = headers);
     }
 
+    pub fn set_body(&self, path: &str, body: impl Into<String>) {
+        let body = body.into();
+        self.with(path, |path| path.body = body);
+    }
+
     /// Answers given in full.
     pub fn hits(&self, path: &str) -> u64 {
         self.with(path, |path| path.hits)
@@ -116,7 +123,7 @@ async fn answer(State(behaviour): State<Behaviour>, uri: Uri) -> impl IntoRespon
     (
         StatusCode::from_u16(mood.status).expect("tests set real statuses"),
         headers,
-        "the vendor's answer\n",
+        mood.body,
     )
 }
 

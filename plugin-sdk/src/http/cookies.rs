@@ -1,5 +1,5 @@
-//! Cookies that the answers on the way of one request set (RFC 6265), for what follows to the same
-//! host.
+//! Cookies that answers set (RFC 6265), for what follows to the same host: on the way of one request,
+//! or from one request to the next.
 
 use crate::url;
 
@@ -7,8 +7,9 @@ use crate::url;
 const MOST_COOKIES: usize = 50;
 const MOST_BYTES: usize = 4096;
 
+/// Cookies that answers set, for further requests; see [`Request::send_with`](super::Request::send_with).
 #[derive(Debug, Default)]
-pub(super) struct Jar {
+pub struct CookieJar {
     cookies: Vec<Cookie>,
 }
 
@@ -21,7 +22,7 @@ struct Cookie {
     is_secure: bool,
 }
 
-impl Jar {
+impl CookieJar {
     /// Takes over what an answer from `url` sets, and drops what it takes back.
     pub(super) fn take(&mut self, url: &str, headers: &[(String, String)]) {
         let Some(host) = url::host(url) else { return };
@@ -44,6 +45,10 @@ impl Jar {
                 self.cookies.push(cookie);
             }
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.cookies.is_empty()
     }
 
     /// The cookies for a request to `url`, as the value of a header.
@@ -140,8 +145,8 @@ fn is_below(path: &str, folder: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn jar(url: &str, cookies: &[&str]) -> Jar {
-        let mut jar = Jar::default();
+    fn jar(url: &str, cookies: &[&str]) -> CookieJar {
+        let mut jar = CookieJar::default();
         let date = (
             "date".to_owned(),
             "Sun, 29 Nov 2026 16:00:00 GMT".to_owned(),

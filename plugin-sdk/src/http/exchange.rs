@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::cookies::Jar;
+use super::cookies::CookieJar;
 use super::draft::Draft;
 use super::text::Text;
 use super::{Request, Response, redirect};
@@ -15,7 +15,9 @@ pub(super) struct Exchange {
     /// Redirects that may be followed.
     redirects: u32,
     hop: u32,
-    jar: Jar,
+    jar: CookieJar,
+    /// The jar is for further requests, too.
+    keeps_cookies: bool,
     /// Phases of the hops that are over.
     phases: Option<Phases>,
 }
@@ -26,14 +28,28 @@ impl Exchange {
             draft: request.draft,
             redirects: request.redirects,
             hop: 0,
-            jar: Jar::default(),
+            jar: CookieJar::default(),
+            keeps_cookies: false,
             phases: None,
         }
     }
 
+    /// Begins with the cookies of earlier answers, and keeps those of the last one.
+    pub(super) fn with_jar(request: Request, jar: CookieJar) -> Self {
+        Self {
+            jar,
+            keeps_cookies: true,
+            ..Self::new(request)
+        }
+    }
+
+    pub(super) fn into_jar(self) -> CookieJar {
+        self.jar
+    }
+
     /// Returns the request to send next, with the cookies that were set on the way.
     pub(super) fn next_hop(&self) -> Cow<'_, Draft> {
-        if self.hop == 0 {
+        if self.hop == 0 && self.jar.is_empty() {
             return Cow::Borrowed(&self.draft);
         }
         match self.jar.header(&self.draft.url.shown()) {
@@ -50,6 +66,9 @@ impl Exchange {
             .then(|| redirect::target(&url, &answer))
             .flatten();
         let Some(target) = target else {
+            if self.keeps_cookies {
+                self.jar.take(&url, &answer.headers);
+            }
             return Some(Response::new(answer, total, url, self.hop));
         };
         self.phases = Some(total);
@@ -95,6 +114,31 @@ mod tests {
     use crate::fake::{Host, response};
     use crate::http;
     use crate::net::NetError;
+
+    #[test]
+    fn a_jar_carries_cookies_from_one_request_to_the_next() {
+        let host = Host::install();
+        let set = |cookie: &str| response(200, "").with_header("set-cookie", cookie);
+        host.answer_http("GET https://a.example/in", set("session=1; Path=/"));
+        host.answer_http("GET https://a.example/on", set("session=2; Path=/"));
+        host.answer_http("GET https://a.example/out", response(200, ""));
+        host.answer_http("GET https://b.example/", response(200, ""));
+        let mut jar = http::CookieJar::default();
+        for url in [
+            "a.example/in",
+            "a.example/on",
+            "b.example/",
+            "a.example/out",
+        ] {
+            let request = http::get(format!("https://{url}"));
+            request.send_with(&mut jar).unwrap();
+        }
+        http::get("https://a.example/out").send().unwrap();
+        let sent = host.http_requests();
+        let cookies: Vec<Option<&str>> = sent.iter().map(|one| one.header("cookie")).collect();
+        let (first, second) = (Some("session=1"), Some("session=2"));
+        assert_eq!(cookies, [None, first, None, second, None]);
+    }
 
     #[test]
     fn requests_side_by_side_follow_their_own_redirects() {

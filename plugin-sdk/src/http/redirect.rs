@@ -7,13 +7,14 @@ use crate::url;
 use crate::wit::http as wit;
 
 /// Options that do not identify the sender.
-const HARMLESS: [&str; 6] = [
+const HARMLESS: [&str; 7] = [
     "insecure",
     "max-body-bytes",
     "decompress",
     "text",
     "http2",
     "trailers",
+    "rate-limits",
 ];
 /// Words in the names of headers that prove who asks.
 const PRIVATE_WORDS: [&str; 10] = [

@@ -19,7 +19,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Alert, Catalog, ChannelId, Observation, RuleMemory, UnixMillis};
+use crate::domain::{Alert, Catalog, ChannelId, Exclusion, Observation, RuleMemory, UnixMillis};
 
 use super::clock::Clock;
 use super::evaluator::TickPeriod;
@@ -45,9 +45,13 @@ pub struct EngineSettings {
     /// Deadline of one evaluation of one rule. The plugin host has a shorter deadline of its own;
     /// this one guards against its failing.
     pub rule_deadline: Duration,
-    /// Histories read back at the same time; the results keep as many readers for alerting.
+    /// Passes that read histories back at the same time; the results keep as many readers for
+    /// alerting.
     pub history_loads_at_once: usize,
-    /// Deadline for reading one service's history back, from when the reading began.
+    /// Histories read back in one pass at most: of thirty days, some 150 KB each until they are
+    /// taken in.
+    pub history_loads_together: usize,
+    /// Deadline of one pass, from when the reading began.
     pub history_deadline: Duration,
     /// Longest time that observations wait for the history. After that, rules that look back no
     /// further than what is known go on without it: paging never waits for the results.
@@ -74,6 +78,7 @@ impl Default for EngineSettings {
             kept_behind: 1_024,
             rule_deadline: Duration::from_secs(30),
             history_loads_at_once: crate::store::results::ALERTING_READERS as usize,
+            history_loads_together: 256,
             history_deadline: Duration::from_secs(30),
             history_patience: Duration::from_secs(2),
             history_first_retry: Duration::from_secs(2),
@@ -299,6 +304,9 @@ impl<R: RuleRunner, H: HistoryLoader> AlertEngine<R, H> {
     }
 
     fn accept(&mut self, observation: Arc<Observation>, catalog: &Catalog) {
+        if observation.excluded == Some(Exclusion::Paused) {
+            return;
+        }
         // A run that did not take place, or whose check broke, is no news of the service: its
         // alerts stay as they are.
         if observation.is_check_broken() {
@@ -358,8 +366,9 @@ impl<R: RuleRunner, H: HistoryLoader> AlertEngine<R, H> {
         let now_ms = self.core.clock.now_ms();
         self.core.signals.beat(now_ms);
         let tick_ms = self.tick_period().at_or_before(now_ms);
-        for (slug, rules) in &catalog.rules {
-            if rules.iter().any(|rule| self.core.rules.ticks(rule)) {
+        for slug in catalog.rules.keys() {
+            let mut rules = catalog.rules_in_force(slug).iter();
+            if rules.any(|rule| self.core.rules.ticks(rule)) {
                 self.slots.entry(slug.clone()).or_default().tick_ms = Some(tick_ms);
                 self.make_ready(slug);
             }
@@ -391,11 +400,13 @@ impl<R: RuleRunner, H: HistoryLoader> AlertEngine<R, H> {
         self.core.settings.tick.into()
     }
 
-    fn take_loaded(&mut self, (slug, loaded): (String, Loaded)) {
-        if let Some(slot) = self.slots.get_mut(&slug) {
-            slot.loaded.push(loaded);
+    fn take_loaded(&mut self, histories: Vec<(String, Loaded)>) {
+        for (slug, loaded) in histories {
+            if let Some(slot) = self.slots.get_mut(&slug) {
+                slot.loaded.push(loaded);
+            }
+            self.make_ready(&slug);
         }
-        self.make_ready(&slug);
     }
 
     fn retry_due(&mut self) {

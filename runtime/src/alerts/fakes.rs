@@ -127,6 +127,7 @@ pub(crate) fn service(slug: &str) -> Service {
         depends_on: vec![],
         owner: None,
         description: None,
+        profile: Default::default(),
         slo: None,
         rate_limits: Default::default(),
         origin: Origin::File,
@@ -310,6 +311,7 @@ pub(crate) struct FakeHistory {
     behaviour: Arc<Mutex<Reading>>,
     /// Services in the order in which they were read.
     loads: Arc<Mutex<Vec<String>>>,
+    passes: Arc<Mutex<usize>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -328,16 +330,17 @@ impl FakeHistory {
     pub(crate) fn loads(&self) -> Vec<String> {
         lock(&self.loads).clone()
     }
+
+    /// Returns how many times something was read, whatever the number of services.
+    pub(crate) fn passes(&self) -> usize {
+        *lock(&self.passes)
+    }
 }
 
 impl HistoryLoader for FakeHistory {
-    async fn load(
-        &self,
-        service: &str,
-        (since_ms, until_ms): (UnixMillis, UnixMillis),
-        limit: usize,
-    ) -> PortResult<Vec<Observation>> {
-        lock(&self.loads).push(service.to_owned());
+    async fn load(&self, wanted: Vec<PastSpan>) -> PortResult<Vec<PastRuns>> {
+        *lock(&self.passes) += 1;
+        lock(&self.loads).extend(wanted.iter().map(|span| span.service.clone()));
         let behaviour = *lock(&self.behaviour);
         match behaviour {
             Reading::Works => {}
@@ -345,19 +348,13 @@ impl HistoryLoader for FakeHistory {
             Reading::Hangs => std::future::pending().await,
         }
         let recorded = lock(&self.recorded);
-        let wanted = |run: &&Observation| {
-            run.service == service && (since_ms..until_ms).contains(&run.ts_ms)
+        let past = |span: PastSpan| {
+            let is_wanted = |run: &&Observation| {
+                run.service == span.service && (span.since_ms..span.until_ms).contains(&run.ts_ms)
+            };
+            PastRuns::of(recorded.iter().filter(is_wanted).cloned().collect())
         };
-        Ok(recorded
-            .iter()
-            .filter(wanted)
-            .take(limit)
-            .cloned()
-            .collect())
-    }
-
-    async fn load_groups(&self, _service: &str, _span: GroupSpan) -> PortResult<Vec<RunGroup>> {
-        Ok(Vec::new())
+        Ok(wanted.into_iter().map(past).collect())
     }
 }
 

@@ -11,22 +11,19 @@ mod steps;
 mod tests;
 mod view;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::domain::{History, Observation, RunGroup, Selection, Status, UnixMillis, latency_bin};
+use crate::domain::{
+    History, Observation, PastRuns, RunSample, RunSlot, RunSource, Selection, Status, UnixMillis,
+    latency_bin,
+};
+pub use crate::domain::{LEAST_SAMPLES, MAX_SAMPLES};
 
 use limits::RateLimits;
 use older::{Older, ProbeIndex};
-
-/// Half a day at one run every 10 s: 70 KB. What is older is counted by slots.
-pub const MAX_SAMPLES: usize = 4_320;
-
-/// Samples kept however old they are, because a rule may count runs in a row, whatever its windows
-/// are: a kilobyte.
-pub const LEAST_SAMPLES: usize = 64;
 
 /// Steps of a span: six weeks by the hour.
 pub const MAX_BUCKETS: usize = 1_000;
@@ -59,18 +56,19 @@ struct Sample {
     /// Position in [`ServiceHistory::sources`].
     probe: ProbeIndex,
     status: Status,
+    /// It was due while the service was worked on. Among the samples it counts, because rules go on
+    /// meanwhile; in slots it does not, as in every other count of the history.
+    is_excluded: bool,
 }
 
 impl Sample {
     fn of(observation: &Observation, probe: ProbeIndex) -> Self {
-        let latency_us = observation
-            .latency_us
-            .map_or(NO_LATENCY, |us| us.min(u64::from(NO_LATENCY) - 1) as u32);
         Self {
             ts_ms: observation.ts_ms,
-            latency_us,
+            latency_us: cut_latency_us(observation.latency_us),
             probe,
             status: observation.status,
+            is_excluded: observation.excluded.is_some(),
         }
     }
 
@@ -86,11 +84,8 @@ impl Sample {
     }
 }
 
-/// A probe or webhook in one location.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Source {
-    probe: String,
-    location: String,
+fn cut_latency_us(latency_us: Option<u64>) -> u32 {
+    latency_us.map_or(NO_LATENCY, |us| us.min(u64::from(NO_LATENCY) - 1) as u32)
 }
 
 /// How long a service's history has to be.
@@ -129,7 +124,7 @@ pub struct ServiceHistory {
     only: Option<Vec<bool>>,
     whole: VecDeque<Arc<Observation>>,
     /// Probes and webhooks in their locations, in the order of their first runs; a service has few.
-    sources: Vec<Source>,
+    sources: Vec<RunSource>,
     /// The last one of each of them, by position.
     latest: Vec<Option<Arc<Observation>>>,
     rate_limits: RateLimits,
@@ -202,18 +197,73 @@ impl ServiceHistory {
         self.set_back_ms += by_ms;
     }
 
-    /// Takes in runs from before all others, which were counted elsewhere.
-    pub fn add_groups(&mut self, groups: &[RunGroup]) {
-        let latest_ms = groups
+    /// Takes in what was read back of the past, if nothing is in here yet. `is_known`: by its number,
+    /// whether a run comes by another way.
+    pub fn take_in(&mut self, past: PastRuns, is_known: impl Fn(i64) -> bool) {
+        let probes: Vec<ProbeIndex> = past
+            .sources
             .iter()
-            .map(|group| group.start_ms)
-            .max()
-            .unwrap_or_default();
+            .map(|source| position_of(&mut self.sources, &source.probe, &source.location))
+            .collect();
+        let probe = |source: u16| probes.get(usize::from(source)).copied().unwrap_or(source);
+        self.add_slots(past.as_of_ms, &past.slots, probe);
+        for reading in past.readings {
+            self.rate_limits.push_reading(reading);
+        }
+        let by_id = |runs: Vec<Observation>| -> HashMap<i64, Observation> {
+            runs.into_iter().map(|run| (run.run_id, run)).collect()
+        };
+        let (mut whole, mut latest) = (by_id(past.observations), by_id(past.latest));
+        for sample in past.samples {
+            if is_known(sample.run_id) {
+                continue;
+            }
+            if let Some(run) = whole.remove(&sample.run_id) {
+                self.push(Arc::new(run));
+                continue;
+            }
+            let probe = probe(sample.source);
+            self.push_sample(probe, &sample);
+            if let Some(run) = latest.remove(&sample.run_id) {
+                self.set_latest(probe, Arc::new(run));
+            }
+        }
+    }
+
+    fn add_slots(
+        &mut self,
+        as_of_ms: UnixMillis,
+        slots: &[RunSlot],
+        probe: impl Fn(u16) -> ProbeIndex,
+    ) {
+        if slots.is_empty() {
+            return;
+        }
         let older = Arc::make_mut(&mut self.older);
-        older.age(latest_ms.max(self.now_ms), UnixMillis::MIN);
-        for group in groups {
-            let probe = position_of(&mut self.sources, &group.probe, &group.location);
-            Arc::make_mut(&mut self.older).add_group(probe, group);
+        older.age(as_of_ms.max(self.now_ms), UnixMillis::MIN);
+        for slot in slots {
+            older.add_slot(probe(slot.source), slot);
+        }
+    }
+
+    /// Takes in a run of which no more is known.
+    fn push_sample(&mut self, probe: ProbeIndex, sample: &RunSample) {
+        self.now_ms = self.now_ms.max(sample.ts_ms);
+        self.samples.push_back(Sample {
+            ts_ms: sample.ts_ms,
+            latency_us: cut_latency_us(sample.latency_us),
+            probe,
+            status: sample.status,
+            is_excluded: sample.is_excluded,
+        });
+        self.trim();
+    }
+
+    fn set_latest(&mut self, probe: ProbeIndex, observation: Arc<Observation>) {
+        self.latest
+            .resize(self.sources.len().max(self.latest.len()), None);
+        if let Some(latest) = self.latest.get_mut(usize::from(probe)) {
+            *latest = Some(observation);
         }
     }
 
@@ -294,11 +344,7 @@ impl ServiceHistory {
         }
         let probe = position_of(&mut self.sources, &observation.probe, &observation.location);
         self.samples.push_back(Sample::of(&observation, probe));
-        self.latest
-            .resize(self.sources.len().max(self.latest.len()), None);
-        if let Some(latest) = self.latest.get_mut(usize::from(probe)) {
-            *latest = Some(Arc::clone(&observation));
-        }
+        self.set_latest(probe, Arc::clone(&observation));
         self.rate_limits.push(&observation, self.now_ms);
         self.whole.push_back(observation);
         self.trim();
@@ -419,6 +465,9 @@ impl ServiceHistory {
         let Some(sample) = self.samples.pop_front() else {
             return;
         };
+        if sample.is_excluded {
+            return;
+        }
         let next = self.samples.iter().find(|next| next.probe == sample.probe);
         let most_ms =
             i64::try_from(self.reach.covered_by_one_run().as_millis()).unwrap_or(i64::MAX);
@@ -445,12 +494,12 @@ impl ServiceHistory {
 }
 
 /// Names that came and went are few: they change with the configuration.
-fn position_of(sources: &mut Vec<Source>, probe: &str, location: &str) -> ProbeIndex {
+fn position_of(sources: &mut Vec<RunSource>, probe: &str, location: &str) -> ProbeIndex {
     let known = sources
         .iter()
         .position(|source| source.probe == probe && source.location == location);
     let position = known.unwrap_or_else(|| {
-        sources.push(Source {
+        sources.push(RunSource {
             probe: probe.to_owned(),
             location: location.to_owned(),
         });

@@ -8,8 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::domain::{
-    Alert, AlertEvent, AlertRule, Channel, DeliveryError, History, Message, Observation, Receipt,
-    RunGroup, UnixMillis, Verdict,
+    Alert, AlertEvent, AlertRule, Channel, DeliveryError, History, Message, PastRuns, Receipt,
+    UnixMillis, Verdict,
 };
 use crate::plugin_host::{PluginHost, RuleCall};
 use crate::store::ControlError;
@@ -17,7 +17,7 @@ pub use crate::store::control::{
     AfterAttempt, AlertDraft, Attempt, AttemptOutcome, ChannelsFollowed, DueNotification,
     Escalation, EscalationDraft, EventDraft, MemoryChange, StepTaken, StoredSilence, Transition,
 };
-pub use crate::store::results::GroupSpan;
+pub use crate::store::results::PastSpan;
 
 /// Why something outside could not be done, for people. Everything here is worth another attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,20 +140,10 @@ impl Notifier for PluginHost {
 
 /// Reads back what was recorded before.
 pub trait HistoryLoader: Send + Sync + 'static {
-    /// The newest `limit` observations of the service from one moment on and before another, oldest
-    /// first. Reading ends when the answer is no longer waited for.
-    fn load(
-        &self,
-        service: &str,
-        between: (UnixMillis, UnixMillis),
-        limit: usize,
-    ) -> impl Future<Output = PortResult<Vec<Observation>>> + Send;
-    /// Runs from before those, counted by slots of time.
-    fn load_groups(
-        &self,
-        service: &str,
-        span: GroupSpan,
-    ) -> impl Future<Output = PortResult<Vec<RunGroup>>> + Send;
+    /// Returns the past of each of these services, in their order. Reading ends when the answer is no
+    /// longer waited for.
+    fn load(&self, wanted: Vec<PastSpan>)
+    -> impl Future<Output = PortResult<Vec<PastRuns>>> + Send;
 }
 
 /// Where alert events can be queried.

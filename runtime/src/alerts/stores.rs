@@ -1,28 +1,14 @@
 //! The results behind the interfaces of `ports`.
 
-use crate::domain::{Alert, AlertEvent, Observation, RunGroup, UnixMillis};
+use crate::domain::{Alert, AlertEvent, PastRuns, UnixMillis};
 use crate::store::ResultStore;
 
-use super::ports::{EventSink, GroupSpan, HistoryLoader, PortError, PortResult};
+use super::ports::{EventSink, HistoryLoader, PastSpan, PortError, PortResult};
 
 impl HistoryLoader for ResultStore {
-    async fn load(
-        &self,
-        service: &str,
-        between: (UnixMillis, UnixMillis),
-        limit: usize,
-    ) -> PortResult<Vec<Observation>> {
+    async fn load(&self, wanted: Vec<PastSpan>) -> PortResult<Vec<PastRuns>> {
         past_of(self)?;
-        self.observation_history(service, between, limit)
-            .await
-            .map_err(PortError::of)
-    }
-
-    async fn load_groups(&self, service: &str, span: GroupSpan) -> PortResult<Vec<RunGroup>> {
-        past_of(self)?;
-        self.observation_groups(service, span)
-            .await
-            .map_err(PortError::of)
+        self.past_runs(wanted).await.map_err(PortError::of)
     }
 }
 
@@ -65,11 +51,12 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use crate::alerts::fakes::{self, *};
-    use crate::alerts::history::{MAX_SAMPLES, Reach, ServiceHistory};
-    use crate::alerts::ports::GroupSpan;
+    use crate::alerts::history::{Reach, ServiceHistory};
+    use crate::alerts::ports::PastSpan;
     use crate::alerts::*;
     use crate::domain::*;
     use crate::store::control::{AttemptOutcome, NotificationFilter};
+    use crate::store::results::TierSettings;
     use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore, SpoolSettings};
 
     async fn open(dir: &std::path::Path) -> ControlStore {
@@ -229,6 +216,62 @@ mod tests {
         })
     }
 
+    fn counting_soon() -> ResultSettings {
+        ResultSettings {
+            tiers: TierSettings {
+                interval: Duration::from_millis(5),
+                // These runs are of years ago.
+                retention: TierRetention::FOR_EVER,
+            },
+            ..ResultSettings::default()
+        }
+    }
+
+    fn span(reach: Reach, as_of_ms: UnixMillis) -> PastSpan {
+        PastSpan {
+            service: "shop-api".to_owned(),
+            since_ms: 0,
+            until_ms: UnixMillis::MAX,
+            as_of_ms,
+            interval: reach.interval,
+        }
+    }
+
+    async fn read_back(store: &ResultStore, reach: Reach) -> ServiceHistory {
+        let span = span(reach, EPOCH_MS + 9_999 * 10_000);
+        let mut past = HistoryLoader::load(store, vec![span]).await.unwrap();
+        let mut history = ServiceHistory::new(reach);
+        history.take_in(past.remove(0), |_| false);
+        history
+    }
+
+    fn same(seen: &ServiceHistory, read: &ServiceHistory) {
+        for minutes in [5, 60, 720, 780, 1_440, 43_200] {
+            let window = Duration::from_secs(minutes * 60);
+            assert_eq!(
+                read.summary(window),
+                seen.summary(window),
+                "{minutes} minutes"
+            );
+            for quantile in [0.1, 0.5, 0.9, 0.99] {
+                assert_eq!(
+                    read.latency(window, quantile),
+                    seen.latency(window, quantile),
+                    "{minutes} minutes"
+                );
+            }
+            let of_tls =
+                |history: &ServiceHistory| history.of_probes(&["tls".to_owned()]).summary(window);
+            assert_eq!(of_tls(read), of_tls(seen), "{minutes} minutes");
+        }
+        let ids = |runs: Vec<Arc<Observation>>| -> Vec<i64> {
+            runs.iter().map(|run| run.run_id).collect()
+        };
+        assert_eq!(ids(read.samples(64)), ids(seen.samples(64)));
+        assert_eq!(ids(read.latest_by_probe()), ids(seen.latest_by_probe()));
+        assert_eq!(read.consecutive_failures(), seen.consecutive_failures());
+    }
+
     #[tokio::test]
     async fn a_history_that_is_read_back_is_the_one_that_was_seen() {
         let dir = tempfile::tempdir().unwrap();
@@ -238,7 +281,7 @@ mod tests {
             look_back: Duration::from_secs(30 * 86_400),
             interval: Duration::from_secs(20),
         };
-        let (mut seen, mut read) = (ServiceHistory::new(reach), ServiceHistory::new(reach));
+        let mut seen = ServiceHistory::new(reach);
         for (index, run) in many_runs().map(Arc::new).enumerate() {
             // So that the queue never overflows.
             match index % 1_000 {
@@ -251,34 +294,19 @@ mod tests {
             seen.push(run);
         }
         store.alert_event_append(Vec::new()).await.unwrap();
-
-        let runs = HistoryLoader::load(&store, "shop-api", (0, UnixMillis::MAX), MAX_SAMPLES)
-            .await
-            .unwrap();
-        assert_eq!(runs.len(), MAX_SAMPLES);
-        let span = GroupSpan {
-            since_ms: 0,
-            before_ms: runs[0].ts_ms,
-            covered_by_one_run: reach.covered_by_one_run(),
-        };
-        read.add_groups(&store.load_groups("shop-api", span).await.unwrap());
-        runs.into_iter().for_each(|run| read.push(Arc::new(run)));
-        for minutes in [5, 60, 720, 780, 1_440, 43_200] {
-            let window = Duration::from_secs(minutes * 60);
-            assert_eq!(
-                read.summary(window),
-                seen.summary(window),
-                "{minutes} minutes"
-            );
-            assert_eq!(
-                read.latency(window, 0.9),
-                seen.latency(window, 0.9),
-                "{minutes} minutes"
-            );
-            let of_tls =
-                |history: &ServiceHistory| history.of_probes(&["tls".to_owned()]).summary(window);
-            assert_eq!(of_tls(&read), of_tls(&seen), "{minutes} minutes");
-        }
+        same(&seen, &read_back(&store, reach).await);
+        store.close().await.unwrap();
+        thread.join().unwrap().unwrap();
+        drop(store);
+        // The same from the tiers.
+        let (store, writer) = ResultStore::open(dir.path(), counting_soon()).unwrap();
+        let thread = writer.start().unwrap();
+        until(async || {
+            let counted_ms = store.counted_until_ms(Tier::Hour);
+            counted_ms.filter(|counted_ms| *counted_ms > EPOCH_MS + 100_000_000)
+        })
+        .await;
+        same(&seen, &read_back(&store, reach).await);
         store.close().await.unwrap();
         thread.join().unwrap().unwrap();
     }
@@ -336,13 +364,17 @@ mod tests {
         thread.join().unwrap().unwrap();
 
         let (store, writer) = open(crashed.path());
-        let history =
-            async || HistoryLoader::load(&store, "shop-api", (0, UnixMillis::MAX), 100).await;
+        let reach = Reach {
+            look_back: Duration::from_secs(600),
+            interval: Duration::from_secs(20),
+        };
+        let span = span(reach, EPOCH_MS + 1_000);
+        let history = async || HistoryLoader::load(&store, vec![span.clone()]).await;
         let error = history().await.unwrap_err();
         assert!(error.to_string().contains("in the spool"), "{error}");
         let thread = writer.start().unwrap();
         assert!(store.past_whole().await);
-        assert_eq!(history().await.unwrap().len(), 30);
+        assert_eq!(history().await.unwrap()[0].samples.len(), 30);
         store.close().await.unwrap();
         thread.join().unwrap().unwrap();
     }

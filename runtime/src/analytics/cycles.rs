@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Days, NaiveDate, Offset, TimeZone, Utc};
-use chrono_tz::Tz;
 use rust_decimal::Decimal;
 
 use super::{Group, Question};
 use crate::domain::cost::{
-    Bounds, Cycle, CycleSpan, DayCost, FORECAST_DAYS, PriceList, SoFar, YearToDate, forecast,
-    start_of_day_ms,
+    Bounds, Cycle, CycleSpan, FORECAST_DAYS, PriceList, SoFar, YearToDate, forecast, whole_days,
 };
 use crate::domain::{Catalog, UnixMillis};
 use crate::store::{UsageQuestion, UsageSum};
@@ -100,7 +97,8 @@ pub(super) fn day_parts(catalog: &Catalog, question: &Question, now_ms: UnixMill
     let mut zones: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
     for (slug, list) in &catalog.prices {
         if question.asks_for(slug) {
-            let offset_ms = offset_ms(list.cycle.zone, now_ms);
+            // A median of days does not notice that clocks were changed.
+            let offset_ms = list.cycle.offset_ms(now_ms);
             zones.entry(offset_ms).or_default().insert(slug.clone());
         }
     }
@@ -120,14 +118,6 @@ pub(super) fn day_parts(catalog: &Catalog, question: &Question, now_ms: UnixMill
 }
 
 const DAY_MS: i64 = 86_400_000;
-
-/// Returns how far the clocks of a zone are before UTC. Days before clocks were changed are off by
-/// that change, which a median of days does not notice.
-fn offset_ms(zone: Tz, now_ms: UnixMillis) -> i64 {
-    let now = DateTime::<Utc>::from_timestamp_millis(now_ms).unwrap_or_default();
-    let offset = zone.offset_from_utc_datetime(&now.naive_utc()).fix();
-    i64::from(offset.local_minus_utc()) * 1_000
-}
 
 /// Costs by service and currency, then by days since 1970.
 pub(super) type CostByDay = BTreeMap<(String, String), BTreeMap<i64, Decimal>>;
@@ -161,8 +151,9 @@ pub(super) fn cycle_of(
         bill.map(|bill| bill.owed.low)
             .map_err(|error| error.to_string())
     };
-    let foreseen = so_far(list, used, now_ms).and_then(|so_far| {
-        let days = whole_days(days, so_far.today);
+    let so_far = SoFar::at(list.cycle.zone, now_ms, used.low).map_err(|it| it.to_string());
+    let foreseen = so_far.and_then(|so_far| {
+        let days = days.map_or_else(Vec::new, |days| whole_days(days, so_far.today));
         forecast(&days, so_far, &span).map_err(|error| error.to_string())
     });
     let forecast = foreseen.and_then(|found| {
@@ -181,41 +172,4 @@ pub(super) fn cycle_of(
         owed: bill.owed,
         forecast,
     })
-}
-
-fn so_far(list: &PriceList, used: Bounds, now_ms: UnixMillis) -> Result<SoFar, String> {
-    let zone = list.cycle.zone;
-    let today = list.cycle.day_of(now_ms).map_err(|it| it.to_string())?;
-    let tomorrow = today
-        .checked_add_days(Days::new(1))
-        .ok_or_else(|| "the calendar ends today".to_owned())?;
-    let start = start_of_day_ms(zone, today).map_err(|it| it.to_string())?;
-    let end = start_of_day_ms(zone, tomorrow).map_err(|it| it.to_string())?;
-    Ok(SoFar {
-        today,
-        left: (end - now_ms) as f64 / (end - start).max(1) as f64,
-        used: used.low,
-    })
-}
-
-/// Returns the days before today from the first with a cost on; those in between without one cost
-/// nothing.
-fn whole_days(days: Option<&BTreeMap<i64, Decimal>>, today: NaiveDate) -> Vec<DayCost> {
-    let Some(days) = days else {
-        return Vec::new();
-    };
-    let number = |day: NaiveDate| day.signed_duration_since(NaiveDate::default()).num_days();
-    let today = number(today);
-    let oldest = today - FORECAST_DAYS as i64;
-    let Some(first) = days.keys().find(|day| **day >= oldest).copied() else {
-        return Vec::new();
-    };
-    let whole = (first..today).filter_map(|number| {
-        let since = Days::new(u64::try_from(number).ok()?);
-        Some(DayCost {
-            day: NaiveDate::default().checked_add_days(since)?,
-            cost: days.get(&number).copied().unwrap_or_default(),
-        })
-    });
-    whole.collect()
 }

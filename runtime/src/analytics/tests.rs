@@ -12,15 +12,15 @@ use crate::domain::cost::{
 };
 use crate::store::UsageKey;
 
-fn decimal(text: &str) -> Decimal {
+pub(super) fn decimal(text: &str) -> Decimal {
     Decimal::from_str_exact(text).unwrap()
 }
 
-fn ms(text: &str) -> UnixMillis {
+pub(super) fn ms(text: &str) -> UnixMillis {
     text.parse::<jiff::Timestamp>().unwrap().as_millisecond()
 }
 
-fn list(zone: &str) -> PriceList {
+pub(super) fn list(zone: &str) -> PriceList {
     PriceList {
         currency: Currency::parse("EUR").unwrap(),
         cycle: Cycle {
@@ -57,7 +57,13 @@ fn list(zone: &str) -> PriceList {
     }
 }
 
-fn sum(service: &str, currency: Option<&str>, calls: i64, low: &str, high: &str) -> UsageSum {
+pub(super) fn sum(
+    service: &str,
+    currency: Option<&str>,
+    calls: i64,
+    low: &str,
+    high: &str,
+) -> UsageSum {
     let key = UsageKey {
         service: service.to_owned(),
         consumer: None,
@@ -197,4 +203,41 @@ fn a_service_counts_under_each_of_its_tags() {
     let tags: Vec<_> = keys.iter().map(|key| key.tag.as_deref()).collect();
     assert_eq!(tags, [Some("blue"), Some("red")]);
     assert_eq!(groups::with_each_tag(&key, &[]), [key]);
+}
+
+#[test]
+fn each_row_has_what_brought_nothing_and_all_together_count_once() {
+    let mut table = CostTable::default();
+    let failed = CallSum {
+        calls: 2,
+        cost: Bounds {
+            low: Decimal::ZERO,
+            high: decimal("0.5"),
+        },
+    };
+    let with_failures = UsageSum {
+        failed,
+        ..sum("a", Some("EUR"), 10, "1.00", "1.50")
+    };
+    let tagged = ["red", "blue"].map(|tag| GroupKey {
+        tag: Some(tag.to_owned()),
+        ..GroupKey::default()
+    });
+    table.add(&with_failures, tagged.to_vec());
+    let retries = RetrySum {
+        key: with_failures.key.clone(),
+        currency: "EUR".to_owned(),
+        attempts: 3,
+        at_most: decimal("0.3"),
+    };
+    table.add_retries(&retries, tagged.to_vec());
+    let costs = table.finish();
+    let wanted = Overhead {
+        retries: (3, decimal("0.3")),
+        failed,
+        ..Overhead::default()
+    };
+    let found: Vec<&Overhead> = costs.rows.iter().map(|row| &row.overhead).collect();
+    assert_eq!(found, [&wanted, &wanted]);
+    assert_eq!(costs.overhead["EUR"], wanted);
 }

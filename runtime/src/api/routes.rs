@@ -10,9 +10,10 @@ use super::http::route_builder::Routes;
 use super::http::state::ApiState;
 use super::http::{auth, guard, openapi};
 use super::resources::{
-    alert_routes, alerts, archive, audit, backtest, backups, calls, channels, configuration,
-    consumers, costs, events, health, incidents, maintenance, metrics, notifications, observations,
-    plugins, queries, rate_limits, recordings, rules, services, silences, sql, tokens, webhooks,
+    alert_routes, alerts, archive, audit, backtest, backups, budgets, calls, channels,
+    configuration, consumers, costs, credentials, deliveries, events, health, heartbeats,
+    incidents, invoices, maintenance, metrics, notifications, observations, plugins, queries,
+    rate_limits, recordings, rules, services, silences, sql, tokens, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -28,10 +29,15 @@ pub(super) fn routes() -> Routes {
         .resource("program", archive::endpoints())
         .resource("services", services::endpoints())
         .resource("services", services::change::endpoints())
+        .resource("services", services::batch::endpoints())
+        .resource("services", services::pause::endpoints())
         .resource("services", observations::endpoints())
+        .resource("services", credentials::endpoints())
         .resource("gateway", consumers::endpoints())
         .resource("services", rate_limits::endpoints())
+        .resource("heartbeats", heartbeats::endpoints())
         .resource("webhooks", events::endpoints())
+        .resource("webhooks", deliveries::endpoints())
         .resource("alerts", alerts::endpoints())
         .resource("alerts", alerts::act::endpoints())
         .resource("alerts", incidents::endpoints())
@@ -50,6 +56,8 @@ pub(super) fn routes() -> Routes {
         .resource("plugins", plugins::shadow::endpoints())
         .resource("plugins", recordings::endpoints())
         .resource("costs", costs::endpoints())
+        .resource("costs", budgets::endpoints())
+        .resource("costs", invoices::endpoints())
         .resource("sql", sql::endpoints())
         .resource("sql", queries::endpoints())
         .resource("calls", calls::endpoints())

@@ -4,6 +4,7 @@ mod backtest;
 mod channels;
 mod dashboard;
 mod denial;
+mod heartbeats;
 mod problems;
 mod shapes;
 mod silences;

@@ -71,6 +71,9 @@ pub struct CostRowBody {
     /// Money that will be owed at the end of the cycle; null: `forecastMissing` is the reason.
     pub forecast: Option<ForecastBody>,
     pub forecast_missing: Option<String>,
+    /// Part of `used` that brought nothing, and that of our own checks; null where no call has a cost.
+    #[serde(default)]
+    pub overhead: Option<OverheadBody>,
 }
 
 /// Cycle that the vendor bills by.
@@ -110,10 +113,10 @@ pub struct CallCostBody {
     pub at_most: String,
 }
 
-/// Cost of calls that brought nothing, and of our own. A call may be in several of these.
+/// Cost of calls that brought nothing, and of our own checks. A call may be in several of these.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct WasteBody {
+pub struct OverheadBody {
     /// Attempts beyond the first of their calls.
     pub retries: i64,
     pub retries_at_most: String,
@@ -134,6 +137,7 @@ pub struct CostsBody {
     pub to: Option<String>,
     /// One row a group and currency: currencies are never added up.
     pub rows: Vec<CostRowBody>,
-    /// Cost that brought nothing, by currency.
-    pub waste: BTreeMap<String, WasteBody>,
+    /// The same of all rows together, by currency: a row with two tags counts once.
+    #[serde(default)]
+    pub overhead: BTreeMap<String, OverheadBody>,
 }

@@ -118,6 +118,10 @@ pub struct RunningQueryBody {
     pub elapsed_ms: u64,
     /// Rows that were handed out so far.
     pub rows: u64,
+    /// How far it is in percent, as the database estimates it; missing until it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
+    pub percent: Option<u8>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -7,26 +7,32 @@ use tokio::sync::mpsc;
 use super::Core;
 use super::tasks::{Stage, Tasks};
 use crate::alerts::{
-    AcknowledgementWatch, AlertEngine, Auditor, ClockKeeper, Delivery, DeliveryDeps,
+    AcknowledgementWatch, AlertEngine, Auditor, BudgetedRules, ClockKeeper, Delivery, DeliveryDeps,
     DeliverySettings, DispatchDeps, Dispatcher, EngineDeps, EngineSettings, EventCopy, Retention,
     SystemClock, UnrecordedSender, WatchdogSender,
 };
-use crate::domain::Observation;
+use crate::domain::{Observation, UsageReader};
 
 /// Starts everything that has to do with alerts.
 pub(super) fn build(
     tasks: &mut Tasks,
     core: &Core,
     observations: mpsc::Receiver<Arc<Observation>>,
+    usage: UsageReader,
 ) {
-    start_engine(tasks, core, observations);
+    start_engine(tasks, core, observations, usage);
     start_delivery(tasks, core);
     start_watches(tasks, core);
 }
 
-fn start_engine(tasks: &mut Tasks, core: &Core, observations: mpsc::Receiver<Arc<Observation>>) {
+fn start_engine(
+    tasks: &mut Tasks,
+    core: &Core,
+    observations: mpsc::Receiver<Arc<Observation>>,
+    usage: UsageReader,
+) {
     let engine = AlertEngine::new(EngineDeps {
-        rules: core.host.clone(),
+        rules: BudgetedRules::new(core.host.clone(), usage),
         store: core.control.clone(),
         history: core.results.clone(),
         clock: Arc::new(SystemClock),

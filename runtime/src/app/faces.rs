@@ -25,7 +25,7 @@ use crate::backup::{BackupStatus, Backups};
 use crate::config::Settings;
 use crate::domain::StorageSettings;
 use crate::gateway::{ConsumerBook, Gateway};
-use crate::monitoring::{Monitoring, StatusChange};
+use crate::monitoring::{Heartbeats, Monitoring, StatusChange};
 use crate::plugin_sources::PluginFolder;
 use crate::reload::{ConfigHandle, ConfigReload};
 use crate::usage::Calls;
@@ -34,6 +34,7 @@ use crate::wire::WireListener;
 /// Parts that the faces show and follow, beside the core.
 pub(super) struct FaceParts {
     pub(super) monitoring: Monitoring,
+    pub(super) heartbeats: Heartbeats,
     pub(super) gateway: (Gateway, ConsumerBook),
     /// Where HTTP is served.
     pub(super) edge: Handle,
@@ -79,6 +80,7 @@ pub(super) async fn build(
     });
     let FaceParts {
         monitoring,
+        heartbeats,
         gateway: (gateway, consumers),
         edge,
         metrics,
@@ -104,7 +106,7 @@ pub(super) async fn build(
     let scheduled = backups.clone();
     let deps = api_deps(
         core,
-        monitoring,
+        (monitoring, heartbeats),
         consumers,
         configuration,
         program,
@@ -140,7 +142,7 @@ pub(super) async fn build(
 /// Connects the API to the parts that it shows and changes.
 fn api_deps(
     core: &Core,
-    monitoring: Monitoring,
+    (monitoring, heartbeats): (Monitoring, Heartbeats),
     consumers: ConsumerBook,
     configuration: ConfigHandle,
     program: RunningProgram,
@@ -151,6 +153,7 @@ fn api_deps(
         registry: core.registry.clone(),
         monitor: Arc::new(monitoring.clone()),
         webhooks: Arc::new(monitoring),
+        heartbeats: Arc::new(heartbeats),
         plugins: Arc::new(core.host.clone()),
         notifier: Arc::new(core.host.clone()),
         signals: core.signals.clone(),

@@ -8,8 +8,11 @@ use tokio::sync::mpsc;
 
 use super::Core;
 use super::tasks::{Stage, Tasks};
-use crate::domain::{IncidentSource, Observation, now_ms};
-use crate::monitoring::{IncidentCopy, IncidentWriter, Monitoring, PluginWatch, VendorIncidents};
+use crate::domain::{IncidentSource, Observation, UnixMillis, now_ms};
+use crate::monitoring::{
+    CredentialWatch, DeliveryLog, Heartbeats, IncidentCopy, IncidentWriter, Monitoring,
+    PluginWatch, VendorIncidents,
+};
 use crate::net::Net;
 
 /// How long the last runs of probes may take once their timers have stopped; a run ends within its
@@ -26,7 +29,7 @@ pub(super) async fn build(
     core: &Core,
     net: Net,
     to_alerts: mpsc::Sender<Arc<Observation>>,
-) -> Result<Monitoring> {
+) -> Result<(Monitoring, Heartbeats)> {
     let plugin_watch = PluginWatch::new(
         core.host.clone(),
         core.results.clone(),
@@ -36,6 +39,15 @@ pub(super) async fn build(
     tasks.spawn(Stage::Monitoring, "plugin watch", |stop| {
         plugin_watch.run(stop)
     });
+    let credential_watch = CredentialWatch::new(
+        core.host.clone(),
+        core.control.clone(),
+        core.registry.watch(),
+        to_alerts.clone(),
+    );
+    tasks.spawn(Stage::Monitoring, "credential watch", |stop| {
+        credential_watch.run(stop)
+    });
     let monitoring = Monitoring::new(
         core.host.clone(),
         core.results.clone(),
@@ -43,7 +55,10 @@ pub(super) async fn build(
         core.registry.watch(),
         core.settings.monitoring,
         core.signals.clock_jumps().clone(),
-        core.results.first_event_id(),
+        DeliveryLog {
+            first_event_id: core.results.first_event_id(),
+            control: core.control.clone(),
+        },
     );
     let probing = monitoring.clone();
     core.signals.watch_probes(move || probing.stalled());
@@ -60,18 +75,26 @@ pub(super) async fn build(
     if let Some(watch) = monitoring.offline_watch(net, targets, to_alerts) {
         tasks.spawn(Stage::Monitoring, "offline watch", |stop| watch.run(stop));
     }
+    let heartbeats = monitoring.heartbeats(core.control.clone()).await?;
+    let following = heartbeats.clone();
+    tasks.spawn(Stage::Monitoring, "heartbeats", |stop| following.run(stop));
     let scheduler = monitoring.scheduler(GRACE);
     tasks.spawn(Stage::Monitoring, "scheduler", |stop| scheduler.run(stop));
-    Ok(monitoring)
+    Ok((monitoring, heartbeats))
 }
 
 /// Starts what decides on incidents, with those of before, and what carries them to the results.
 async fn start_incidents(tasks: &mut Tasks, core: &Core, monitoring: &Monitoring) -> Result<()> {
     let (control, results) = (&core.control, &core.results);
     let ended_since_ms = now_ms().saturating_sub(INCIDENTS_RECALLED_MS);
-    let before = control
+    let mut before = control
         .incident_recent(IncidentSource::Ours, ended_since_ms)
         .await?;
+    // Of vendors, those that are open.
+    let claimed = control
+        .incident_recent(IncidentSource::Vendor, UnixMillis::MAX)
+        .await?;
+    before.extend(claimed);
     let tracker = monitoring.incident_tracker(before);
     let copy = IncidentCopy::new(control.clone(), results.clone());
     let writer = IncidentWriter::new(tracker, control.clone(), &copy);

@@ -53,6 +53,7 @@ pub(super) async fn build(
         recordings,
         run_ids: RunIds::after(results.first_run_id() - 1, RunIds::THIS_NODE, now_ms),
         has_mail: settings.smtp.is_some(),
+        credentials: Some(control.clone()),
     })
     .await?;
     host.set_file_policies(configured.policies.clone());
@@ -110,6 +111,10 @@ pub(super) fn start(
     let (registry, swaps) = (core.registry.clone(), core.host.swaps());
     tasks.spawn(Stage::Monitoring, "services recheck", |stop| {
         registry.follow_swaps(swaps, stop)
+    });
+    let registry = core.registry.clone();
+    tasks.spawn(Stage::Monitoring, "pauses", |stop| {
+        registry.follow_pauses(stop)
     });
     Ok(())
 }

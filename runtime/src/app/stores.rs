@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow, bail};
+use secrecy::SecretString;
 
 use super::private_files;
 use crate::archive;
 use crate::config::{self, Environment, Settings};
 use crate::domain::{SchemaChange, StorageSettings};
-use crate::store::control::ControlSettings;
+use crate::store::control::{ControlSettings, NewKey, Rotated};
 use crate::store::results::{self, Compacted, SqlSettings, TableRows, TableSize, TierSettings};
 use crate::store::{
     ControlStore, Keyring, ResultError, ResultSettings, ResultStore, SpoolSettings,
@@ -48,6 +49,44 @@ pub async fn accept_store(data: &Path, config_dir: &Path) -> Result<()> {
     let control = ControlStore::open_with(&data.join(CONTROL), keyring, accepting).await?;
     control.close().await;
     Ok(())
+}
+
+/// Seals the secrets in the control store of a program that does not run under a new key. `text` is
+/// the one that `ENCRYPTION_KEY` will hold; none: the key file is replaced.
+pub async fn rotate_key(
+    data: &Path,
+    config_dir: &Path,
+    text: Option<SecretString>,
+    former: Option<&Path>,
+) -> Result<Rotated> {
+    if !data.join(CONTROL).exists() {
+        bail!(
+            "there is no `{}`; name the data folder of the program with `--data`",
+            data.join(CONTROL).display()
+        );
+    }
+    private_files::keep_private(data)
+        .with_context(|| format!("reading the data folder `{}`", data.display()))?;
+    let environment = Environment::read(config_dir);
+    let (settings, faults) = config::program_settings(&environment);
+    if let Some(fault) = faults
+        .iter()
+        .find(|fault| fault.to_string().contains("ENCRYPTION_KEY"))
+    {
+        bail!("{fault}");
+    }
+    if settings.encryption_key.is_none() && text.is_some() {
+        bail!(
+            "the key is in `secret.key`, which gets a new one by itself; leave `--new-key-file` out"
+        );
+    }
+    let control = open_control(data, &settings).await?;
+    let new = text.map_or(NewKey::Made, NewKey::Given);
+    let rotated = control.key_rotate(new, former).await;
+    control.close().await;
+    rotated?.context(
+        "the key is in `ENCRYPTION_KEY`, so name a file with the new one: `--new-key-file FILE`",
+    )
 }
 
 /// Reads both stores of a program that does not run from end to end, and returns the rows of the

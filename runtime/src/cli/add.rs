@@ -7,17 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 
-use super::client::{Client, Server};
+use super::client::Server;
 use super::outcome::Outcome;
 use super::print::{cell, json as print_json, line, note};
 use super::vendors::ConfigFolder;
-use crate::api_types::plugins::PluginBody;
 use crate::api_types::services::ServiceBody;
 use crate::spec::ServiceSpec;
 use crate::vendors::{Draft, Options, Secrets, append_service, service_yaml};
-
-/// Plugin that reads status pages.
-const STATUS_PAGE: &str = "status-page";
 
 /// Adds a service of a vendor of the catalog: to a running server, to a file, or prints it.
 ///
@@ -28,7 +24,7 @@ const STATUS_PAGE: &str = "status-page";
 ///   STRIPE_API_KEY=… extrack add stripe
 ///   extrack add okta --set domain=example.okta.com --name "Single sign-on"
 ///   extrack add github --webhook --file config/services.yaml
-///   extrack add openai --print
+///   extrack add openai --no-status-page --print
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Add {
@@ -43,10 +39,9 @@ pub(super) struct Add {
     /// With the webhook by which the vendor reports.
     #[arg(long)]
     webhook: bool,
-    /// With a probe of the vendor's status page, also where that plugin is not known to be
-    /// installed. A server is asked for it.
+    /// Without a probe of the vendor's status page.
     #[arg(long)]
-    status_page: bool,
+    no_status_page: bool,
     /// Appends the service to this file.
     #[arg(long, value_name = "FILE", conflicts_with = "print")]
     file: Option<PathBuf>,
@@ -64,11 +59,11 @@ impl Add {
     pub(super) async fn run(self, server: &Server) -> Outcome {
         let catalog = self.config.catalog().await?;
         let vendor = &catalog.entry(&self.vendor)?.vendor;
-        let mut options = Options {
+        let options = Options {
             name: self.name.clone(),
             parameters: self.set.iter().cloned().collect::<BTreeMap<_, _>>(),
             webhook: self.webhook,
-            status_page: self.status_page,
+            status_page: !self.no_status_page,
         };
         if self.webhook && vendor.webhook.is_none() {
             bail!(
@@ -81,9 +76,6 @@ impl Add {
             return self.write(&draft).await;
         }
         let client = server.connect()?;
-        if !options.status_page {
-            options.status_page = has_status_page(&client).await?;
-        }
         let draft = Draft::of(
             vendor,
             &options,
@@ -131,11 +123,6 @@ impl Add {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-async fn has_status_page(client: &Client) -> Result<bool> {
-    let plugins: Vec<PluginBody> = client.list("/plugins").await?.read()?;
-    Ok(plugins.iter().any(|plugin| plugin.name == STATUS_PAGE))
 }
 
 /// Adds to the file by writing another one beside it, which takes its place. Blocking.

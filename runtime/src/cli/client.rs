@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::api_types::page::Page;
 use crate::api_types::problem::Problem;
+use crate::api_types::sql::RunningQueryBody;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than the server works on anything before it gives up by itself.
@@ -132,6 +133,11 @@ fn with_scheme(server: &str) -> Result<&str> {
 }
 
 impl Client {
+    /// Returns the address of the server, without a slash at its end.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     pub(super) async fn get(&self, path: &str) -> Result<Answer> {
         self.json(self.request(Method::GET, path)).await
     }
@@ -144,6 +150,20 @@ impl Client {
             .bytes()
             .await?
             .to_vec())
+    }
+
+    /// Posts something whose refusal the caller explains.
+    pub(super) async fn try_post(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<std::result::Result<Answer, Problem>> {
+        let request = self.request(Method::POST, path).json(body);
+        let response = self.sent(request).await?;
+        if response.status().is_success() {
+            return Ok(Ok(response.json().await?));
+        }
+        Ok(Err(problem(response).await?))
     }
 
     pub(super) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer> {
@@ -196,6 +216,12 @@ impl Client {
             .header("te", "trailers")
             .json(body);
         self.send(request).await
+    }
+
+    /// Returns how far a query is; none where it is not known, or the query has ended.
+    pub(super) async fn query_percent(&self, query_id: &str) -> Option<u8> {
+        let answer = self.get(&format!("/sql/{query_id}")).await.ok()?;
+        answer.read::<RunningQueryBody>().ok()?.percent
     }
 
     /// Sends a component, with the text of its `.minisig` file.
@@ -288,11 +314,26 @@ impl Client {
         Ok(self.send(request).await?.json().await?)
     }
 
+    /// Posts a file of this media type.
+    pub(super) async fn post_file(
+        &self,
+        path: &str,
+        media_type: &'static str,
+        content: Vec<u8>,
+    ) -> Result<Answer> {
+        let request = self.request(Method::POST, path);
+        let request = request.header("content-type", media_type);
+        self.json(request.body(content)).await
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<Response> {
-        let response = request.send().await.with_context(|| NoAnswer {
+        checked(self.sent(request).await?).await
+    }
+
+    async fn sent(&self, request: RequestBuilder) -> Result<Response> {
+        request.send().await.with_context(|| NoAnswer {
             server: self.base.clone(),
-        })?;
-        checked(response).await
+        })
     }
 
     /// Posts lines that the server takes once, however often they are sent: again while it is busy or
@@ -338,19 +379,11 @@ fn retry_after(response: &Response) -> Option<Duration> {
 
 /// Returns an answer that is none of an error.
 pub(super) async fn checked(response: Response) -> Result<Response> {
-    let status = response.status();
-    if status.is_success() {
+    if response.status().is_success() {
         return Ok(response);
     }
-    if status == reqwest::StatusCode::UNAUTHORIZED {
-        bail!("the server wants a token that it knows: set `EXTRACK_TOKEN`, or pass `--token`");
-    }
-    let problem: Problem = response.json().await.unwrap_or_default();
-    let mut message = if problem.detail.is_empty() {
-        format!("the server answered {status} {}", problem.title)
-    } else {
-        problem.detail
-    };
+    let problem = problem(response).await?;
+    let mut message = problem.detail;
     for fault in problem.faults {
         // The detail of a single fault is that fault.
         if !message.contains(&fault.message) {
@@ -367,6 +400,19 @@ pub(super) async fn checked(response: Response) -> Result<Response> {
         message.push_str(&format!("\ndid you mean `{candidates}`?"));
     }
     bail!(message)
+}
+
+/// Returns the problem that a server answered; an error where it wants a token.
+async fn problem(response: Response) -> Result<Problem> {
+    let status = response.status();
+    if status == reqwest::StatusCode::UNAUTHORIZED {
+        bail!("the server wants a token that it knows: set `EXTRACK_TOKEN`, or pass `--token`");
+    }
+    let mut problem: Problem = response.json().await.unwrap_or_default();
+    if problem.detail.is_empty() {
+        problem.detail = format!("the server answered {status} {}", problem.title);
+    }
+    Ok(problem)
 }
 
 /// Lines out of chunks; each byte is looked at once.

@@ -133,23 +133,23 @@ impl Costs {
             "CYCLE", "CURRENCY", "CALLS", "METERED", "USED", "OWED", "FORECAST",
         ];
         self.which.print(&columns, rows.collect());
-        for (currency, waste) in &costs.waste {
+        for (currency, overhead) in &costs.overhead {
             let part = |name: &str, sum: &CallCostBody| {
                 let cost = between(&sum.at_least, &sum.at_most);
                 (sum.calls > 0).then(|| format!("{name} {} ({cost})", sum.calls))
             };
-            let retries = (waste.retries > 0).then(|| {
+            let retries = (overhead.retries > 0).then(|| {
                 format!(
                     "retries {} (at most {})",
-                    waste.retries, waste.retries_at_most
+                    overhead.retries, overhead.retries_at_most
                 )
             });
             let parts = [
                 retries,
-                part("failures", &waste.failures),
-                part("time-outs", &waste.timeouts),
-                part("cut", &waste.cut),
-                part("own checks", &waste.own_checks),
+                part("failures", &overhead.failures),
+                part("time-outs", &overhead.timeouts),
+                part("cut", &overhead.cut),
+                part("own checks", &overhead.own_checks),
             ];
             let parts: Vec<String> = parts.into_iter().flatten().collect();
             if !parts.is_empty() {

@@ -1,14 +1,16 @@
-//! `extrack services list|show|check`
+//! `extrack services list|show|check|pause|resume`
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use super::client::{NoBody, Server, query, segment};
+use super::heartbeats::command;
 use super::outcome::Outcome;
-use super::print::{cell, json as print_json, plain, table};
+use super::print::{cell, json as print_json, line, note, plain, table};
 use crate::api_types::observations::ObservationBody;
 use crate::api_types::services::ServiceBody;
+use crate::spec::{DurationSpec, PauseSpec};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Services {
@@ -37,6 +39,25 @@ pub(super) enum Services {
         #[arg(long)]
         json: bool,
     },
+    /// Pauses a service: nothing is checked, judged or paged.
+    ///
+    /// Example: extrack services pause shop-api --for 2h --reason migration
+    Pause {
+        slug: String,
+        /// Until when, e.g. 2026-12-24T06:00:00Z; until it is resumed if not given.
+        #[arg(long)]
+        until: Option<String>,
+        /// How long, e.g. 2h.
+        #[arg(long = "for", conflicts_with = "until")]
+        duration: Option<String>,
+        /// Why, for people.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Ends the pause of a service.
+    ///
+    /// Example: extrack services resume shop-api
+    Resume { slug: String },
 }
 
 impl Services {
@@ -55,7 +76,13 @@ impl Services {
             }
             Services::Show { slug } => {
                 let path = format!("/services/{}", segment(&slug));
-                print_json(&client.get(&path).await?);
+                let answer = client.get(&path).await?;
+                print_json(&answer);
+                let service: ServiceBody = answer.read()?;
+                if let Some(heartbeat) = &service.heartbeat_status {
+                    let command = command(heartbeat, client.base());
+                    note(&format!("at the end of its job: {command}"));
+                }
             }
             Services::Check { slug, probe, json } => {
                 let probe = query(&[("probe", probe.as_deref())]);
@@ -71,6 +98,28 @@ impl Services {
                     return Ok(ExitCode::FAILURE);
                 }
             }
+            Services::Pause {
+                slug,
+                until,
+                duration,
+                reason,
+            } => {
+                let spec = PauseSpec {
+                    until,
+                    duration: duration.map(DurationSpec::Text),
+                    reason,
+                };
+                let path = format!("/services/{}/pause", segment(&slug));
+                let service: ServiceBody = client.post(&path, &spec).await?.read()?;
+                let until = service.pause.and_then(|pause| pause.until);
+                let until = until.map_or("it is resumed".to_owned(), |until| plain(&until));
+                line(&format!("{} is paused until {until}", plain(&service.slug)));
+            }
+            Services::Resume { slug } => {
+                let path = format!("/services/{}/resume", segment(&slug));
+                let service: ServiceBody = client.post(&path, &NoBody {}).await?.read()?;
+                line(&format!("{} is checked again", plain(&service.slug)));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -81,10 +130,15 @@ fn row(service: &ServiceBody) -> Vec<String> {
     let described = |key: &str| cell(&service.spec.get(key));
     vec![
         cell(&service.slug),
-        cell(&service.status),
+        status(service),
         described("type"),
         described("baseUrl"),
     ]
+}
+
+fn status(service: &ServiceBody) -> String {
+    let paused = service.pause.as_ref().map(|_| "paused".to_owned());
+    paused.unwrap_or_else(|| cell(&service.status))
 }
 
 fn print_observation(observation: &ObservationBody) {

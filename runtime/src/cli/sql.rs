@@ -173,6 +173,7 @@ pub(super) async fn run(
     let output = options.output()?;
     ask::ask(
         async |id| client.ask(path, id, request).await,
+        async |id| client.query_percent(id).await,
         async |id| {
             // It may have ended just now.
             let _ = client.delete_quietly(&format!("/sql/{id}")).await;
@@ -187,6 +188,7 @@ async fn query(source: &Source, request: &SqlRequest, options: &Options) -> Resu
     let output = options.output()?;
     ask::ask(
         async |id| source.ask(id, request).await,
+        async |id| source.percent(id).await,
         async |id| source.cancel(id).await,
         async |response| output.take(response).await,
     )

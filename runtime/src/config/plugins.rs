@@ -5,8 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::PLUGINS;
 use super::document::Document;
-use super::secret_file;
+use super::secret_command::{self, COMMANDS};
+use super::secret_file::{self, Slot, Sources};
 use crate::domain::fault::{FaultReport, child};
 use crate::domain::{Fault, PluginKind, PluginPolicy, PluginTrust};
 use crate::registry::{PluginDirectory, plugin_policies, plugin_trust};
@@ -50,16 +52,23 @@ pub(super) fn read(
         Some(value) => prune_and_parse(value.clone(), TRUST_AT, structure).unwrap_or_default(),
         None => TrustSpec::default(),
     };
+    let sources = Sources {
+        folder: config_dir,
+        file: PLUGINS,
+        commands: Some(&COMMANDS),
+    };
+    let commands = trust.registries.values();
+    let commands = commands.filter_map(|registry| registry.password_command.as_ref());
+    secret_command::run_all(commands, sources);
     for (host, registry) in &mut trust.registries {
         let at = child(&child(TRUST_AT, "registries"), host);
-        secret_file::read_one(
-            "password",
-            &mut registry.password,
-            &mut registry.password_file,
-            &at,
-            config_dir,
-            &mut judged,
-        );
+        let mut slot = Slot {
+            key: "password",
+            secret: &mut registry.password,
+            file: &mut registry.password_file,
+            command: &mut registry.password_command,
+        };
+        secret_file::resolve_one(&mut slot, &at, sources, &mut judged);
     }
     judged.next_stage();
     let trust = plugin_trust(&specs, AT, &trust, TRUST_AT, &mut judged);

@@ -220,7 +220,7 @@ extra: 1
             "config/alerts.yaml:7:11: alerts[1].type: `slack` is a notifier plugin, not a rule plugin; known: `availability`, \
          `condition`, `response_time`",
             "config/alerts.yaml:10:10: notifications[0].url: must be text, not a number; put it in quotes",
-            "config/alerts.yaml:11:1: extra: is not a known key; known: `alertTemplates`, `alerts`, `channels`, `escalations`, `inhibit`, `maintenance`, `messageTemplates`, `muteTimes`, `notifications`, `route`, `watchdog`",
+            "config/alerts.yaml:11:1: extra: is not a known key; known: `alertTemplates`, `alerts`, `budgets`, `channels`, `escalations`, `inhibit`, `maintenance`, `messageTemplates`, `muteTimes`, `notifications`, `route`, `watchdog`",
             "config/services.yaml:2:5: services[0].baseUrl: is missing (URL, or `host:port` for what speaks no HTTP)",
             "config/services.yaml:3:5: services[0].baseURL: is not a known key; did you mean `baseUrl`?",
             "config/services.yaml:5:17: services[0].monitoring.interval: must be at least 1s",

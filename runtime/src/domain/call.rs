@@ -97,16 +97,28 @@ pub enum CacheUse {
     Hit,
     /// The cache was asked in vain.
     Miss,
+    /// The vendor confirmed what the cache had, and did not send it again.
+    Revalidated,
+    /// The cache was left aside: another method, a part of an answer, or the client's wish.
+    Bypass,
 }
 
 impl CacheUse {
-    pub const ALL: [CacheUse; 3] = [CacheUse::None, CacheUse::Hit, CacheUse::Miss];
+    pub const ALL: [CacheUse; 5] = [
+        CacheUse::None,
+        CacheUse::Hit,
+        CacheUse::Miss,
+        CacheUse::Revalidated,
+        CacheUse::Bypass,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             CacheUse::None => "none",
             CacheUse::Hit => "hit",
             CacheUse::Miss => "miss",
+            CacheUse::Revalidated => "revalidated",
+            CacheUse::Bypass => "bypass",
         }
     }
 }

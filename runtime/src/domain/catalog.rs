@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::cost::PriceList;
+use super::cost::{CostBudget, PriceList};
 use super::{
-    AlertOptions, Channel, ChannelId, Dependencies, EscalationPolicy, Inhibition, Maintenance,
-    Recurrence, Route, Service, Severity,
+    AlertOptions, Channel, ChannelId, Dependencies, EscalationPolicy, HEARTBEAT, Heartbeat,
+    Inhibition, Maintenance, Pause, Recurrence, Route, Service, Severity,
 };
 
 /// One rule for one service.
@@ -55,6 +55,9 @@ pub const MONITOR_SUBJECT: &str = "monitor:network";
 /// Subject of alerts about damaged files of the archive, in the place of a service.
 pub const ARCHIVE_SUBJECT: &str = "monitor:archive";
 
+/// Subject of alerts about credentials that end, in the place of a service.
+pub const CREDENTIALS_SUBJECT: &str = "monitor:credentials";
+
 /// Configured services, rules and channels at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -65,9 +68,17 @@ pub struct Catalog {
     /// Services that are there and can't run, e.g. because their plugin is gone, by slug: nothing
     /// is checked, and their alerts stay as they are. Without probes.
     pub stopped: BTreeMap<String, Arc<Service>>,
+    /// Pauses that hold, by service slug: its probes don't run, its rules are not evaluated, and
+    /// its alerts stay as they are and page nobody.
+    pub paused: Arc<BTreeMap<String, Pause>>,
     /// Price lists by service slug; without one the cost of calls is unknown.
     pub prices: BTreeMap<String, Arc<PriceList>>,
-    /// Rules by service slug, by [`plugin_subject`], or by a subject of the monitor.
+    /// What is expected of the jobs that call us, by service slug. The service has a probe named
+    /// [`HEARTBEAT`], which nobody runs.
+    pub heartbeats: BTreeMap<String, Arc<Heartbeat>>,
+    /// Budgets by slug.
+    pub budgets: BTreeMap<String, Arc<CostBudget>>,
+    /// Rules by service slug, by [`plugin_subject`], by the subject of a budget or of the monitor.
     pub rules: BTreeMap<String, Vec<Arc<AlertRule>>>,
     pub channels: BTreeMap<ChannelId, Arc<Channel>>,
     /// The tree of the files, or the one that stands for the `notifications` at the top of
@@ -85,6 +96,25 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// Whether a probe is the heartbeat of its service, which calls us: it is not run.
+    pub fn is_heartbeat(&self, service: &str, probe: &str) -> bool {
+        probe == HEARTBEAT && self.heartbeats.contains_key(service)
+    }
+
+    /// Rules of a service or another subject that are evaluated: none while it is paused.
+    pub fn rules_in_force(&self, subject: &str) -> &[Arc<AlertRule>] {
+        let rules = self.rules.get(subject);
+        rules
+            .filter(|_| !self.paused.contains_key(subject))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a service is not watched for now, so that its alerts stay as they are: whether it is
+    /// well is not known.
+    pub fn is_suspended(&self, slug: &str) -> bool {
+        self.stopped.contains_key(slug) || self.paused.contains_key(slug)
+    }
+
     /// A service, whether it runs or not, for the labels of its alerts.
     pub fn described(&self, slug: &str) -> Option<&Arc<Service>> {
         self.services.get(slug).or_else(|| self.stopped.get(slug))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Observation, PluginRun, Probe, RateLimit, Service, UnixMillis};
+use super::{Observation, PluginRun, Probe, RateLimit, Service, UnixMillis, VendorClaim};
 
 /// The identity of a probe: the same check from another location is another probe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub struct CheckDone {
     pub run: Option<PluginRun>,
     /// Other runs had what this one needed: no evidence about the plugin.
     pub is_crowded_out: bool,
+    /// All incidents that a vendor's page has open; `None` where no page was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claims: Option<Vec<VendorClaim>>,
 }
 
 impl CheckDone {
@@ -66,7 +69,17 @@ impl CheckDone {
             observation,
             run,
             is_crowded_out,
+            claims: None,
         }
+    }
+
+    /// Adds what a vendor's page says.
+    pub fn with_claims(self, claims: Option<Vec<VendorClaim>>) -> Self {
+        Self { claims, ..self }
+    }
+
+    pub fn claims(&self) -> Option<&[VendorClaim]> {
+        self.claims.as_deref()
     }
 
     /// The observation, without its rate limits.
@@ -152,6 +165,7 @@ mod tests {
             depends_on: Vec::new(),
             owner: None,
             description: None,
+            profile: Default::default(),
             slo: None,
             rate_limits: Default::default(),
             origin: Origin::Api,
@@ -163,6 +177,7 @@ mod tests {
                     token: "credential-secret".to_owned().into(),
                 },
                 hosts: Vec::new(),
+                expiry: None,
             }],
             probes: vec![probe("http"), probe("other")],
             webhooks: vec![Webhook {

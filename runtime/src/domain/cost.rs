@@ -6,6 +6,8 @@
 //! what does not fit is an error, never a panic.
 
 mod bill;
+mod budget;
+mod budget_account;
 mod currency;
 mod cycle;
 mod decimal;
@@ -19,11 +21,16 @@ mod rounding;
 mod sums;
 
 pub use bill::{Bill, BillLine, LineKind, YearToDate};
+pub use budget::{BudgetPeriod, BudgetScope, CostBudget, budget_subject};
+pub use budget_account::{BudgetAccount, BudgetFigures, BudgetStanding, BudgetState, Spent};
 pub use currency::Currency;
 pub use cycle::{Cycle, CycleSpan, start_of_day_ms};
 pub use decimal::{MAX_SCALE, parse_amount};
 pub use error::CostError;
-pub use forecast::{DayCost, FORECAST_DAYS, Forecast, NoForecast, SoFar, forecast};
+pub use forecast::{
+    DayCost, FORECAST_DAYS, Forecast, NoForecast, SoFar, day_number, forecast, reached_ms,
+    whole_days,
+};
 pub use guard::{Guard, StatusSet};
 pub use list::{Commitment, CommitmentPeriod, Fee, PriceList, PriceVersion};
 pub use meter::{CallGroup, CycleMeter, MeteredCall};

@@ -26,10 +26,27 @@ pub struct GatewaySettings {
     /// Most repetitions of a call that failed and may be repeated.
     pub retries: u32,
     pub on_cancel: OnCancel,
+    #[serde(default)]
+    pub http: VendorHttp,
     pub quotas: Vec<Quota>,
     /// Units that are read in its answers.
     #[serde(default)]
     pub units: UnitRules,
+    /// None: no answer is kept.
+    #[serde(default)]
+    pub cache: Option<CacheSettings>,
+}
+
+/// Answers that are kept in memory, by the rules for shared caches (RFC 9111).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CacheSettings {
+    /// Patterns of the paths whose answers are kept; none: all.
+    pub paths: Vec<String>,
+    /// Consumers have each other's answers.
+    pub shared: bool,
+    pub max_bytes: usize,
+    pub max_entries: usize,
 }
 
 /// Fate of the vendor's answer when the client leaves.
@@ -40,6 +57,19 @@ pub enum OnCancel {
     Cut,
     /// The answer is read to its end and thrown away, so that its units are known.
     Drain,
+}
+
+/// Versions of HTTP that a vendor is called by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VendorHttp {
+    /// HTTP/2 where its TLS offers it, else HTTP/1.1.
+    #[default]
+    Negotiated,
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 alone: with prior knowledge where there is no TLS.
+    Http2,
 }
 
 /// Most calls in a window of the calendar, in UTC.

@@ -18,7 +18,8 @@ pub struct Labels(BTreeMap<String, Vec<String>>);
 
 impl Labels {
     /// Labels of an alert: `alertname`, `service`, `severity`, and those of its service: `type`,
-    /// `owner`, each `tag` and the labels it was described with.
+    /// `owner`, each `tag`, the labels it was described with, and `team`, `criticality` and
+    /// `environment` where it has no labels of its own by these names.
     pub fn of(alertname: &str, slug: &str, severity: Severity, service: Option<&Service>) -> Self {
         let mut labels = Self::of_service(slug, service);
         labels.add("alertname", alertname);
@@ -34,6 +35,11 @@ impl Labels {
             service
                 .labels
                 .iter()
+                .for_each(|(name, value)| labels.add(name, value));
+            service
+                .profile
+                .labels()
+                .filter(|(name, _)| !service.labels.contains_key(*name))
                 .for_each(|(name, value)| labels.add(name, value));
             labels.add("type", &service.kind);
             service

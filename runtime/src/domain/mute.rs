@@ -8,15 +8,16 @@ mod maintenance;
 mod schedule;
 mod silence;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Labels, Severity, UnixMillis};
+use super::{Labels, Pause, Severity, UnixMillis};
 use inhibition::ActiveInhibition;
 
 pub use dependency::Dependencies;
 pub use inhibition::Inhibition;
 pub use maintenance::{Maintenance, Recurrence};
+pub use schedule::Schedule as CronSchedule;
 pub use silence::{Silence, SilenceState};
 
 /// Cause of a mute, for people.
@@ -33,6 +34,8 @@ pub enum Mute {
     Inhibited { by: String, service: String },
     /// The service that it depends on.
     Dependency(String),
+    /// The pause of its own service.
+    Paused(Pause),
 }
 
 impl Mute {
@@ -46,6 +49,7 @@ impl Mute {
     pub fn actor(&self) -> Option<&str> {
         match self {
             Mute::Silence { author, .. } => Some(author),
+            Mute::Paused(pause) => pause.by.as_ref().map(|by| by.author.as_str()),
             Mute::Maintenance(_) | Mute::Inhibited { .. } | Mute::Dependency(_) => None,
         }
     }
@@ -61,6 +65,7 @@ impl Mute {
             Mute::Dependency(service) => {
                 format!("suppressed because it depends on `{service}`, which has an alert firing")
             }
+            Mute::Paused(pause) => format!("suppressed because {pause}"),
         }
     }
 }
@@ -72,6 +77,7 @@ impl std::fmt::Display for Mute {
             Mute::Maintenance(name) => write!(f, "maintenance `{name}`"),
             Mute::Inhibited { by, service } => write!(f, "alert `{by}` of `{service}`"),
             Mute::Dependency(service) => write!(f, "dependency `{service}`"),
+            Mute::Paused(_) => f.write_str("pause"),
         }
     }
 }
@@ -92,6 +98,8 @@ pub struct Mutes {
     pub maintenance: Vec<Arc<Maintenance>>,
     pub inhibitions: Arc<Vec<Inhibition>>,
     pub dependencies: Arc<Dependencies>,
+    /// Pauses that hold, by service.
+    pub paused: Arc<BTreeMap<String, Pause>>,
 }
 
 impl Mutes {
@@ -101,12 +109,15 @@ impl Mutes {
             && self.maintenance.is_empty()
             && self.inhibitions.is_empty()
             && self.dependencies.is_empty()
+            && self.paused.is_empty()
     }
 
     /// Prepares what mutes at a moment while these alerts fire, to look up many alerts in.
     pub fn at<'a>(&'a self, firing: &'a [Firing], now_ms: UnixMillis) -> MutesNow<'a> {
         let mut severities: HashMap<&str, Severity> = HashMap::new();
-        for alert in firing {
+        // What is known of a service that is paused is of before.
+        let is_watched = |alert: &Firing| !self.paused.contains_key(&alert.service);
+        for alert in firing.iter().filter(|alert| is_watched(alert)) {
             let severity = severities.entry(&alert.service).or_insert(alert.severity);
             *severity = alert.severity.max(*severity);
         }
@@ -125,9 +136,10 @@ impl Mutes {
             inhibitions: self
                 .inhibitions
                 .iter()
-                .map(|inhibition| inhibition.while_firing(firing))
+                .map(|inhibition| inhibition.while_firing(firing, is_watched))
                 .collect(),
             dependencies: &self.dependencies,
+            paused: &self.paused,
             severities,
             now_ms,
         }
@@ -163,6 +175,7 @@ pub struct MutesNow<'a> {
     windows: Vec<&'a Maintenance>,
     inhibitions: Vec<ActiveInhibition<'a>>,
     dependencies: &'a Dependencies,
+    paused: &'a BTreeMap<String, Pause>,
     /// The worst that fires, by service.
     severities: HashMap<&'a str, Severity>,
     now_ms: UnixMillis,
@@ -187,6 +200,9 @@ impl MutesNow<'_> {
                 author: author.clone(),
                 comment: comment.clone(),
             });
+        }
+        if let Some(pause) = self.paused.get(&alert.service) {
+            return Some(Mute::Paused(pause.clone()));
         }
         if let Some(window) = self.windows.iter().find(|window| window.covers(labels)) {
             return Some(Mute::Maintenance(window.name.clone()));
@@ -238,6 +254,37 @@ mod tests {
         ] {
             assert_eq!(Mute::is_by_other_alert(&mute.to_string()), wanted, "{mute}");
         }
+    }
+
+    #[test]
+    fn a_pause_mutes_its_own_service_and_takes_away_what_it_would_mute() {
+        let firing = |service: &str| Firing {
+            name: "Down".to_owned(),
+            service: service.to_owned(),
+            labels: Labels::default(),
+            severity: Severity::Critical,
+        };
+        let all = [firing("db"), firing("shop")];
+        let dependencies = Dependencies::new([("shop".to_owned(), vec!["db".to_owned()])]);
+        let mut mutes = Mutes {
+            dependencies: Arc::new(dependencies),
+            ..Mutes::default()
+        };
+        let by =
+            |mutes: &Mutes, alert: &Firing| mutes.find(alert, &all, 0).map(|it| it.to_string());
+        assert_eq!(by(&mutes, &all[1]).as_deref(), Some("dependency `db`"));
+        let pause = Pause {
+            until_ms: None,
+            reason: "moving".to_owned(),
+            by: None,
+        };
+        mutes.paused = Arc::new(BTreeMap::from([("db".to_owned(), pause)]));
+        assert_eq!(by(&mutes, &all[0]).as_deref(), Some("pause"));
+        assert_eq!(
+            by(&mutes, &all[1]),
+            None,
+            "what is known of it is of before"
+        );
     }
 
     #[test]

@@ -244,17 +244,23 @@ pub struct Observation {
 pub enum Exclusion {
     /// The run was due in a maintenance window of its service.
     Maintenance,
+    /// The run was due while its service was paused; nothing was checked, but for what a person
+    /// asked for.
+    Paused,
 }
 
 impl Exclusion {
     pub fn as_str(self) -> &'static str {
         match self {
             Exclusion::Maintenance => "maintenance",
+            Exclusion::Paused => "paused",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        (text == Self::Maintenance.as_str()).then_some(Self::Maintenance)
+        [Self::Maintenance, Self::Paused]
+            .into_iter()
+            .find(|exclusion| exclusion.as_str() == text)
     }
 }
 

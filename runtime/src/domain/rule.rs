@@ -103,7 +103,42 @@ pub struct UsageToDate {
     pub budget_micros: Option<i64>,
     /// ISO 4217; empty without a price and a budget.
     pub currency: String,
+    /// More about the budget, if it is one's.
+    pub budget: Option<BudgetUsage>,
+    /// The invoice that it is compared with, if it is one's.
+    pub invoice: Option<InvoiceUsage>,
 }
+
+/// An invoice beside what we counted. Amounts are millionths of its currency.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InvoiceUsage {
+    pub billed_micros: i64,
+    /// Above zero: more is billed than we counted.
+    pub drift_micros: i64,
+    /// Percent of what is billed; none where nothing is.
+    pub drift_percent: Option<f64>,
+    /// What may explain it, for people.
+    pub reasons: String,
+}
+
+/// What is known of a budget beside what is used. Amounts are millionths of its currency.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BudgetUsage {
+    /// Name for people.
+    pub name: String,
+    /// Why there are no figures.
+    pub missing: Option<String>,
+    /// Likely, low and high cost at the end of the period.
+    pub forecast_micros: Option<[i64; 3]>,
+    /// Why there is no forecast.
+    pub forecast_missing: Option<String>,
+    /// When it will be used up, if that is within the period.
+    pub used_up_ms: Option<UnixMillis>,
+}
+
+/// Returns the budgets of a subject at a moment: its own, or those that calls of a service count for.
+/// It is asked for each evaluation of a rule, and must not wait.
+pub type UsageReader = Arc<dyn Fn(&str, UnixMillis) -> Vec<UsageToDate> + Send + Sync>;
 
 /// The history of one service as it stood when one observation arrived. Missed runs, and those
 /// whose check broke, are left out.

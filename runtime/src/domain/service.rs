@@ -8,7 +8,10 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{GatewaySettings, PrivateReach, RateLimitRules, clear_secret};
+use super::{
+    GatewaySettings, HmacSigning, PrivateReach, RateLimitRules, ServiceProfile, SigV4, UnixMillis,
+    clear_secret,
+};
 
 /// Owner of a service: what comes from files can't be changed over the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +38,8 @@ pub struct Service {
     pub depends_on: Vec<String>,
     pub owner: Option<String>,
     pub description: Option<String>,
+    #[serde(default)]
+    pub profile: ServiceProfile,
     #[serde(default)]
     pub slo: Option<Slo>,
     /// Rules by which rate limits in its answers are read.
@@ -104,6 +109,28 @@ pub struct Credential {
     pub kind: CredentialKind,
     /// Where it goes beside the service's own origin: `name` or `name:port`, in lower case.
     pub hosts: Vec<String>,
+    /// None: it is not known to end.
+    #[serde(default)]
+    pub expiry: Option<CredentialExpiry>,
+}
+
+/// Moment from which a credential is taken no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialExpiry {
+    pub at_ms: UnixMillis,
+    pub source: ExpirySource,
+}
+
+/// Where the moment is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExpirySource {
+    /// `expires` of the credential.
+    Written,
+    Certificate,
+    /// `exp` of a token that is a JWT.
+    Token,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -139,19 +166,69 @@ pub enum CredentialKind {
         #[serde(with = "clear_secret")]
         key: SecretString,
     },
+    /// A signature of each request.
+    Hmac(HmacSigning),
+    SigV4(SigV4),
 }
 
-/// The client credentials grant (RFC 6749, 4.4).
+impl CredentialKind {
+    /// Returns the word for it in `type` of `authentication`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Header { .. } => "api_key",
+            Self::Bearer { .. } => "bearer",
+            Self::Basic { .. } => "basic",
+            Self::Query { .. } => "query",
+            Self::OAuth2(_) => "oauth2",
+            Self::Mtls { .. } => "mtls",
+            Self::Hmac(_) => "hmac",
+            Self::SigV4(_) => "aws_sigv4",
+        }
+    }
+}
+
+/// Access tokens of OAuth 2.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth2 {
     pub token_url: String,
+    /// Empty: the grant needs none.
     pub client_id: String,
+    /// Empty: the client has none.
     #[serde(with = "clear_secret")]
     pub client_secret: SecretString,
     pub scopes: Vec<String>,
     pub audience: Option<String>,
     pub client_auth: ClientAuth,
+    pub grant: OAuth2Grant,
+}
+
+/// What a token is asked for with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OAuth2Grant {
+    /// RFC 6749, 4.4.
+    ClientCredentials,
+    /// RFC 6749, 6: the refresh token as it was written, which is the first of those that may follow.
+    RefreshToken {
+        #[serde(with = "clear_secret")]
+        token: SecretString,
+    },
+    /// RFC 7523, 2.1.
+    JwtBearer(JwtBearer),
+}
+
+/// An assertion that is signed for each token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JwtBearer {
+    /// PEM
+    #[serde(with = "clear_secret")]
+    pub key: SecretString,
+    pub key_id: Option<String>,
+    pub issuer: String,
+    pub subject: String,
+    pub audience: String,
 }
 
 /// Form in which the token endpoint gets client id and secret (RFC 6749, 2.3.1).

@@ -62,6 +62,8 @@ pub(super) enum Denied {
 #[derive(Debug)]
 pub(super) struct Admitted {
     admission: Arc<Admission>,
+    /// Whether it is among those in flight.
+    has_place: bool,
     taken: Vec<(Key, UnixMillis)>,
 }
 
@@ -73,14 +75,35 @@ impl Admission {
         consumer: &Consumer,
         now_ms: UnixMillis,
     ) -> Result<Admitted, Denied> {
+        self.take(settings, consumer, now_ms, true)
+    }
+
+    /// Takes a call of the consumer's quotas alone: the vendor is not asked.
+    pub(super) fn admit_kept(
+        self: &Arc<Self>,
+        settings: &GatewaySettings,
+        consumer: &Consumer,
+        now_ms: UnixMillis,
+    ) -> Result<Admitted, Denied> {
+        self.take(settings, consumer, now_ms, false)
+    }
+
+    fn take(
+        self: &Arc<Self>,
+        settings: &GatewaySettings,
+        consumer: &Consumer,
+        now_ms: UnixMillis,
+        is_sent: bool,
+    ) -> Result<Admitted, Denied> {
         let mut counters = self.counters();
-        if counters.in_flight >= settings.max_in_flight {
+        if is_sent && counters.in_flight >= settings.max_in_flight {
             return Err(Denied::InFlight {
                 limit: settings.max_in_flight,
             });
         }
         let mut taken = Vec::with_capacity(settings.quotas.len());
-        for quota in &settings.quotas {
+        let counts = |quota: &&Quota| is_sent || quota.scope == QuotaScope::Consumer;
+        for quota in settings.quotas.iter().filter(counts) {
             let key = Key {
                 consumer_id: match quota.scope {
                     QuotaScope::Consumer => consumer.id,
@@ -109,9 +132,10 @@ impl Admission {
             used.calls = used.calls.saturating_add(1);
             used.is_new = true;
         }
-        counters.in_flight += 1;
+        counters.in_flight += usize::from(is_sent);
         Ok(Admitted {
             admission: self.clone(),
+            has_place: is_sent,
             taken,
         })
     }
@@ -193,7 +217,7 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.admission.counters().in_flight -= 1;
+        self.admission.counters().in_flight -= usize::from(self.has_place);
     }
 }
 
@@ -202,7 +226,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{OnCancel, UnitRules};
+    use crate::domain::{OnCancel, UnitRules, VendorHttp};
 
     fn settings(quotas: &[Quota], max_in_flight: usize) -> GatewaySettings {
         GatewaySettings {
@@ -214,8 +238,10 @@ mod tests {
             max_in_flight,
             retries: 0,
             on_cancel: OnCancel::Cut,
+            http: VendorHttp::Negotiated,
             quotas: quotas.to_vec(),
             units: UnitRules::None,
+            cache: None,
         }
     }
 
@@ -302,6 +328,29 @@ mod tests {
         drop(first);
         assert!(admission.admit(&settings, &consumer(1), 1).is_ok());
         assert!(admission.admit(&settings, &consumer(1), 1).is_err());
+    }
+
+    #[test]
+    fn a_kept_answer_is_of_the_consumers_quota_alone() {
+        let admission = Arc::new(Admission::default());
+        let settings = settings(
+            &[
+                quota(QuotaScope::Consumer, QuotaWindow::Day, 2),
+                quota(QuotaScope::Service, QuotaWindow::Day, 1),
+            ],
+            1,
+        );
+        let sent = admission.admit(&settings, &consumer(1), 5).unwrap();
+        let kept = admission.admit_kept(&settings, &consumer(1), 5).unwrap();
+        assert_eq!(admission.in_flight(), 1);
+        drop(kept);
+        assert_eq!(admission.in_flight(), 1);
+        drop(sent);
+        let denied = admission
+            .admit_kept(&settings, &consumer(1), 5)
+            .unwrap_err();
+        assert!(matches!(denied, Denied::Quota { quota, .. } if quota.calls == 2));
+        assert!(admission.admit_kept(&settings, &consumer(2), 5).is_ok());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::cache::Filling;
 use super::pool::Lease;
 use super::record::{CallGuard, Meter};
 use crate::domain::CallEnd;
@@ -144,6 +145,8 @@ enum AnswerKind {
 
 struct Passing {
     inner: Incoming,
+    /// Keeps the answer if it comes whole.
+    filling: Option<Filling>,
     guard: CallGuard,
     lease: Option<Lease>,
     silence: Pin<Box<Sleep>>,
@@ -162,9 +165,11 @@ impl AnswerBody {
         guard: CallGuard,
         lease: Lease,
         drains: Option<Drains>,
+        filling: Option<Filling>,
     ) -> Self {
         let mut passing = Passing {
             inner,
+            filling,
             guard,
             lease: Some(lease),
             silence: Box::pin(tokio::time::sleep(SILENCE)),
@@ -182,9 +187,29 @@ impl Passing {
     /// Where the length is known no frame is asked for after the last one.
     fn note_end(&mut self) {
         if self.inner.is_end_stream() {
-            self.guard.ended(CallEnd::Complete, None);
-            if let Some(lease) = self.lease.take() {
-                lease.finished();
+            self.note_whole();
+        }
+    }
+
+    fn note_whole(&mut self) {
+        self.guard.ended(CallEnd::Complete, None);
+        if let Some(filling) = self.filling.take() {
+            filling.finish();
+        }
+        if let Some(lease) = self.lease.take() {
+            lease.finished();
+        }
+    }
+
+    fn note_frame(&mut self, frame: &Frame<Bytes>) {
+        if let Some(bytes) = frame.data_ref() {
+            self.guard.passed(bytes);
+        }
+        if let Some(filling) = &mut self.filling {
+            match frame.data_ref() {
+                Some(bytes) => filling.feed(bytes),
+                // What follows the body is not kept, so neither is the answer.
+                None => filling.give_up(),
             }
         }
     }
@@ -195,9 +220,7 @@ impl Passing {
         }
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(bytes) = frame.data_ref() {
-                    self.guard.passed(bytes);
-                }
+                self.note_frame(&frame);
                 self.silence.as_mut().reset(Instant::now() + SILENCE);
                 self.note_end();
                 Poll::Ready(Some(Ok(frame)))
@@ -210,10 +233,7 @@ impl Passing {
                 Poll::Pending
             }
             Poll::Ready(None) => {
-                self.guard.ended(CallEnd::Complete, None);
-                if let Some(lease) = self.lease.take() {
-                    lease.finished();
-                }
+                self.note_whole();
                 Poll::Ready(None)
             }
             Poll::Pending => {

@@ -16,16 +16,18 @@ use tokio_util::task::TaskTracker;
 
 use super::body::{AnswerBody, ClientBody, Drains, RequestBody};
 use super::breaker::Shown;
+use super::cache::{Forward, Reply};
 use super::outgoing::Outgoing;
 use super::pool::{Dialing, Lease, SendFailure};
 use super::ports::Units;
 use super::record::{CallGuard, Meter};
 use super::refusal::Refusal;
+use super::signing::{SignedBody, SigningRoom, Unsent, sent_hash};
 use super::target::Target;
 use super::tunnel::{Handover, Tunnel};
 use super::{headers, retries};
-use crate::domain::{CallEnd, ErrorKind, OnCancel, now_ms};
-use crate::net::{Net, NetFailure};
+use crate::domain::{CacheUse, CallEnd, ErrorKind, OnCancel, VendorHttp, now_ms};
+use crate::net::{HttpVersions, Net, NetFailure};
 use crate::plugin_host::{AppliedCredential, PluginHost};
 
 /// Longest wait for a connection.
@@ -40,6 +42,7 @@ pub(super) struct Vendors {
     pub(super) units: Arc<dyn Units>,
     pub(super) tasks: TaskTracker,
     pub(super) drains: Drains,
+    pub(super) signing: SigningRoom,
     pub(super) stop: CancellationToken,
 }
 
@@ -52,6 +55,8 @@ pub(super) struct Passage {
     pub(super) path: String,
     /// The answer is served beside the dashboard.
     pub(super) is_our_origin: bool,
+    /// Part of the cache in it; none: no answer of this path is kept.
+    pub(super) cache: Option<Box<Forward>>,
 }
 
 /// A call that the vendor did not answer.
@@ -76,7 +81,16 @@ struct Answer {
 
 impl Vendors {
     /// Passes a call on and its answer back. The record ends with the answer's body.
-    pub(super) async fn pass(&self, call: Passage, mut guard: CallGuard) -> Response<AnswerBody> {
+    pub(super) async fn pass(
+        &self,
+        mut call: Passage,
+        mut guard: CallGuard,
+    ) -> Response<AnswerBody> {
+        let cache = call.cache.take();
+        if let Some(cache) = &cache {
+            guard.cache(cache.usage());
+            cache.prepare(&mut call.parts.headers);
+        }
         let is_our_origin = call.is_our_origin;
         let target = call.target.clone();
         let handover = call.parts.extensions.get::<Handover>().cloned();
@@ -98,6 +112,16 @@ impl Vendors {
         }
         let Answer { response, lease } = answer;
         let (mut head, body) = response.into_parts();
+        let now = Instant::now();
+        if let Some(cache) = &cache
+            && let Some(reply) = cache.confirmed(head.status, &head.headers, now)
+        {
+            if body.is_end_stream() {
+                lease.finished();
+            }
+            return kept(reply, CacheUse::Revalidated, is_our_origin, guard);
+        }
+        let filling = cache.and_then(|it| it.answered(head.status, &mut head.headers, now));
         guard.tap(self.units.reader(
             &target.slug,
             text_of(&head.headers, CONTENT_TYPE.as_str()),
@@ -108,7 +132,8 @@ impl Vendors {
             OnCancel::Drain => Some(self.drains.clone()),
             OnCancel::Cut => None,
         };
-        let mut answer = Response::new(AnswerBody::passing(body, guard, lease, drains));
+        let body = AnswerBody::passing(body, guard, lease, drains, filling);
+        let mut answer = Response::new(body);
         *answer.status_mut() = head.status;
         *answer.headers_mut() = head.headers;
         answer
@@ -119,8 +144,20 @@ impl Vendors {
         let target = &call.target;
         let credential = self.credential(target).await?;
         let meter = guard.meter().clone();
-        let mut body = Sending::of(call.body, &call.parts, target, &meter).await?;
-        let outgoing = Outgoing::new(call.parts, &call.path, &target.base, credential.as_ref())?;
+        let signer = credential.as_ref().and_then(|it| it.signer.clone());
+        let sent_hash = sent_hash(&call.parts.headers);
+        let (timeout, is_tls) = (target.settings.timeout, target.base.scheme() == "https");
+        let unsent = self
+            .signing
+            .read(call.body, sent_hash, signer, is_tls, timeout)
+            .await?;
+        let signed_body = match &unsent {
+            Unsent::Read(body) => Some(body.bytes.clone()),
+            Unsent::Passing(_) => None,
+        };
+        let mut body = Sending::of(unsent, &call.parts, target, &meter).await?;
+        let (path, base) = (&call.path, &target.base);
+        let outgoing = Outgoing::new(call.parts, path, base, credential.as_ref(), signed_body)?;
         target.retries.deposit();
         let (mut attempts, mut is_fresh) = (0, false);
         loop {
@@ -129,16 +166,16 @@ impl Vendors {
                 Ok(answer) => {
                     attempts += 1;
                     let wait = self.judge(target, &answer, credential.as_ref());
-                    let again = wait.filter(|_| body.can_repeat());
-                    match again.filter(|_| self.may_repeat(target, attempts)) {
-                        Some(wait) => {
-                            // Its body is thrown away with its connection.
-                            drop(answer);
-                            tokio::time::sleep(wait).await;
-                            continue;
-                        }
-                        None => return Ok(answer),
+                    let Some(wait) = wait else {
+                        return Ok(answer);
+                    };
+                    if !(body.can_repeat() && self.may_repeat(target, attempts)) {
+                        return Ok(answer);
                     }
+                    // Its body is thrown away with its connection.
+                    drop(answer);
+                    tokio::time::sleep(wait).await;
+                    continue;
                 }
                 Err(failed) => failed,
             };
@@ -196,7 +233,7 @@ impl Vendors {
             permission: &target.permission,
             url: &target.base,
             identity: outgoing.identity.as_ref(),
-            is_http1: outgoing.upgrade.is_some(),
+            versions: versions(target.settings.http, outgoing.upgrade.is_some()),
             deadline: Instant::now() + timeout.min(CONNECT_WITHIN),
         };
         let mut lease = match target.pool.lease(dialing, is_fresh).await {
@@ -281,6 +318,9 @@ impl Vendors {
 
     /// Asks for another token beside the calls; those that come next have it.
     fn renew(&self, target: &Arc<Target>) {
+        if !target.may_renew(Instant::now()) {
+            return;
+        }
         let (host, target) = (self.host.clone(), target.clone());
         self.tasks.spawn(async move {
             let Some(name) = &target.settings.credential else {
@@ -346,6 +386,21 @@ impl Vendors {
     }
 }
 
+/// An answer that was kept, as it goes to the client.
+pub(super) fn kept(
+    reply: Reply,
+    usage: CacheUse,
+    is_our_origin: bool,
+    mut guard: CallGuard,
+) -> Response<AnswerBody> {
+    guard.kept(usage, reply.status, reply.body.len());
+    let mut answer = Response::new(AnswerBody::own(reply.body));
+    *answer.status_mut() = reply.status;
+    *answer.headers_mut() = reply.headers;
+    headers::for_client(answer.headers_mut(), is_our_origin);
+    answer
+}
+
 /// Why an attempt has no answer.
 enum Failed {
     Connect {
@@ -364,29 +419,43 @@ struct Sending {
     /// All of it, where it can be sent again.
     whole: Option<Bytes>,
     meter: Arc<Meter>,
+    _signed: Option<SignedBody>,
 }
 
 impl Sending {
     /// Reads a small body before it is sent, if the call may be repeated.
     async fn of(
-        body: ClientBody,
+        unsent: Unsent,
         parts: &Parts,
         target: &Target,
         meter: &Arc<Meter>,
     ) -> Result<Self, Refusal> {
+        let repeats =
+            target.settings.retries > 0 && retries::is_repeatable(&parts.method, &parts.headers);
+        let meter = meter.clone();
+        let body = match unsent {
+            Unsent::Passing(body) => body,
+            Unsent::Read(signed) => {
+                meter.sent(signed.bytes.len());
+                return Ok(Self {
+                    next: Some(RequestBody::whole(signed.bytes.clone(), meter.clone())),
+                    whole: repeats.then(|| signed.bytes.clone()),
+                    meter,
+                    _signed: Some(signed),
+                });
+            }
+        };
         let is_small = body
             .size_hint()
             .upper()
             .is_some_and(|most| most <= retries::MAX_BODY_BYTES);
-        let repeats =
-            target.settings.retries > 0 && retries::is_repeatable(&parts.method, &parts.headers);
-        let meter = meter.clone();
         if !(body.is_end_stream() || (is_small && repeats)) {
             let next = Some(RequestBody::passing(body, meter.clone()));
             return Ok(Self {
                 next,
                 whole: None,
                 meter,
+                _signed: None,
             });
         }
         let read = body
@@ -399,6 +468,7 @@ impl Sending {
             next: Some(RequestBody::whole(bytes.clone(), meter.clone())),
             whole: repeats.then_some(bytes),
             meter,
+            _signed: None,
         })
     }
 
@@ -436,6 +506,16 @@ async fn until_silent<T>(
                 }
             }
         }
+    }
+}
+
+/// Versions for a call; another protocol is gone over to from HTTP/1.1.
+fn versions(http: VendorHttp, is_upgrade: bool) -> HttpVersions {
+    match http {
+        _ if is_upgrade => HttpVersions::Http1,
+        VendorHttp::Http1 => HttpVersions::Http1,
+        VendorHttp::Http2 => HttpVersions::Http2,
+        VendorHttp::Negotiated => HttpVersions::Both,
     }
 }
 

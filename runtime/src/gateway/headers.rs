@@ -100,7 +100,7 @@ fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> 
 }
 
 /// Takes out what belongs to the connection that a message came by.
-fn strip_connection(headers: &mut HeaderMap) {
+pub(super) fn strip_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = named_by_connection(headers).collect();
     for name in named {
         // A message keeps its own length and type, whatever the connection names.
@@ -137,28 +137,36 @@ pub(super) fn for_vendor(headers: &mut HeaderMap, upgrade: Option<&HeaderValue>)
     }
 }
 
-/// Takes the dashboard's cookies out, which a browser sends along.
+/// Takes the dashboard's cookies out, which a browser sends along, and puts the others into one
+/// header: HTTP/2 may send one for each (RFC 9113, 8.2.3), HTTP/1.1 knows one alone.
 fn strip_cookies(headers: &mut HeaderMap) {
-    let sent: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
-    let is_ours = |pair: &str| {
-        let name = pair.split('=').next().unwrap_or_default().trim();
-        OUR_COOKIES.contains(&name)
+    let is_ours = |pair: &[u8]| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let name = name.trim_ascii();
+        OUR_COOKIES.iter().any(|ours| ours.as_bytes() == name)
     };
-    headers.remove(COOKIE);
-    for value in sent {
-        match value.to_str() {
-            Ok(text) if text.split(';').any(is_ours) => {
-                let kept: Vec<&str> = text.split(';').filter(|pair| !is_ours(pair)).collect();
-                if let Ok(kept) = HeaderValue::from_str(kept.join(";").trim())
-                    && !kept.is_empty()
-                {
-                    headers.append(COOKIE, kept);
-                }
-            }
-            _ => {
-                headers.append(COOKIE, value);
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let (mut count, mut has_ours) = (0, false);
+    for value in headers.get_all(COOKIE) {
+        count += 1;
+        for pair in value.as_bytes().split(|byte| *byte == b';') {
+            if is_ours(pair) {
+                has_ours = true;
+            } else {
+                kept.push(pair.trim_ascii());
             }
         }
+    }
+    if count < 2 && !has_ours {
+        return;
+    }
+    kept.retain(|pair| !pair.is_empty());
+    let kept = HeaderValue::from_bytes(&kept.join(&b"; "[..]));
+    headers.remove(COOKIE);
+    if let Ok(kept) = kept
+        && !kept.is_empty()
+    {
+        headers.insert(COOKIE, kept);
     }
 }
 
@@ -272,6 +280,7 @@ mod tests {
                 ("x-forwarded-for", "10.0.0.7"),
                 ("content-length", "4"),
                 ("cookie", "a=1; extrack_session=s3cret; b=2"),
+                ("cookie", "c=3=;__Host-extrack_session=s3cret"),
                 ("x-kept", "yes"),
             ],
         )
@@ -286,7 +295,7 @@ mod tests {
             left,
             [
                 "content-length: 4",
-                "cookie: a=1; b=2",
+                "cookie: a=1; b=2; c=3=",
                 "te: trailers",
                 "x-kept: yes"
             ]

@@ -1,5 +1,6 @@
 //! The request as it goes to the vendor: its address there, its headers, and the credential.
 
+use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
@@ -10,8 +11,9 @@ use url::{Position, Url};
 use super::body::RequestBody;
 use super::headers;
 use super::refusal::Refusal;
+use crate::domain::now_ms;
 use crate::net::ClientIdentity;
-use crate::plugin_host::AppliedCredential;
+use crate::plugin_host::{AppliedCredential, RequestSigner, RequestToSign, SignedPayload};
 
 /// Head of a request to a vendor, which can be sent more than once.
 pub(super) struct Outgoing {
@@ -22,18 +24,27 @@ pub(super) struct Outgoing {
     scheme: Scheme,
     authority: HeaderValue,
     pub(super) identity: Option<ClientIdentity>,
+    /// Signs each attempt anew.
+    signer: Option<RequestSigner>,
+    /// The body, if the signature covers it.
+    signed_body: Option<Bytes>,
 }
 
 impl Outgoing {
-    /// `path` is what follows the base URL, as it was sent.
+    /// `path` is what follows the base URL, as it was sent; `signed_body` what a signature covers.
     pub(super) fn new(
         parts: Parts,
         path: &str,
         base: &Url,
         credential: Option<&AppliedCredential>,
+        signed_body: Option<Bytes>,
     ) -> Result<Self, Refusal> {
         let upgrade = headers::upgrade(&parts);
-        let query = query(parts.uri.query(), credential);
+        let signer = credential.and_then(|credential| credential.signer.clone());
+        let mut query = query(parts.uri.query(), credential);
+        if let (Some(signer), Some(query)) = (&signer, &mut query) {
+            *query = signer.query(query).into_owned();
+        }
         let mut text = format!("{}{path}", base.path().trim_end_matches('/'));
         if let Some(query) = query {
             text.push('?');
@@ -53,13 +64,19 @@ impl Outgoing {
             authority: HeaderValue::from_str(&base[Position::BeforeHost..Position::AfterPort])
                 .map_err(|_| wrong("host"))?,
             identity: credential.and_then(|credential| credential.identity.clone()),
+            signer,
+            signed_body,
         };
         headers::for_vendor(&mut outgoing.headers, outgoing.upgrade.as_ref());
+        for name in outgoing
+            .signer
+            .iter()
+            .flat_map(RequestSigner::replaced_headers)
+        {
+            outgoing.headers.remove(*name);
+        }
         for (name, value) in credential.iter().flat_map(|it| &it.headers) {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("credential"))?;
-            let mut value = HeaderValue::from_str(value).map_err(|_| wrong("credential"))?;
-            value.set_sensitive(true);
-            outgoing.headers.insert(name, value);
+            put_secret(&mut outgoing.headers, name, value)?;
         }
         Ok(outgoing)
     }
@@ -85,8 +102,47 @@ impl Outgoing {
             *request.uri_mut() = Uri::from(self.target.clone());
             request.headers_mut().insert(HOST, self.authority.clone());
         }
+        self.sign(request.headers_mut())?;
         Ok(request)
     }
+
+    /// Adds the signature of the credential, if it is one that signs.
+    fn sign(&self, headers: &mut HeaderMap) -> Result<(), Refusal> {
+        let Some(signer) = &self.signer else {
+            return Ok(());
+        };
+        let sent = headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+            .collect();
+        let request = RequestToSign {
+            method: self.method.as_str(),
+            authority: self.authority.to_str().unwrap_or_default(),
+            is_tls: self.scheme == Scheme::HTTPS,
+            path: self.target.path(),
+            query: self.target.query(),
+            headers: sent,
+            payload: match &self.signed_body {
+                Some(body) => SignedPayload::Whole(body),
+                None => SignedPayload::Passing,
+            },
+        };
+        let added = signer.sign(&request, now_ms()).map_err(Refusal::unsigned)?;
+        for (name, value) in added {
+            put_secret(headers, &name, &value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts a header of the credential in the place of the client's.
+fn put_secret(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Refusal> {
+    let wrong = || Refusal::request_wrong("the credential can't be sent on");
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
 }
 
 /// The query as it was sent, with the credential's parameters in the place of those of their names.

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::body::RequestBody;
 use crate::domain::Phases;
-use crate::net::{ClientIdentity, Dialed, HttpDial, Net, NetFailure, Permission};
+use crate::net::{ClientIdentity, Dialed, HttpDial, HttpVersions, Net, NetFailure, Permission};
 
 /// HTTP/1.1 connections that wait.
 const MAX_IDLE: usize = 32;
@@ -122,8 +122,7 @@ pub(super) struct Dialing<'a> {
     pub(super) permission: &'a Permission,
     pub(super) url: &'a Url,
     pub(super) identity: Option<&'a ClientIdentity>,
-    /// HTTP/1.1 alone, for what goes over to another protocol.
-    pub(super) is_http1: bool,
+    pub(super) versions: HttpVersions,
     pub(super) deadline: Instant,
 }
 
@@ -144,12 +143,14 @@ impl Pool {
         is_fresh: bool,
     ) -> Result<Lease, NetFailure> {
         if !is_fresh {
-            if !how.is_http1
+            if how.versions != HttpVersions::Http1
                 && let Some(shared) = self.shared_with_room()
             {
                 return Ok(self.reused(shared.into()));
             }
-            while let Some(mut http1) = self.pop_idle() {
+            while how.versions != HttpVersions::Http2
+                && let Some(mut http1) = self.pop_idle()
+            {
                 let ready = tokio::time::timeout(READY_WITHIN, http1.sender.ready());
                 if matches!(ready.await, Ok(Ok(()))) {
                     return Ok(self.reused(Link::Http1(http1)));
@@ -161,7 +162,7 @@ impl Pool {
             HttpDial {
                 url: how.url,
                 identity: how.identity,
-                offers_http2: !how.is_http1,
+                versions: how.versions,
                 deadline: how.deadline,
             },
         );

@@ -4,11 +4,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::admission::Admitted;
 use super::ports::{Calls, UnitTap};
-use crate::domain::{Call, CallEnd, CallUnits, Phases};
+use crate::domain::{CacheUse, Call, CallEnd, CallUnits, Phases};
 
 /// Bytes of the bodies of a call, as they pass.
 #[derive(Debug)]
@@ -101,6 +102,22 @@ impl CallGuard {
             call.status = Some(status);
             call.phases.first_byte = Some(sent.elapsed());
         });
+    }
+
+    pub(super) fn cache(&mut self, usage: CacheUse) {
+        self.with(|call| call.cache = usage);
+    }
+
+    /// Notes an answer that was kept, and is given whole.
+    pub(super) fn kept(&mut self, usage: CacheUse, status: StatusCode, bytes: usize) {
+        self.with(|call| {
+            call.cache = usage;
+            if call.status.is_none() {
+                call.status = Some(status.as_u16());
+            }
+        });
+        self.meter.answered(bytes);
+        self.ended(CallEnd::Complete, None);
     }
 
     pub(super) fn tap(&mut self, tap: Option<Box<dyn UnitTap>>) {

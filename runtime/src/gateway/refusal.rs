@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::admission::Denied;
 use crate::domain::{Quota, QuotaScope, QuotaWindow};
+use crate::plugin_host::SigningError;
 
 /// A call that the gateway answers by itself.
 #[derive(Debug)]
@@ -212,6 +213,17 @@ impl Refusal {
         }
     }
 
+    /// The client forbade to ask the vendor (RFC 9111, 5.2.1.7).
+    pub(super) fn not_kept() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "gateway-not-cached",
+            "No kept answer",
+            "the request wants a kept answer only (`only-if-cached`), and there is none",
+        )
+        .kind("cache")
+    }
+
     pub(super) fn breaker_open(service: &str, wait: Duration) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -242,6 +254,42 @@ impl Refusal {
             detail,
         )
         .kind("request")
+    }
+
+    /// The credential signs requests, and not this one.
+    pub(super) fn unsigned(error: SigningError) -> Self {
+        match error {
+            SigningError::Request(_) => {
+                Self::request_wrong(format!("the request can't be signed: {error}"))
+                    .kind("credential")
+            }
+            SigningError::Credential(_) => {
+                let detail = format!("the service's credential does not sign: {error}");
+                Self::vendor_failed("credential", detail)
+            }
+        }
+    }
+
+    /// The credential signs bodies, and this one is too large for it.
+    pub(super) fn body_unsigned(most: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "gateway-body-too-large",
+            "Body too large to be signed",
+            format!("the service's credential signs the body, which is read for it up to {most} bytes; send less at a time"),
+        )
+        .kind("credential")
+    }
+
+    pub(super) fn no_room_to_sign() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "gateway-signing-busy",
+            "Too many bodies are being signed",
+            "the room for bodies that are read to be signed is used up; try again",
+        )
+        .kind("credential")
+        .retry_after(Duration::from_secs(1))
     }
 
     /// The vendor could not be reached, or gave no answer. `kind` is that of the failure.

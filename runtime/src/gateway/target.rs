@@ -2,7 +2,8 @@
 //! its tunnels and what it knows of the vendor; one that did keeps its counters.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::HeaderName;
 use serde_json::json;
@@ -14,11 +15,15 @@ use url::Url;
 
 use super::admission::Admission;
 use super::breaker::Breaker;
+use super::cache::Cache;
 use super::path::PathPatterns;
 use super::pool::Pool;
 use super::retries::RetryBudget;
 use crate::domain::{Catalog, CredentialKind, GatewaySettings, PrivateReach, Service};
 use crate::net::{HostRule, Permission};
+
+/// Between renewals of a token that the vendor refuses.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// One service that is open to consumers.
 pub(super) struct Target {
@@ -32,6 +37,9 @@ pub(super) struct Target {
     pub(super) breaker: Breaker,
     pub(super) retries: RetryBudget,
     pub(super) pool: Arc<Pool>,
+    pub(super) cache: Option<Arc<Cache>>,
+    /// Moment of the last renewal of a token that the vendor refused.
+    renewed: Mutex<Option<Instant>>,
     /// Cancelled when the service went, or is another one by now.
     pub(super) gone: CancellationToken,
     fingerprint: [u8; 32],
@@ -54,6 +62,7 @@ impl Target {
             paths: PathPatterns::new(&settings.paths),
             fingerprint: fingerprint(service),
             service: service.clone(),
+            cache: settings.cache.as_ref().map(|it| Arc::new(Cache::new(it))),
             settings,
             base,
             permission,
@@ -61,8 +70,20 @@ impl Target {
             breaker: Breaker::default(),
             retries: RetryBudget::new(Instant::now()),
             pool: Arc::new(Pool::new(tasks.clone())),
+            renewed: Mutex::default(),
             gone: CancellationToken::new(),
         })
+    }
+
+    /// Whether a refused token is renewed now. A vendor that refuses some calls whatever the token
+    /// is would be asked for one at each of them.
+    pub(super) fn may_renew(&self, now: Instant) -> bool {
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = renewed.is_none_or(|last| now.saturating_duration_since(last) >= RENEW_EVERY);
+        if may {
+            *renewed = Some(now);
+        }
+        may
     }
 
     /// Header in which the vendor's own library puts its key, where a consumer's token may stand.
@@ -72,6 +93,7 @@ impl Target {
         let credential = credentials.find(|credential| credential.name == name)?;
         match &credential.kind {
             CredentialKind::Header { header, .. } => header.parse().ok(),
+            CredentialKind::Hmac(signing) => signing.key_header.as_ref()?.parse().ok(),
             _ => None,
         }
     }

@@ -39,6 +39,11 @@ impl WallClock {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn at(at: Instant, wall_ms: UnixMillis) -> Self {
+        Self { at, wall_ms }
+    }
+
     /// The wall clock's time at a moment.
     pub(super) fn stamp(&self, at: Instant) -> UnixMillis {
         match at.checked_duration_since(self.at) {

@@ -1,8 +1,9 @@
 //! Incidents: times in which a service was not available. [`IncidentTracker`] sees every run and
 //! decides; [`IncidentWriter`] writes what was decided to the control store, whose transaction is
-//! the truth, [`VendorIncidents`] adds what vendors report, and [`IncidentCopy`] carries all of it
+//! the truth, [`VendorIncidents`] adds what vendors report, `claims` what their pages say, and [`IncidentCopy`] carries all of it
 //! to the results. Probing and paging wait for none of them.
 
+mod claims;
 mod copy;
 mod outage;
 #[cfg(test)]
@@ -15,7 +16,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::domain::{Catalog, Incident, IncidentFacts, Observation, Service, UnixMillis};
+use crate::domain::{
+    Catalog, Incident, IncidentFacts, IncidentSource, Observation, Service, UnixMillis, VendorClaim,
+};
+use claims::Claims;
 pub use copy::IncidentCopy;
 use outage::{Outages, ProbeTraits, Run};
 pub use vendor::VendorIncidents;
@@ -36,6 +40,7 @@ pub struct IncidentTracker {
 #[derive(Debug, Default)]
 struct State {
     services: HashMap<String, Outages>,
+    claims: Claims,
     /// Incidents by service and reference; a later state takes the place of an earlier one.
     unsaved: BTreeMap<(String, String), IncidentFacts>,
     is_full: bool,
@@ -65,6 +70,10 @@ impl IncidentTracker {
     pub fn adopt(&self, incidents: Vec<Incident>) {
         let mut state = self.lock();
         for incident in incidents {
+            if incident.facts.source == IncidentSource::Vendor {
+                state.claims.adopt(incident.facts);
+                continue;
+            }
             let service = incident.facts.service.clone();
             let outages = state.services.entry(service).or_default();
             outages.adopt(incident.facts);
@@ -100,6 +109,24 @@ impl IncidentTracker {
         }
     }
 
+    /// Takes in all incidents that a vendor's page has open.
+    pub(super) fn note_claims(
+        &self,
+        service: &str,
+        probe: &str,
+        ts_ms: UnixMillis,
+        claims: &[VendorClaim],
+    ) {
+        let mut state = self.lock();
+        let changed = state.claims.note(service, probe, ts_ms, claims);
+        if changed.is_empty() {
+            return;
+        }
+        changed.into_iter().for_each(|facts| state.save(facts));
+        drop(state);
+        self.changed.notify_one();
+    }
+
     fn take_in(&self, service: &str, decide: impl FnOnce(&mut Outages) -> Option<IncidentFacts>) {
         let mut state = self.lock();
         let Some(outages) = state.services.get_mut(service) else {
@@ -127,6 +154,12 @@ impl IncidentTracker {
             }
             is_known
         });
+        // The probes of a service that can't run are not known.
+        let is_read = |slug: &str, probe: &str| match catalog.services.get(slug) {
+            Some(service) => service.probes.iter().any(|known| known.name == probe),
+            None => catalog.described(slug).is_some(),
+        };
+        ended.extend(state.claims.retain(is_read, now_ms));
         let has_changed = !ended.is_empty();
         ended.into_iter().for_each(|facts| state.save(facts));
         drop(state);

@@ -159,6 +159,7 @@ mod tests {
             depends_on: Vec::new(),
             owner: None,
             description: None,
+            profile: Default::default(),
             slo: None,
             rate_limits: Default::default(),
             origin: Origin::File,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::domain::duration::format_duration;
 use crate::domain::{
-    ErrorKind, Failure, LOCAL, Metric, MetricValue, Observation, Probe, Service, Status, UnixMillis,
+    ErrorKind, Exclusion, Failure, LOCAL, Metric, MetricValue, Observation, Pause, Probe, Service,
+    Status, UnixMillis,
 };
 
 /// How many runs the row stands for.
@@ -70,31 +71,58 @@ impl Gap {
                 format!("{runs} runs in {}: ", format_duration(rounded(length)))
             }
         };
+        let message = format!("missed: {what}{}", reason.text());
         Observation {
-            ts_ms: since_ms,
-            service: service.slug.clone(),
-            probe: probe.name.clone(),
-            location: LOCAL.into(),
-            status: Status::Error,
-            latency_us: None,
-            phases: Default::default(),
-            http_status: None,
-            failure: Some(Failure::new(
-                ErrorKind::Plugin,
-                format!("missed: {what}{}", reason.text()),
-            )),
-            bytes: 0,
-            plugin: probe.plugin.clone(),
-            plugin_version: String::new(),
-            run_id,
             metrics: vec![Metric {
                 name: COUNT.to_owned(),
                 value: MetricValue::Integer(i64::try_from(runs).unwrap_or(i64::MAX)),
             }],
-            missed: true,
-            excluded: None,
-            rate_limits: Vec::new(),
+            ..unrun(service, probe, since_ms, run_id, message)
         }
+    }
+}
+
+/// Returns the row of a run that was due while its service was paused: that time is neither up nor
+/// down.
+pub(super) fn paused(
+    service: &Service,
+    probe: &Probe,
+    pause: &Pause,
+    ts_ms: UnixMillis,
+    run_id: i64,
+) -> Observation {
+    Observation {
+        excluded: Some(Exclusion::Paused),
+        ..unrun(service, probe, ts_ms, run_id, pause.to_string())
+    }
+}
+
+/// Returns the row of a run that did not take place.
+fn unrun(
+    service: &Service,
+    probe: &Probe,
+    ts_ms: UnixMillis,
+    run_id: i64,
+    message: String,
+) -> Observation {
+    Observation {
+        ts_ms,
+        service: service.slug.clone(),
+        probe: probe.name.clone(),
+        location: LOCAL.into(),
+        status: Status::Error,
+        latency_us: None,
+        phases: Default::default(),
+        http_status: None,
+        failure: Some(Failure::new(ErrorKind::Plugin, message)),
+        bytes: 0,
+        plugin: probe.plugin.clone(),
+        plugin_version: String::new(),
+        run_id,
+        metrics: Vec::new(),
+        missed: true,
+        excluded: None,
+        rate_limits: Vec::new(),
     }
 }
 

@@ -34,10 +34,12 @@ impl Pulse {
     }
 
     pub(super) fn missing(&self, catalog: &Catalog) -> Option<String> {
-        let probes = catalog
-            .services
-            .values()
-            .flat_map(|service| &service.probes);
+        let services = catalog.services.values();
+        let running = services.filter(|service| !catalog.paused.contains_key(&service.slug));
+        let probes = running.flat_map(|service| {
+            let probes = service.probes.iter();
+            probes.filter(|probe| !catalog.is_heartbeat(&service.slug, &probe.name))
+        });
         self.missing_of(probes.map(|probe| (probe.interval, probe.timeout)))
     }
 

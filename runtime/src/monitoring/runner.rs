@@ -8,7 +8,7 @@ use super::incidents::IncidentTracker;
 use super::maintenance::MaintenanceWatch;
 use super::shared::{MonitoringSettings, Shared};
 use super::status_cache::{ServiceStatus, StatusCache};
-use super::webhooks::receiver::WebhookReceiver;
+use super::webhooks::receiver::{DeliveryLog, WebhookReceiver};
 use crate::domain::{Catalog, ClockJumps, CurrentStatus, Incident, Observation, now_ms};
 use crate::plugin_host::PluginHost;
 use crate::store::{ControlStore, ResultStore};
@@ -27,6 +27,8 @@ pub enum CheckError {
     NotStored(String),
     #[error("too many runs are under way; try again")]
     Busy,
+    #[error("the heartbeat of service `{0}` waits for its first ping; nothing is known of it yet")]
+    NeverPinged(String),
 }
 
 /// Handle to the monitoring of services: their status, and runs outside the schedule.
@@ -43,9 +45,9 @@ impl Monitoring {
         catalog: watch::Receiver<Arc<Catalog>>,
         settings: MonitoringSettings,
         jumps: ClockJumps,
-        first_event_id: i64,
+        deliveries: DeliveryLog,
     ) -> Self {
-        let webhook_receiver = WebhookReceiver::new(first_event_id);
+        let webhook_receiver = WebhookReceiver::new(deliveries);
         let shared = Shared::new(
             host,
             results,
@@ -153,12 +155,15 @@ impl Monitoring {
                 .collect::<Vec<_>>()
                 .join(", "),
         })?;
-        let observation = self
-            .shared
-            .run(&service, &probe, now_ms())
-            .await
-            .ok_or(CheckError::Busy)?;
-        self.shared.pulse.beat();
+        let observation = if catalog.is_heartbeat(&service.slug, &probe.name) {
+            let state = self.shared.heartbeat_now(&service.slug);
+            state.ok_or_else(|| CheckError::NeverPinged(service.slug.clone()))?
+        } else {
+            let run = self.shared.run(&service, &probe, now_ms()).await;
+            let run = run.ok_or(CheckError::Busy)?;
+            self.shared.pulse.beat();
+            run
+        };
         let observation = self.shared.distribute(observation).await;
         self.shared
             .results

@@ -85,10 +85,10 @@ impl Scheduler {
                     if changed.is_err() {
                         break;
                     }
-                    let had_probes = probes(&catalog).next().is_some();
+                    let before = catalog;
                     catalog = catalog_changes.borrow_and_update().clone();
                     state.apply_catalog(&catalog);
-                    if !had_probes {
+                    if probes(&before).next().is_none() || before.paused != catalog.paused {
                         self.shared.pulse.beat();
                     }
                     self.shared.apply_catalog(&catalog);
@@ -147,6 +147,11 @@ impl Scheduler {
             return;
         };
         let ts_ms = state.clock.stamp(due.at);
+        if let Some(pause) = catalog.paused.get(&due.key.service) {
+            state.overlapped.remove(&due.key);
+            self.shared.note_paused(&service, &probe, pause, ts_ms);
+            return;
+        }
         let moments_before = |count: u64| {
             let interval_ms = i64::try_from(due.interval.as_millis()).unwrap_or(i64::MAX);
             ts_ms.saturating_sub(
@@ -334,8 +339,9 @@ fn probe_of<'a>(catalog: &'a Catalog, key: &ProbeKey) -> Option<&'a Probe> {
 }
 
 fn probes(catalog: &Catalog) -> impl Iterator<Item = (ProbeKey, Duration)> + '_ {
-    catalog.services.values().flat_map(|service| {
-        service.probes.iter().map(|probe| {
+    catalog.services.values().flat_map(move |service| {
+        let is_run = move |probe: &&Probe| !catalog.is_heartbeat(&service.slug, &probe.name);
+        service.probes.iter().filter(is_run).map(|probe| {
             (
                 ProbeKey {
                     service: service.slug.clone(),

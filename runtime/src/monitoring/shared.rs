@@ -8,17 +8,18 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::check_runner::CheckRunner;
+use super::heartbeats::book::HeartbeatBook;
 use super::in_flight::{InFlight, open_files};
 use super::incidents::IncidentTracker;
 use super::maintenance::PlannedWork;
-use super::missed::Gap;
+use super::missed::{self, Gap};
 use super::offline::failures::NetworkFailures;
 use super::pulse::Pulse;
 use super::status_cache::StatusCache;
 use super::webhooks::receiver::WebhookReceiver;
 use crate::domain::{
-    Budget, Catalog, CheckJob, ClockJumps, ErrorKind, LOCAL, Observation, Probe, Service,
-    UnixMillis, now_ms,
+    Budget, Catalog, CheckJob, ClockJumps, ErrorKind, Exclusion, LOCAL, Observation, Pause, Probe,
+    Service, UnixMillis, now_ms,
 };
 use crate::plugin_host::PluginHost;
 use crate::store::ResultStore;
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     pub(super) planned: Arc<PlannedWork>,
     pub(super) catalog: watch::Receiver<Arc<Catalog>>,
     pub(super) webhook_receiver: WebhookReceiver,
+    pub(super) heartbeats: HeartbeatBook,
     pub(super) in_flight: InFlight,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
     settings: MonitoringSettings,
@@ -87,6 +89,7 @@ impl Shared {
             planned: Arc::default(),
             catalog,
             webhook_receiver,
+            heartbeats: HeartbeatBook::default(),
             // A run has a socket open, sometimes two for a moment; the rest of the program needs
             // its own.
             in_flight: InFlight::new(open_files().map_or(settings.in_flight, |files| {
@@ -128,7 +131,12 @@ impl Shared {
             probe: probe.clone(),
             previous,
         };
-        Some(self.checks.run(job).await.into_observation())
+        let done = self.checks.run(job).await;
+        if let Some(claims) = done.claims() {
+            self.incidents
+                .note_claims(&service.slug, &probe.name, ts_ms, claims);
+        }
+        Some(done.into_observation())
     }
 
     /// Hands an observation to the status cache and to the alert engine.
@@ -161,6 +169,23 @@ impl Shared {
     pub(super) fn show_gap(&self, service: &Service, probe: &Probe, gap: Gap) -> Arc<Observation> {
         let mut row = gap.observation(service, probe, self.host.next_run_id());
         self.exclude(&mut row);
+        self.show_unrun(row)
+    }
+
+    /// Shows and records a run that was due while its service is paused.
+    pub(super) fn note_paused(
+        &self,
+        service: &Service,
+        probe: &Probe,
+        pause: &Pause,
+        ts_ms: UnixMillis,
+    ) {
+        let row = missed::paused(service, probe, pause, ts_ms, self.host.next_run_id());
+        let row = self.show_unrun(row);
+        self.record(row);
+    }
+
+    fn show_unrun(&self, row: Observation) -> Arc<Observation> {
         let row = Arc::new(row);
         metrics::counter!("extrack_observations_total", "status" => row.status.as_str(), "missed" => "true")
             .increment(1);
@@ -168,11 +193,18 @@ impl Shared {
         row
     }
 
-    /// Marks a run that was due while its service is worked on.
+    /// Marks a run of a service that is paused, and one that was due while it is worked on.
     fn exclude(&self, observation: &mut Observation) {
-        observation.excluded = self
-            .planned
-            .exclusion(&observation.service, observation.ts_ms);
+        let is_paused = self
+            .catalog
+            .borrow()
+            .paused
+            .contains_key(&observation.service);
+        let planned = || {
+            self.planned
+                .exclusion(&observation.service, observation.ts_ms)
+        };
+        observation.excluded = is_paused.then_some(Exclusion::Paused).or_else(planned);
     }
 
     fn host_slots(&self, base_url: &str) -> Arc<Semaphore> {

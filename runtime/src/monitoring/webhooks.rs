@@ -1,8 +1,9 @@
 //! Deliveries of webhooks: a plugin makes events of them, those that are known already are left out,
-//! and the others are committed before the delivery is confirmed. Reports go the way of every
-//! observation.
+//! and the others are committed before the delivery is confirmed, as is the delivery as it came.
+//! Reports go the way of every observation.
 
 pub(super) mod receiver;
+pub(super) mod replay;
 mod seen_ids;
 
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use std::sync::Arc;
 use super::runner::Monitoring;
 use super::shared::Shared;
 use crate::domain::{
-    Answer, Event, Observation, ReceivedEvent, Reception, Report, Service, Status, UnixMillis,
-    WEBHOOK, Webhook, WebhookRequest,
+    Answer, DeliveryDraft, DeliveryOutcome, Event, Observation, ReceivedEvent, Reception, Report,
+    Service, Status, UnixMillis, WEBHOOK, Webhook, WebhookRequest,
 };
-use crate::plugin_host::{self, InboundMemory, WebhookCall};
+use crate::plugin_host::{self, DeliveredCall, InboundMemory, WebhookCall};
 use crate::store::ResultError;
 use receiver::find;
 use seen_ids::SeenIds;
@@ -46,7 +47,36 @@ pub enum ReceiveError {
     NotStored(String),
 }
 
+impl From<plugin_host::ReceiveError> for ReceiveError {
+    fn from(error: plugin_host::ReceiveError) -> Self {
+        match error {
+            plugin_host::ReceiveError::Unauthenticated(text) => Self::Unauthenticated(text),
+            plugin_host::ReceiveError::Malformed(text) => Self::Malformed(text),
+            plugin_host::ReceiveError::Broken(text) => Self::Broken(text),
+        }
+    }
+}
+
+impl ReceiveError {
+    /// Returns what became of a delivery that failed so, if that is kept.
+    fn outcome(&self) -> Option<DeliveryOutcome> {
+        match self {
+            Self::Malformed(_) => Some(DeliveryOutcome::Malformed),
+            Self::Broken(_) => Some(DeliveryOutcome::Broken),
+            Self::NotStored(_) => Some(DeliveryOutcome::NotStored),
+            Self::Unknown | Self::Unauthenticated(_) | Self::Busy => None,
+        }
+    }
+}
+
 impl Monitoring {
+    /// Returns the webhook that takes what is sent to a service without naming one: its first.
+    pub fn default_webhook(&self, service: &str) -> Option<String> {
+        let catalog = self.shared.catalog.borrow();
+        let first = catalog.services.get(service)?.webhooks.first()?;
+        Some(first.name.clone())
+    }
+
     pub fn has_webhook(&self, service: &str, webhook: &str) -> bool {
         find(&self.shared.catalog.borrow(), service, webhook).is_some()
     }
@@ -93,13 +123,85 @@ impl Shared {
             service,
             webhook,
             request,
+            is_proven: false,
         };
-        let reception = self.host.receive(call).await.map_err(|error| match error {
-            plugin_host::ReceiveError::Unauthenticated(text) => ReceiveError::Unauthenticated(text),
-            plugin_host::ReceiveError::Malformed(text) => ReceiveError::Malformed(text),
-            plugin_host::ReceiveError::Broken(text) => ReceiveError::Broken(text),
-        })?;
-        self.keep(service, webhook, reception, received_ms).await
+        let DeliveredCall {
+            result,
+            request,
+            is_proven,
+        } = self.host.receive(call).await;
+        let result = result.map_err(ReceiveError::from);
+        let id = match request {
+            Some(request) if is_proven || webhook.unsigned => {
+                self.keep_raw(service, webhook, request, is_proven, &result)
+                    .await?
+            }
+            // Strangers would push out what is worth keeping.
+            _ => None,
+        };
+        let kept = self.keep(service, webhook, result?, received_ms).await;
+        if let (Some(id), Err(error)) = (id, &kept) {
+            self.note_outcome(id, error).await;
+        }
+        kept
+    }
+
+    /// Keeps a delivery as it came, with what its plugin made of it. One that the plugin took is not
+    /// confirmed unless it is kept.
+    async fn keep_raw(
+        &self,
+        service: &Service,
+        webhook: &Webhook,
+        request: WebhookRequest,
+        is_proven: bool,
+        result: &Result<Reception, ReceiveError>,
+    ) -> Result<Option<i64>, ReceiveError> {
+        let (outcome, error, events) = match result {
+            Ok(reception) => (DeliveryOutcome::Taken, None, reception.events.len() as u64),
+            Err(error) => match error.outcome() {
+                Some(outcome) => (outcome, Some(error.to_string()), 0),
+                None => return Ok(None),
+            },
+        };
+        let draft = DeliveryDraft {
+            service: service.slug.clone(),
+            webhook: webhook.name.clone(),
+            request: without_logins(request),
+            is_proven,
+            outcome,
+            error,
+            events,
+        };
+        match self.webhook_receiver.control.delivery_insert(&draft).await {
+            Ok(id) => Ok(Some(id)),
+            Err(source) => {
+                let reason = format!("{:#}", anyhow::Error::new(source));
+                let (service, webhook) = (&service.slug, &webhook.name);
+                tracing::warn!(
+                    service,
+                    webhook,
+                    reason,
+                    "a delivery can't be kept as it came"
+                );
+                match result {
+                    Ok(_) => Err(ReceiveError::NotStored(reason)),
+                    Err(_) => Ok(None),
+                }
+            }
+        }
+    }
+
+    /// Notes that the events of a delivery could not be stored. The sender repeats it.
+    async fn note_outcome(&self, id: i64, error: &ReceiveError) {
+        let Some(outcome) = error.outcome() else {
+            return;
+        };
+        let text = error.to_string();
+        let control = &self.webhook_receiver.control;
+        let noted = control.delivery_note(id, outcome, Some(&text), None, None);
+        if let Err(error) = noted.await {
+            tracing::warn!(%error, delivery = id, "what became of a delivery can't be noted");
+        }
     }
 
     async fn keep(
@@ -238,6 +340,16 @@ impl Shared {
             attributes,
         }
     }
+}
+
+/// Returns a delivery without what was meant for a proxy on its way.
+fn without_logins(mut request: WebhookRequest) -> WebhookRequest {
+    for (name, value) in &mut request.headers {
+        if matches!(name.as_str(), "authorization" | "proxy-authorization") {
+            "***".clone_into(value);
+        }
+    }
+    request
 }
 
 /// Returns the ids of events, with the status that each reports.

@@ -26,9 +26,19 @@ pub struct HttpDial<'a> {
     pub url: &'a Url,
     /// Our certificate, for a server that asks for one.
     pub identity: Option<&'a ClientIdentity>,
-    /// HTTP/2 is offered beside HTTP/1.1, where there is TLS.
-    pub offers_http2: bool,
+    pub versions: HttpVersions,
     pub deadline: Instant,
+}
+
+/// Versions of HTTP that the caller can speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersions {
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    Both,
+    /// HTTP/2 alone: TLS has to agree on it, and without TLS the server is known to speak it.
+    Http2,
 }
 
 /// An open connection on which nothing was sent yet.
@@ -73,14 +83,18 @@ async fn open(
     if how.url.scheme() != "https" {
         return Ok(Dialed {
             stream: DialedStream(Link::Plain(connected.stream)),
-            is_http2: false,
+            is_http2: how.versions == HttpVersions::Http2,
             peer,
             phases: trace.phases,
         });
     }
-    let both: &[&[u8]] = &[b"h2", b"http/1.1"];
+    let alpn: &[&[u8]] = match how.versions {
+        HttpVersions::Http1 => &[b"http/1.1"],
+        HttpVersions::Both => &[b"h2", b"http/1.1"],
+        HttpVersions::Http2 => &[b"h2"],
+    };
     let handshake = Handshake {
-        alpn: if how.offers_http2 { both } else { &both[1..] },
+        alpn,
         identity: how.identity,
         ..Handshake::default()
     };
@@ -88,6 +102,11 @@ async fn open(
         .tls
         .handshake(trace, connected, &host, handshake)
         .await?;
+    if how.versions == HttpVersions::Http2 && !secured.speaks_http2() {
+        return Err(NetError::Protocol(format!(
+            "`{host}` does not offer HTTP/2 over TLS (ALPN `h2`)"
+        )));
+    }
     Ok(Dialed {
         is_http2: secured.speaks_http2(),
         stream: DialedStream(Link::Secure(Box::new(secured.stream))),

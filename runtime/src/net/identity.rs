@@ -7,6 +7,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
+use super::certificate::Certificate;
 use super::tls::provider;
 
 /// Certificates between ours and the root; more is a mistake.
@@ -16,6 +17,7 @@ const MAX_CHAIN: usize = 16;
 #[derive(Clone)]
 pub struct ClientIdentity {
     resolver: Arc<SingleCertAndKey>,
+    expires_ms: Option<i64>,
 }
 
 impl std::fmt::Debug for ClientIdentity {
@@ -41,6 +43,7 @@ impl ClientIdentity {
                 "the certificate's chain is longer than {MAX_CHAIN}"
             ));
         }
+        let own = Certificate::from_der(&chain[0]);
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
             "there is no `BEGIN PRIVATE KEY` in the key, or it is encrypted".to_owned()
         })?;
@@ -53,7 +56,13 @@ impl ClientIdentity {
             })?;
         Ok(Self {
             resolver: Arc::new(SingleCertAndKey::from(pair)),
+            expires_ms: own.map(|own| own.not_after.saturating_mul(1_000)),
         })
+    }
+
+    /// When our own certificate ends, in milliseconds since 1970.
+    pub fn expires_ms(&self) -> Option<i64> {
+        self.expires_ms
     }
 
     pub(super) fn resolver(&self) -> Arc<dyn ResolvesClientCert> {

@@ -34,8 +34,8 @@ pub(super) use notifier::delivered;
 pub(super) use probe::{Checked, observed, unanswered};
 pub(super) use rule::{Evaluated, judged};
 pub use rule_session::{RuleSession, RuleVersion};
-pub use webhook::ReceiveError;
 pub(super) use webhook::received;
+pub use webhook::{DeliveredCall, ReceiveError};
 
 /// A plugin gave no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,5 +2,6 @@
 //! back.
 
 pub(super) mod bindings;
+pub(super) mod claims;
 pub(super) mod convert;
 pub(super) mod secret_handle;

@@ -10,6 +10,7 @@ use super::recording::recordings::Recordings;
 use super::versions::log::VersionLog;
 use crate::domain::{PluginRun, PluginTrust, RunIds};
 use crate::net::Net;
+use crate::store::ControlStore;
 
 /// Capacity of the queue of accounted runs on their way to the results. A run that finds no room is
 /// dropped and counted: no run waits for it.
@@ -56,4 +57,6 @@ pub struct Setup {
     pub run_ids: RunIds,
     /// An SMTP server is configured.
     pub has_mail: bool,
+    /// Keeps what becomes of credentials; none: it lasts as long as the host.
+    pub credentials: Option<ControlStore>,
 }

@@ -1,6 +1,7 @@
 //! Built-in alerts: one for each plugin in use, for when it fails; one for the monitor that is
-//! offline, where targets are configured; and one for damaged files of the archive, where there is
-//! one. They look at plugins and at the monitor instead of services. An entry of `alerts.yaml` of
+//! offline, where targets are configured; one for damaged files of the archive, where there is one;
+//! and one for credentials that end, where one is known to. They look at plugins and at the monitor
+//! instead of services. An entry of `alerts.yaml` of
 //! the same name takes the place of one.
 
 use std::collections::BTreeSet;
@@ -40,11 +41,17 @@ const ARCHIVE_DAMAGED: Kind = Kind {
     looks_at: "the archive",
 };
 
+const CREDENTIAL_EXPIRING: Kind = Kind {
+    name: "Credential expiring",
+    severity: Severity::Warning,
+    looks_at: "credentials",
+};
+
 /// The rule plugin of the built-in alerts.
 const RULE: &str = "condition";
 
 /// The observations carry an error exactly while the plugin is failing, the monitor offline or the
-/// archive damaged, and the rule shows what it names.
+/// archive damaged, or a credential about to end, and the rule shows what it names.
 const CONDITION: &str = "error != null";
 
 /// The built-in alerts in force.
@@ -53,6 +60,7 @@ pub(super) struct BuiltInAlerts {
     pub(super) plugin: BuiltInAlert,
     pub(super) offline: BuiltInAlert,
     pub(super) archive: BuiltInAlert,
+    pub(super) credentials: BuiltInAlert,
 }
 
 impl BuiltInAlerts {
@@ -61,6 +69,7 @@ impl BuiltInAlerts {
             plugin: BuiltInAlert::new(&PLUGIN_FAILING),
             offline: BuiltInAlert::new(&MONITOR_OFFLINE),
             archive: BuiltInAlert::new(&ARCHIVE_DAMAGED),
+            credentials: BuiltInAlert::new(&CREDENTIAL_EXPIRING),
         }
     }
 
@@ -70,6 +79,7 @@ impl BuiltInAlerts {
             (&PLUGIN_FAILING, &mut self.plugin),
             (&MONITOR_OFFLINE, &mut self.offline),
             (&ARCHIVE_DAMAGED, &mut self.archive),
+            (&CREDENTIAL_EXPIRING, &mut self.credentials),
         ]
         .into_iter()
         .find(|(kind, _)| kind.name == name)
@@ -77,9 +87,14 @@ impl BuiltInAlerts {
 
     /// Returns the channels that they name themselves.
     pub(super) fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
-        [&self.plugin, &self.offline, &self.archive]
-            .into_iter()
-            .flat_map(|alert| &alert.channels)
+        [
+            &self.plugin,
+            &self.offline,
+            &self.archive,
+            &self.credentials,
+        ]
+        .into_iter()
+        .flat_map(|alert| &alert.channels)
     }
 }
 
@@ -157,8 +172,9 @@ pub(super) fn plugins_in_use(catalog: &Catalog) -> BTreeSet<String> {
     let probes = catalog
         .services
         .values()
-        .flat_map(|service| &service.probes)
-        .map(|probe| &probe.plugin);
+        .flat_map(|service| service.probes.iter().map(move |probe| (service, probe)))
+        .filter(|(service, probe)| !catalog.is_heartbeat(&service.slug, &probe.name))
+        .map(|(_, probe)| &probe.plugin);
     let rules = catalog.rules.values().flatten().map(|rule| &rule.plugin);
     let notifiers = catalog.channels.values().map(|channel| &channel.plugin);
     let webhooks = catalog

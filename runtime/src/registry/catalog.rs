@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::built_in::{MONITOR_OFFLINE, plugins_in_use};
-use super::compile::{CompiledService, RuleDraft, settings_key};
+use super::compile::{CompiledBudget, CompiledService, RuleDraft, settings_key};
 use super::files::CheckedFiles;
+use crate::domain::cost::budget_subject;
 use crate::domain::matcher::Operator;
 use crate::domain::{
-    ARCHIVE_SUBJECT, AlertRule, Catalog, Channel, ChannelId, Dependencies, Inhibition,
-    MONITOR_SUBJECT, Matcher, Origin, Service, plugin_subject,
+    ARCHIVE_SUBJECT, AlertRule, CREDENTIALS_SUBJECT, Catalog, Channel, ChannelId, Dependencies,
+    Inhibition, MONITOR_SUBJECT, Matcher, Origin, Service, plugin_subject,
 };
 
 /// Where a slug is in both, the file's service counts. `stopped` are services that can't run.
@@ -43,6 +44,10 @@ pub(super) fn build<'a>(
         if let Some(prices) = &compiled.prices {
             catalog.prices.insert(slug.clone(), Arc::clone(prices));
         }
+        if let Some(heartbeat) = &compiled.heartbeat {
+            let heartbeat = Arc::clone(heartbeat);
+            catalog.heartbeats.insert(slug.clone(), heartbeat);
+        }
         catalog
             .services
             .insert(slug.clone(), compiled.service.clone());
@@ -70,6 +75,21 @@ pub(super) fn build<'a>(
     }
     if let Some(draft) = &files.built_in.archive.draft {
         built_in_add(&mut catalog, draft, ARCHIVE_SUBJECT, files);
+    }
+    for CompiledBudget { budget, rules } in &files.budgets {
+        let subject = budget_subject(&budget.slug);
+        let rules = rules
+            .iter()
+            .map(|shared| Arc::new(rule(&shared.draft, &subject, files)));
+        let rules = rules.collect();
+        catalog.rules.insert(subject, rules);
+        let slug = budget.slug.clone();
+        catalog.budgets.insert(slug, Arc::clone(budget));
+    }
+    if let Some(draft) = &files.built_in.credentials.draft
+        && has_expiring_credential(&catalog)
+    {
+        built_in_add(&mut catalog, draft, CREDENTIALS_SUBJECT, files);
     }
     if let Some(draft) = &files.built_in.plugin.draft {
         for plugin in plugins_in_use(&catalog) {
@@ -115,6 +135,12 @@ fn everybody(catalog: &Catalog) -> Vec<ChannelId> {
         .filter(|channel| Some(&channel.id) != watchdog);
     let firsts = others.filter(|channel| seen.insert(settings_key(channel)));
     firsts.map(|channel| channel.id.clone()).collect()
+}
+
+fn has_expiring_credential(catalog: &Catalog) -> bool {
+    let services = catalog.services.values();
+    let mut credentials = services.flat_map(|service| &service.credentials);
+    credentials.any(|credential| credential.expiry.is_some())
 }
 
 fn built_in_add(catalog: &mut Catalog, draft: &RuleDraft, subject: &str, files: &CheckedFiles) {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use super::built_in::{BuiltInAlert, BuiltInAlerts};
 use super::compile::{
-    ChannelPlace, CompiledService, Compiler, Defaults, Escalations, MessageTemplates, Routing,
-    RoutingEntries, SharedRule, Templates,
+    ChannelPlace, CompiledBudget, CompiledService, Compiler, Defaults, Escalations,
+    MessageTemplates, Routing, RoutingEntries, SharedRule, Templates,
 };
 use super::plugins::PluginDirectory;
 use crate::domain::fault::{FaultReport, child, list, suggest};
 use crate::domain::{Channel, Dependencies, Origin, Watchdog};
 use crate::spec::{
-    AlertSpec, AlertTemplateSpec, EscalationSpec, MessageTemplateSpec, NotificationSpec,
-    ServiceSpec, WatchdogSpec,
+    AlertSpec, AlertTemplateSpec, CostBudgetSpec, EscalationSpec, MessageTemplateSpec,
+    NotificationSpec, ServiceSpec, WatchdogSpec,
 };
 
 /// More than one machine watches, and few enough that a mistaken file does not eat the memory.
@@ -27,6 +27,7 @@ const MAX_SHARED_ALERTS: usize = 1_000;
 pub struct FileEntries {
     pub services: Vec<(usize, ServiceSpec)>,
     pub alerts: Vec<(usize, AlertSpec)>,
+    pub budgets: Vec<(usize, CostBudgetSpec)>,
     /// Channels of alerts that name none.
     pub notifications: Vec<(usize, NotificationSpec)>,
     pub message_templates: BTreeMap<String, MessageTemplateSpec>,
@@ -47,6 +48,7 @@ pub struct CheckedFiles {
     pub(super) defaults: Defaults,
     pub(super) services: BTreeMap<String, Arc<CompiledService>>,
     pub(super) rules: Vec<SharedRule>,
+    pub(super) budgets: Vec<CompiledBudget>,
     pub(super) built_in: BuiltInAlerts,
     /// Alert about the monitor; without a draft where no offline targets are configured.
     pub(super) default_channels: Vec<Arc<Channel>>,
@@ -73,7 +75,9 @@ impl CheckedFiles {
     /// Returns the channels of all rules and services.
     pub fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
         let own = self.services.values().flat_map(|service| &service.channels);
-        let shared = self.rules.iter().flat_map(|rule| &rule.channels);
+        let of_budgets = self.budgets.iter().flat_map(|budget| &budget.rules);
+        let shared = self.rules.iter().chain(of_budgets);
+        let shared = shared.flat_map(|rule| &rule.channels);
         let named = self.routing.channels.values();
         let escalated = self
             .escalations
@@ -121,11 +125,14 @@ pub async fn check_files(
     let services = services(&mut compiler, entries).await;
     dependencies_check(&mut compiler, entries, &services);
     let (rules, built_in) = shared_rules(&mut compiler, entries, &services).await;
+    let budgets = compiler.budgets(&entries.budgets).await;
+    budget_services_check(&mut compiler, entries, &services);
     let message_templates = compiler.message_templates.clone();
     let files = CheckedFiles {
         defaults,
         services,
         rules,
+        budgets,
         built_in,
         default_channels,
         routing,
@@ -195,7 +202,8 @@ async fn services(
     services
 }
 
-/// Reports circles, which would leave no alert to notify about.
+/// Reports circles, which would leave no alert to notify about, and services that do not exist.
+/// What files own depends on what files own: a service of the API may go at any time.
 fn dependencies_check(
     compiler: &mut Compiler<'_>,
     entries: &FileEntries,
@@ -233,7 +241,7 @@ fn dependencies_check(
     for (slug, compiled) in services {
         for (index, on) in compiled.service.depends_on.iter().enumerate() {
             if let Some(message) = unknown_service(on, services) {
-                compiler.report.warn(child(&place(slug), index), message);
+                compiler.report.fault(child(&place(slug), index), message);
             }
         }
     }
@@ -284,6 +292,22 @@ async fn shared_rules(
         built_in.archive = BuiltInAlert::default();
     }
     (rules, built_in)
+}
+
+/// Warns of services that budgets name and that are not there.
+fn budget_services_check(
+    compiler: &mut Compiler<'_>,
+    entries: &FileEntries,
+    services: &BTreeMap<String, Arc<CompiledService>>,
+) {
+    for (index, spec) in &entries.budgets {
+        for (position, slug) in spec.services.iter().flatten().enumerate() {
+            if let Some(message) = unknown_service(slug, services) {
+                let at = child(&child("/budgets", index), "services");
+                compiler.report.warn(child(&at, position), message);
+            }
+        }
+    }
 }
 
 /// Warns of services that the rule can't be selected for, or whose runs are too rare for it.

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::compile::CompiledService;
+use super::compile::{CompiledService, profile};
 use super::plugins::PluginDirectory;
 use super::{ApiService, secrets, to_value};
+use crate::domain::fault::FaultReport;
 use crate::domain::{Fault, Origin, PrivateReach, RateLimitRules, Service, UnixMillis};
 use crate::spec::ServiceSpec;
 use crate::store::control::StoredService;
@@ -57,6 +58,8 @@ impl ServiceRecord {
 /// any more.
 pub(super) fn described(stored: &StoredService) -> Option<Service> {
     let spec: ServiceSpec = serde_json::from_value(stored.spec.clone()).ok()?;
+    // Its faults were reported where it was compiled.
+    let profile = profile(&spec, "", &mut FaultReport::default());
     Some(Service {
         slug: stored.slug.clone(),
         name: spec.name,
@@ -68,6 +71,7 @@ pub(super) fn described(stored: &StoredService) -> Option<Service> {
         depends_on: spec.depends_on,
         owner: spec.owner,
         description: spec.description,
+        profile,
         slo: None,
         rate_limits: RateLimitRules::default(),
         origin: Origin::Api,

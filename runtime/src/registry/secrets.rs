@@ -236,8 +236,11 @@ fn restore_credential(
 
 /// The key by which a credential would now go to somebody else.
 fn leads_elsewhere(new: &Map<String, Value>, old: &Value) -> Option<&'static str> {
-    if new.get("tokenUrl") != old.get("tokenUrl") {
-        return Some("tokenUrl");
+    // The signed assertion goes where its audience takes it.
+    for key in ["tokenUrl", "assertionAudience"] {
+        if new.get(key) != old.get(key) {
+            return Some(key);
+        }
     }
     let old = old.get("hosts").and_then(Value::as_array);
     let added = |host: &Value| !old.is_some_and(|old| old.contains(host));
@@ -335,6 +338,18 @@ mod tests {
                 ]}],
             })
         );
+    }
+
+    #[test]
+    fn every_secret_key_of_a_credential_is_write_only() {
+        for key in AuthenticationSpec::secret_keys() {
+            let old = json!({"name": "a", "baseUrl": "https://a", "authentication": {"type": "bearer", key: "s3cret-value"}});
+            let shown = redact(&old, &FakePlugins::bundled());
+            assert_eq!(shown["authentication"][key], "***");
+            let mut sent = shown;
+            assert_eq!(restore(&mut sent, &old, &FakePlugins::bundled()), []);
+            assert_eq!(sent, old, "`***` keeps `{key}`");
+        }
     }
 
     #[test]

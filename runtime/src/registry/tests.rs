@@ -1,8 +1,11 @@
 //! The registry through its outer interface.
 
 mod built_in;
+mod changes;
 mod channels;
 mod files;
+mod heartbeats;
+mod pauses;
 mod routing;
 mod rules;
 mod swaps;
@@ -202,17 +205,31 @@ async fn a_service_of_the_api_can_not_come_to_depend_on_itself() {
     let registry = registry(FileEntries::default()).await;
     let service =
         |name: &str, on: Value| json!({"name": name, "baseUrl": "https://x", "dependsOn": on});
-    registry.create(service("a", json!(["b"]))).await.unwrap();
-    let Err(CatalogError::Invalid(faults)) = registry.create(service("b", json!(["a"]))).await
-    else {
-        panic!("must be refused")
+    let refused = |result: Result<ServiceRecord, CatalogError>| match result {
+        Err(CatalogError::Invalid(faults)) => texts(&faults),
+        other => panic!("must be refused: {other:?}"),
     };
     assert_eq!(
-        texts(&faults),
-        ["/dependsOn: depends on itself: `a`, `b`, `a`; leave one of them out"]
+        refused(registry.create(service("a", json!(["bb"]))).await),
+        ["/dependsOn/0: there is no service with the slug `bb`"]
     );
     registry.create(service("b", json!([]))).await.unwrap();
+    registry.create(service("a", json!(["b"]))).await.unwrap();
+    let circle = registry
+        .replace("b", service("b", json!(["a"])), None)
+        .await;
+    assert_eq!(
+        refused(circle),
+        ["/dependsOn: depends on itself: `a`, `b`, `a`; leave one of them out"]
+    );
     assert_eq!(registry.catalog().dependencies.down("a", |_| false), None);
+    let needed = registry.delete("b", None).await.unwrap_err();
+    assert_eq!(
+        needed.to_string(),
+        "`a` can't work without `b`; change that first"
+    );
+    registry.delete("a", None).await.unwrap();
+    registry.delete("b", None).await.unwrap();
 }
 
 fn named<T: serde::de::DeserializeOwned>(value: Value) -> Vec<(String, T)> {

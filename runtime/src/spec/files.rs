@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertSpec, AlertTemplateSpec, EscalationSpec, InhibitSpec, MaintenanceSpec,
+    AlertSpec, AlertTemplateSpec, CostBudgetSpec, EscalationSpec, InhibitSpec, MaintenanceSpec,
     MessageTemplateSpec, NotificationSpec, RouteSpec, ServiceSpec, WatchdogSpec, WindowSpec,
 };
 
@@ -26,6 +26,9 @@ pub struct AlertsFile {
     /// Rules for all services, or for those that `services` or `tags` select.
     #[serde(default)]
     pub alerts: Vec<AlertSpec>,
+    /// Money that may be spent on calls in a period. A budget alerts by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<CostBudgetSpec>,
     /// Channels of alerts that name none.
     #[serde(default)]
     pub notifications: Vec<NotificationSpec>,

@@ -43,6 +43,10 @@ pub struct GatewaySpec {
     /// it in full. Default: `cut`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_cancel: Option<OnCancelSpec>,
+    /// True: HTTP/2 alone, with prior knowledge where there is no TLS. False: HTTP/1.1 alone. Default:
+    /// HTTP/2 where the vendor's TLS offers it, else HTTP/1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http2: Option<bool>,
     /// Most calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quotas: Option<QuotasSpec>,
@@ -50,6 +54,29 @@ pub struct GatewaySpec {
     /// JSON path for each unit, e.g. `{points: $.cost.points}`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub units: Option<UnitsSpec>,
+    /// Keeps answers in memory for as long as the vendor states (`Cache-Control`, `ETag`). Default:
+    /// none is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheSpec>,
+}
+
+/// Answers that are kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CacheSpec {
+    /// Paths whose answers are kept, as in `gateway.paths`. Default: all that pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// True: consumers have each other's answers. Only for answers that do not depend on who asks.
+    /// Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<bool>,
+    /// Memory for answers, in bytes. Default: 16777216 (16 MiB).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u32>,
+    /// Most answers. Default: 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_entries: Option<u32>,
 }
 
 /// Units of answers.

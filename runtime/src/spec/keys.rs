@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn every_text_of_a_credential_is_secret_or_known_to_be_open() {
-        const OPEN: [&str; 13] = [
+        const OPEN: [&str; 29] = [
             "type",
             "in",
             "header",
@@ -82,17 +82,46 @@ mod tests {
             "clientAuth",
             "certificate",
             "hosts",
-            "certificateFile",
+            "grant",
+            "issuer",
+            "subject",
+            "assertionAudience",
+            "keyId",
+            "secretEncoding",
+            "algorithm",
+            "sign",
+            "format",
+            "encoding",
+            "timestamp",
+            "timestampHeader",
+            "keyHeader",
+            "accessKey",
+            "region",
+            "service",
+            "expires",
         ];
         let secret = AuthenticationSpec::secret_keys();
         assert_eq!(
             secret,
-            ["value", "password", "token", "clientSecret", "key"].map(str::to_owned)
+            [
+                "value",
+                "password",
+                "token",
+                "refreshToken",
+                "clientSecret",
+                "key",
+                "secret",
+                "secretKey",
+                "sessionToken"
+            ]
+            .map(str::to_owned)
         );
         for key in keys_of::<AuthenticationSpec>(|_| true) {
-            let names_file = key
-                .strip_suffix("File")
-                .is_some_and(|key| secret.iter().any(|secret| secret == key));
+            let names_file = ["File", "Command"].iter().any(|suffix| {
+                key.strip_suffix(suffix).is_some_and(|key| {
+                    key == "certificate" || secret.iter().any(|secret| secret == key)
+                })
+            });
             assert!(
                 secret.contains(&key) || OPEN.contains(&key.as_str()) || names_file,
                 "`{key}` holds a secret and needs `x-secret`, or belongs to those that are open"

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use super::DurationSpec;
+use super::{DurationSpec, SecretCommandSpec};
 use crate::domain::size::parse_size;
 
 /// `plugins.yaml`
@@ -52,6 +52,9 @@ pub struct RegistrySpec {
     /// File that holds the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<String>,
+    /// Command that writes the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_command: Option<SecretCommandSpec>,
     /// Host that gives tokens for this registry, if it is another one: the login goes there too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_host: Option<String>,

@@ -378,7 +378,7 @@ mod tests {
             (
                 service(json!({"authentication": {"type": "apikey"}})),
                 vec![
-                    "/services/0/authentication/type: must be one of `none`, `api_key`, `bearer`, `basic`, `query`, `oauth2`, `mtls`; \
+                    "/services/0/authentication/type: must be one of `none`, `api_key`, `bearer`, `basic`, `query`, `oauth2`, `mtls`, `hmac`, `aws_sigv4`; \
                  did you mean `api_key`?",
                 ],
             ),

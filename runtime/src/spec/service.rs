@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    AuthenticationSpec, CostSpec, DurationSpec, GatewaySpec, PluginSettings, RateLimitRulesSpec,
-    ServiceAlertSpec,
+    AuthenticationSpec, ContractSpec, CostSpec, DurationSpec, GatewaySpec, HeartbeatSpec,
+    PausedSpec, PluginSettings, RateLimitRulesSpec, ServiceAlertSpec,
 };
+use crate::domain::Criticality;
 
 /// Service that is watched and not operated by the reader.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("if" = has_heartbeat(), "else" = has_base_url()))]
 pub struct ServiceSpec {
     /// Name for people, e.g. `Payment Gateway API`.
     pub name: String,
@@ -21,10 +23,12 @@ pub struct ServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
     /// `REST`, `HTTP`, `GraphQL`, `SOAP`, `gRPC`, `TCP`, `DNS`, `TLS`, `SMTP`, `Redis` or
-    /// `WebSocket`: decides on the probe. Any other word with `monitoring.probe`.
+    /// `WebSocket`: decides on the probe; `Heartbeat`: a job that calls us. Any other word with
+    /// `monitoring.probe`.
     #[serde(rename = "type", default = "default_kind")]
     pub kind: String,
-    /// URL, or `host:port` for what speaks no HTTP.
+    /// URL, or `host:port` for what speaks no HTTP. Needed unless there is a `heartbeat`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub base_url: String,
     /// Path below the base URL that is asked, e.g. `/health`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +46,9 @@ pub struct ServiceSpec {
     /// Probes beside the one of `monitoring`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<ProbeSpec>,
+    /// Pings that a job of it has to send: it is late or down when they stay away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<HeartbeatSpec>,
     /// Webhooks by which it reports: `POST /webhooks/SLUG/NAME`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub webhooks: Vec<WebhookSpec>,
@@ -61,9 +68,32 @@ pub struct ServiceSpec {
     /// Team or person to ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Team that answers for it. A label of its alerts, unless `labels` has a `team`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// How much depends on it. A label of its alerts, unless `labels` has a `criticality`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub criticality: Option<Criticality>,
+    /// Where it is used, e.g. `production`. A label of its alerts, unless `labels` has an
+    /// `environment`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// HTTPS URLs by name, e.g. `{runbook: "https://wiki.example/payments"}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, String>,
+    /// What its vendor has promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractSpec>,
+    /// May be shown to people without a token. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
     /// Text for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Nothing is checked, judged or paged: `true`, or `{until: 2026-12-24T06:00:00Z, reason:
+    /// migration}`. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PausedSpec>,
     /// Service level objective: the availability that is wanted. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<SloSpec>,
@@ -97,6 +127,16 @@ pub struct SloSpec {
     /// Whole days up to now, such as `7d` or `30d`, at most `90d`. Default: `30d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<DurationSpec>,
+}
+
+/// Condition under which a service needs no base URL.
+fn has_heartbeat() -> Value {
+    json!({ "required": ["heartbeat"], "properties": { "heartbeat": { "type": "object" } } })
+}
+
+fn has_base_url() -> Value {
+    let description = "URL, or `host:port` for what speaks no HTTP.";
+    json!({ "required": ["baseUrl"], "properties": { "baseUrl": { "description": description } } })
 }
 
 fn default_kind() -> String {

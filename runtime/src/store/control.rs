@@ -11,8 +11,10 @@ mod backup;
 mod ballast;
 mod channels;
 mod consumers;
+mod credentials;
 mod error;
 mod escalations;
+mod heartbeats;
 mod incidents;
 mod keyring;
 mod maintenance;
@@ -23,10 +25,12 @@ mod notifications;
 mod opening;
 mod outbox;
 mod overdue;
+mod pauses;
 mod plugin_policies;
 mod plugins;
 mod resend;
 mod retention;
+mod rotation;
 mod row;
 mod row_faults;
 mod rule_memory;
@@ -43,12 +47,14 @@ mod transition_group;
 mod transition_queue;
 mod upkeep;
 mod wal;
+mod webhook_deliveries;
 mod write;
 mod write_error;
 mod write_health;
 
 use std::sync::Arc;
 
+use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 pub use accepted_configuration::AcceptedConfiguration;
@@ -58,8 +64,10 @@ pub use audit::{AuditEntry, AuditFilter};
 pub use ballast::BallastState;
 pub use channels::ChannelsFollowed;
 pub use consumers::{ConsumerDraft, QuotaUse};
+pub use credentials::CredentialUse;
 pub use error::ControlError;
 pub use escalations::{Escalation, StepTaken};
+pub use heartbeats::StoredHeartbeat;
 pub use keyring::{KeyError, Keyring};
 pub use maintenance::{MaintenanceDraft, StoredMaintenance, WindowText};
 pub use notifications::{
@@ -69,9 +77,10 @@ pub use opening::ControlSettings;
 pub use overdue::{Overdue, OverdueKind};
 pub use plugin_policies::StoredPolicy;
 pub use retention::{Retained, RetentionPlace, RetentionStep};
+pub use rotation::{NewKey, Rotated};
 pub use row::MAX_PAGE;
 pub use saved_queries::{SavedQuery, SavedQueryDraft};
-pub use services::StoredService;
+pub use services::{ServiceWrite, StoredService};
 pub use silences::{SilenceDraft, StoredSilence};
 pub use tokens::{Session, Token, TokenDraft, TokenHash, TokenOrigin};
 pub use transition_draft::{AlertDraft, EscalationDraft, EventDraft, MemoryChange, Transition};
@@ -130,35 +139,48 @@ impl ControlStore {
 
     /// A value sealed once, at the first start, opens only under the same key.
     async fn check_key(&self) -> Result<()> {
-        const KNOWN: &[u8] = b"extrack";
-        let place = Place {
-            table: "sealed_check",
-            identity: "1",
-            revision: 1,
-        };
-        let found: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT sealed FROM sealed_check WHERE id = 1")
-                .fetch_optional(&self.reader)
-                .await?;
+        let found = sqlx::query("SELECT sealed, key_id FROM sealed_check WHERE id = 1")
+            .fetch_optional(&self.reader)
+            .await?;
         match found {
-            Some(sealed) => match self.keyring.open(place, &sealed) {
-                Ok(opened) if opened == KNOWN => Ok(()),
-                _ => Err(ControlError::Key(KeyError::Wrong {
-                    key: self.keyring.source().to_owned(),
-                })),
+            Some(row) => match self.keyring.open(CHECK, row.try_get("sealed")?) {
+                Ok(opened) if opened == CHECKED => Ok(()),
+                _ => {
+                    let known: Option<String> = row.try_get("key_id")?;
+                    Err(ControlError::Key(self.wrong_key(known.as_deref())))
+                }
             },
             None => {
-                let sealed = self.keyring.seal(place, KNOWN)?;
+                let sealed = self.keyring.seal(CHECK, CHECKED)?;
                 let mut tx = self.begin_write().await?;
-                sqlx::query("INSERT INTO sealed_check (id, sealed) VALUES (1, $1)")
+                sqlx::query("INSERT INTO sealed_check (id, sealed, key_id) VALUES (1, $1, $2)")
                     .bind(sealed)
+                    .bind(self.keyring.id())
                     .execute(&mut *tx)
                     .await?;
                 tx.commit().await
             }
         }
     }
+
+    fn wrong_key(&self, known: Option<&str>) -> KeyError {
+        let id = self.keyring.id();
+        KeyError::Wrong {
+            key: self.keyring.source().to_owned(),
+            ids: known.map_or_else(String::new, |known| {
+                format!(" (fingerprint `{known}`, not `{id}`)")
+            }),
+        }
+    }
 }
+
+/// Place and content of the value that shows whether a key is the right one.
+const CHECK: Place<'static> = Place {
+    table: "sealed_check",
+    identity: "1",
+    revision: 1,
+};
+const CHECKED: &[u8] = b"extrack";
 
 #[cfg(test)]
 mod query_plans;

@@ -22,18 +22,19 @@ mod gate;
 mod health;
 mod incidents;
 mod interrupt;
+mod invoices;
 mod lineage;
 mod months;
 mod offline;
 mod offline_sql;
 mod part;
+mod past;
 mod progress;
 mod query;
 mod queue;
 mod rate_limits;
 mod read;
 mod recent;
-mod run_groups;
 mod run_ids;
 mod schema;
 mod sealing;
@@ -56,7 +57,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use archive::{ArchivedDay, DayContent, DayWritten};
 pub use backup::{TableRows, rows_of};
@@ -70,22 +71,25 @@ pub use error::{QueryError, ResultError};
 pub use events::EventFilter;
 pub use health::{StoredSpan, VersionKey};
 pub use incidents::{IncidentFilter, IncidentRow};
+pub use invoices::LineOutcome;
 pub use offline::{Compacted, TableSize, check, compact, migrate, migration, sizes};
 pub use offline_sql::OfflineSql;
+pub use past::PastSpan;
 pub use progress::{ResultHealth, Stalled, WriterStats};
 pub use query::{
-    JsonRows, QueryLimits, QueryParams, QueryRequest, QueryStream, SQL_SUBCOMMAND, SqlAnswer,
-    SqlColumn, SqlSettings, memory_of, sql_child,
+    JsonRows, QueryLimits, QueryParams, QueryProgress, QueryRequest, QueryStream, SQL_SUBCOMMAND,
+    SqlAnswer, SqlColumn, SqlSettings, memory_of, sql_child,
 };
 pub use rate_limits::StoredReading;
-pub use run_groups::GroupSpan;
 pub use sealing::SealSettings;
 pub use service_history::{HistorySlot, Latencies};
 pub use snapshot::Snapshot;
 pub use spool::SpoolSettings;
 pub use tables::ServiceRow;
 pub use tiers::TierSettings;
-pub use usage_sums::{CallSum, RetrySum, UnitSum, UsageKey, UsageQuestion, UsageSum};
+pub use usage_sums::{
+    CallSum, RetrySum, UnitSum, UsageAndBatches, UsageKey, UsageQuestion, UsageSum,
+};
 pub use writer::Writer;
 
 use super::lock::DataLock;
@@ -167,6 +171,8 @@ pub struct ResultStore {
     spool: Option<Arc<Path>>,
     first_run_id: i64,
     first_event_id: i64,
+    /// Number of imports of invoices since the start.
+    invoice_changes: watch::Sender<u64>,
 }
 
 /// Ends the writer when the last handle is gone.
@@ -241,6 +247,7 @@ impl ResultStore {
                 .map(|settings| settings.folder.as_path().into()),
             first_run_id,
             first_event_id,
+            invoice_changes: watch::Sender::new(0),
         };
         Ok((
             store,

@@ -188,6 +188,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Writes to the control store that failed",
     ),
     (
+        Gauge,
+        "extrack_credentials_ending",
+        "Credentials that end soon, or have ended",
+    ),
+    (
         Counter,
         "extrack_escalation_failures_total",
         "Steps of escalations that could not be taken",
@@ -211,6 +216,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         Counter,
         "extrack_gateway_calls_total",
         "Calls through the gateway, by how they ended",
+    ),
+    (
+        Counter,
+        "extrack_heartbeat_pings_total",
+        "Pings of jobs that were kept, by signal",
     ),
     (
         Gauge,
@@ -453,6 +463,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Sealed files that were damaged and are written anew",
     ),
     (Gauge, "extrack_sealed_files", "Sealed files that SQL reads"),
+    (
+        Gauge,
+        "extrack_secret_commands_failing",
+        "Commands for secrets whose last run failed, while the value before it stays in use",
+    ),
     (Gauge, "extrack_services", "Services that are watched"),
     (
         Gauge,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::accounting::Accounting;
+use super::budgets::BudgetBook;
 use super::otlp::Hosts;
 use super::report::{Report, ReportError, Reported};
 use super::status::{Counters, UsageStatus};
@@ -25,6 +26,7 @@ struct Inner {
     calls: mpsc::Sender<Call>,
     reports: mpsc::Sender<Report>,
     accounting: Accounting,
+    budgets: BudgetBook,
     counters: Counters,
     /// Number of the last batch.
     last_seq: AtomicI64,
@@ -36,6 +38,7 @@ impl Calls {
     /// Returns the handle, and what is handed over by it.
     pub(super) fn new(
         pricing: Option<CallPricing>,
+        budgets: BudgetBook,
     ) -> (Self, mpsc::Receiver<Call>, mpsc::Receiver<Report>) {
         let (calls, taken) = mpsc::channel(QUEUED_CALLS);
         let (reports, reported) = mpsc::channel(QUEUED_REPORTS);
@@ -43,6 +46,7 @@ impl Calls {
             calls,
             reports,
             accounting: Accounting::new(pricing),
+            budgets,
             counters: Counters::default(),
             last_seq: AtomicI64::new(0),
             hosts: Mutex::default(),
@@ -88,6 +92,11 @@ impl Calls {
         Arc::clone(&known)
     }
 
+    /// Returns what the calls of budgets cost.
+    pub fn budgets(&self) -> &BudgetBook {
+        &self.0.budgets
+    }
+
     /// Returns what is known of losses.
     pub fn status(&self) -> UsageStatus {
         self.0.counters.status()
@@ -107,11 +116,13 @@ impl Calls {
     pub(super) fn batch(&self, rows: Vec<CallRow>, unlisted: UsageTotals) -> Arc<CallBatch> {
         let mut totals = UsageTotals::of(&rows).into_totals();
         totals.extend(unlisted.into_totals());
-        Arc::new(CallBatch {
+        let batch = Arc::new(CallBatch {
             seq: self.next_seq(),
             rows,
             totals,
-        })
+        });
+        self.0.budgets.note(&batch);
+        batch
     }
 
     /// Microseconds since 1970, larger each time.

@@ -133,6 +133,7 @@ impl CallRecorder {
         };
         match outcome {
             Some(Ok(Ok(()))) => {
+                self.calls.budgets().settled(writing.batch.seq);
                 self.writing = None;
                 if std::mem::take(&mut self.is_failing) {
                     tracing::info!("calls are stored again");

@@ -151,7 +151,8 @@ impl CallReports {
         let answer = self.results.call_batch_append(Arc::clone(batch)).await;
         match answer {
             Ok(Ok(())) => {
-                if let Some((_, keys)) = self.doubtful.take() {
+                if let Some((batch, keys)) = self.doubtful.take() {
+                    self.calls.budgets().settled(batch.seq);
                     self.known.remember(keys.into_iter());
                 }
                 Ok(())

@@ -69,7 +69,7 @@ impl World {
         };
         let (results, writer) = ResultStore::open(dir.path(), settings).unwrap();
         let thread = writer.start().unwrap();
-        let parts = build(&results, pricing);
+        let parts = build(&results, pricing, BudgetBook::default());
         let stop = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(parts.recorder.run(stop.clone()));
@@ -241,7 +241,7 @@ async fn a_start_after_one_that_was_cut_off_says_from_when_calls_are_unknown() {
     let world = World::start_in(world.stop().await, None);
     let marker = world.dir.path().join("calls.running");
     let watch = || {
-        build(&world.results, None)
+        build(&world.results, None, BudgetBook::default())
             .watch
             .with_marker(marker.clone())
     };

@@ -10,7 +10,7 @@ use crate::spec::{
     AuthenticationKind, ServiceSpec, StatusPageFormat, VendorCredentialSpec, VendorSpec,
 };
 
-/// Probe plugin that reads status pages, and how often it does: pages change slowly, and their
+/// Bundled probe that reads status pages, and how often it does: pages change slowly, and their
 /// vendors limit who asks.
 const STATUS_PAGE: &str = "status-page";
 const STATUS_PAGE_INTERVAL: &str = "5m";
@@ -24,7 +24,7 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// With the webhook by which the vendor reports.
     pub webhook: bool,
-    /// With a probe of the status page: where the plugin for it is installed.
+    /// With a probe of the status page.
     pub status_page: bool,
 }
 
@@ -143,6 +143,8 @@ fn authentication(
         AuthenticationKind::ApiKey | AuthenticationKind::Query => "value",
         AuthenticationKind::Oauth2 => "clientSecret",
         AuthenticationKind::Mtls => "key",
+        AuthenticationKind::Hmac => "secret",
+        AuthenticationKind::AwsSigv4 => "secretKey",
         AuthenticationKind::None => return None,
     };
     authentication[key] = json!(secret);

@@ -12,6 +12,12 @@ pub fn service_yaml(service: &ServiceSpec) -> String {
     format!("{SERVICES}\n{}", entry(service, ""))
 }
 
+/// Returns a mapping as YAML, a key a line.
+pub fn yaml_of(members: &Map<String, Value>) -> String {
+    let lines = mapping(members).into_iter();
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// Returns the text of a `services.yaml` with one service more. The error is why the text can't be
 /// added to.
 pub fn append_service(text: &str, service: &ServiceSpec) -> Result<String, String> {
@@ -58,6 +64,11 @@ fn services_of(text: &str) -> Result<Vec<Value>, String> {
         Some(Value::Null) | None => Ok(Vec::new()),
         Some(_) => Err("`services` is no list".to_owned()),
     }
+}
+
+/// Returns one service as an entry of `services`, without the key before it.
+pub fn service_entry(service: &ServiceSpec) -> String {
+    entry(service, "")
 }
 
 fn entry(service: &ServiceSpec, indent: &str) -> String {

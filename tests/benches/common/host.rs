@@ -35,6 +35,7 @@ pub(crate) async fn start_host(folder: &Path) -> PluginHost {
         recordings: Recordings::in_memory(),
         run_ids: RunIds::counting(),
         has_mail: false,
+        credentials: None,
     };
     PluginHost::start(setup).await.expect("the host starts")
 }
@@ -66,6 +67,7 @@ impl Subject {
             depends_on: Vec::new(),
             owner: None,
             description: None,
+            profile: Default::default(),
             slo: None,
             rate_limits: Default::default(),
             origin: Origin::File,

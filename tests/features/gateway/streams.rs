@@ -15,7 +15,7 @@ use super::{call, consumer, ended, services, started};
 
 const LARGE: usize = 256 << 20;
 /// Memory of the connections' buffers, and of a debug build at work.
-const GROWTH: u64 = 32 << 20;
+pub(super) const GROWTH: u64 = 32 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_passes_before_the_next_one_is_made() {
@@ -96,12 +96,12 @@ async fn large_bodies_pass_at_flat_memory() {
 }
 
 /// Has the kernel forget the highest use of memory so far.
-fn reset_peak(runtime: &TestRuntime) {
+pub(super) fn reset_peak(runtime: &TestRuntime) {
     std::fs::write(format!("/proc/{}/clear_refs", runtime.pid()), "5").unwrap();
 }
 
 /// Highest use of memory, in bytes.
-fn peak(runtime: &TestRuntime) -> u64 {
+pub(super) fn peak(runtime: &TestRuntime) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", runtime.pid())).unwrap();
     let line = status
         .lines()

@@ -229,6 +229,45 @@ async fn a_query_ends_when_it_is_cancelled_or_its_client_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_runs_shows_how_far_it_is() {
+    const SERVICES: &str = r#"
+services:
+  - {name: Pay, baseUrl: "https://api.pay.example/v1", monitoring: {interval: 86400}}
+"#;
+    let runtime = TestRuntime::builder().services(SERVICES).start().await;
+    let api = runtime.api();
+    // Something to read; what takes long is to join it.
+    let begin_ms = jiff::Timestamp::now().as_millisecond() - 60_000;
+    let line = |id: i64| json!({"id": format!("c{id}"), "ts": begin_ms + id, "service": "pay", "method": "GET", "path": "/v1/pay", "status": 200, "latencyMs": id});
+    let lines: String = (0..2_000).map(|id| format!("{}\n", line(id))).collect();
+    let request = api.request(Method::POST, "/api/v1/calls");
+    let request = request.header("content-type", "application/x-ndjson");
+    let reported = api.send(request.body(lines)).await.expect(200);
+    assert_eq!(reported["accepted"], 2_000, "{reported}");
+    let query = "SELECT sum(a.latency_us::DOUBLE * b.latency_us + c.latency_us::DOUBLE * d.latency_us) \
+                 FROM calls a, calls b, calls c, calls d";
+    let asking = tokio::spawn({
+        let request = api.request(Method::POST, "/api/v1/sql");
+        let request = request.header("extrack-query-id", "far-1");
+        let request = request.json(&json!({"query": query, "format": "ndjson"}));
+        let api = api.clone();
+        async move { api.send(request).await }
+    });
+    let percent = wait_for("an estimate", PATIENCE, async || {
+        let reply = api.get("/api/v1/sql/far-1").await;
+        let body: Value = serde_json::from_str(&reply.text).expect("an object");
+        body["percent"].as_u64().ok_or_else(|| format!("{reply:?}"))
+    })
+    .await;
+    assert!(percent <= 100, "{percent}");
+    let list = api.get("/api/v1/sql").await.expect(200);
+    assert!(list["items"][0]["percent"].is_u64(), "{list}");
+    assert_eq!(api.delete("/api/v1/sql/far-1").await.status, 204);
+    asking.await.unwrap().expect_problem(422);
+    api.get("/api/v1/sql/far-1").await.expect_problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_shows_its_place_and_what_was_meant() {
     let runtime = TestRuntime::builder().start().await;
     let api = runtime.api();

@@ -17,18 +17,10 @@ const MEMORY_MB: u64 = 200;
 const AT_ONCE: usize = 4;
 
 /// What passes the gate, and would take hours or all memory.
-const BOMBS: &[&str] = &[
-    ENDLESS,
-    "SELECT count(DISTINCT hash(a.range, b.range)) FROM range(200000) a, range(200000) b",
-    "SELECT * FROM range(100000) a, range(100000) b ORDER BY hash(a.range, b.range) DESC LIMIT 1000000",
-    "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n FROM r) SELECT count(*) FROM r",
-    "SELECT list(a.range) FROM range(100000) a, range(100000) b",
-    "SELECT a.range % 7, string_agg(b.range::VARCHAR, ',') FROM range(100000) a, range(100000) b GROUP BY 1",
-    "SELECT count(*) FROM (SELECT DISTINCT a.range, b.range FROM range(100000) a, range(100000) b)",
-    "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY hash(a.range, b.range)) AS n FROM range(100000) a, range(100000) b)",
-    "SELECT count(*) FROM range(1000000000) a JOIN range(1000000000) b ON a.range = b.range",
-    "SELECT histogram(hash(a.range, b.range)) FROM range(100000) a, range(100000) b",
-];
+fn bombs() -> Vec<String> {
+    let text = include_str!("../../fixtures/sql/bombs.json");
+    serde_json::from_str(text).expect("a list of statements")
+}
 
 fn memory_mb(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
@@ -124,15 +116,13 @@ async fn bombs_end_at_their_limits_and_checks_go_on() {
     api.check("shop").await;
     assert_eq!(api.sql("SELECT 42").await, [[json!(42)]]);
     let before = memory_mb(runtime.pid());
-    let asked: Vec<_> = BOMBS
-        .iter()
+    let asked: Vec<_> = bombs()
+        .into_iter()
         .map(|query| {
             let api = api.clone();
             async move {
-                (
-                    query,
-                    api.post("/api/v1/sql", &json!({"query": query})).await,
-                )
+                let reply = api.post("/api/v1/sql", &json!({"query": query})).await;
+                (query, reply)
             }
         })
         .collect();

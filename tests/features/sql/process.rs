@@ -52,7 +52,10 @@ impl Sealed {
         database
             .execute_batch(&format!(
                 "CREATE TABLE t AS SELECT 'shop' AS slug, 'Shop' AS name, 'api' AS type, 'http' AS base, \
-                 '[]' AS tags, NULL::VARCHAR AS owner, NULL::DOUBLE AS slo_target, NULL::BIGINT AS slo_days; COPY t TO '{file}'; COPY t TO '{other}'"
+                 '[]' AS tags, NULL::VARCHAR AS owner, NULL::DOUBLE AS slo_target, NULL::BIGINT AS slo_days, \
+                 NULL::VARCHAR AS team, NULL::VARCHAR AS criticality, NULL::VARCHAR AS environment, \
+                 NULL::VARCHAR AS links, NULL::VARCHAR AS depends_on, NULL::DOUBLE AS sla, \
+                 NULL::BIGINT AS claim_days, NULL::BOOLEAN AS public; COPY t TO '{file}'; COPY t TO '{other}'"
             ))
             .expect("two files");
         let task = json!({

@@ -1,18 +1,16 @@
-//! The probe `http`: one request, redirects followed, and the answer judged.
+//! The probe `http`: one request, redirects followed, and the answer judged; or several requests, one
+//! after the other, with what earlier answers said.
 
-mod answer;
-mod assertion;
-mod expected;
-mod headers;
-mod names;
-mod values;
+mod extract;
+mod steps;
+mod variables;
+mod wanted;
 
+use extrack_answers::{Assertion, ExpectedStatus, Headers, credential};
 use extrack_plugin::prelude::*;
 
-use crate::answer::Answer;
-use crate::assertion::Assertion;
-use crate::expected::ExpectedStatus;
-use crate::headers::Headers;
+use crate::steps::Step;
+use crate::wanted::Wanted;
 
 /// Redirects that a URL may need at most; more is a loop.
 const MOST_REDIRECTS: u32 = 20;
@@ -54,22 +52,58 @@ struct Settings {
     /// Credential of the service to use; `none` for none. Without this, the one in
     /// `authentication` if there is one.
     auth: Option<String>,
+    /// Requests one after the other, in place of the one request: cookies go along, and `{{name}}`
+    /// stands for what an earlier step extracted. The first one that fails ends the run.
+    #[setting(default, max_size = 20)]
+    steps: Vec<Step>,
 }
 
 #[probe(check_settings = check_settings, wants(host = "*"))]
 fn check(check: &Check, settings: &Settings) -> Result<Observation, Stop> {
+    if !settings.steps.is_empty() {
+        return steps::run(check, settings);
+    }
     let response = request(check, settings).send()?;
-    let mut observation = judge(&response, settings)?.http_status(response.status);
+    let found = match wanted(settings).fault(&response)? {
+        Some(fault) => Observation::unhealthy(fault),
+        None => unless_slow(settings, response.latency()),
+    };
+    Ok(noted(found, &response, response.redirects))
+}
+
+/// Adds what is noted of the last answer.
+fn noted(mut observation: Observation, response: &http::Response, redirects: u32) -> Observation {
+    observation = observation.http_status(response.status);
     if let Some(certificate) = &response.certificate {
         observation = observation.metric("certificate_days_left", certificate.days_left());
     }
     if response.is_end_unproven {
         observation = observation.metric("end_unproven", true);
     }
-    if response.redirects > 0 {
-        observation = observation.metric("redirects", response.redirects);
+    if redirects > 0 {
+        observation = observation.metric("redirects", redirects);
     }
-    Ok(observation)
+    observation
+}
+
+/// Slowness is only looked at when nothing else is wrong.
+fn unless_slow(settings: &Settings, took: Duration) -> Observation {
+    match settings.degraded_over {
+        Some(limit) if took > limit => Observation::degraded(format!(
+            "answer took {} ms, wanted at most {}",
+            took.as_millis(),
+            time::format(limit)
+        )),
+        _ => Observation::healthy(),
+    }
+}
+
+fn wanted(settings: &Settings) -> Wanted<'_> {
+    Wanted {
+        status: &settings.expected_status,
+        body_contains: settings.body_contains.as_deref(),
+        assertions: &settings.assertions,
+    }
 }
 
 fn request(check: &Check, settings: &Settings) -> http::Request {
@@ -82,115 +116,62 @@ fn request(check: &Check, settings: &Settings) -> http::Request {
         settings.method.to_ascii_uppercase(),
         check.service.url(path),
     );
-    for (name, value) in &settings.headers.0 {
-        request = request.header(name, value);
-    }
+    request = settings.headers.add_to(request);
     if let Some(body) = &settings.body {
         request = request.body(body.as_str());
     }
-    let credential = match settings.auth.as_deref() {
-        Some("none") => None,
-        Some(name) => Some(name),
-        None => check.default_credential(),
-    };
-    if let Some(credential) = credential {
+    if let Some(credential) = credential(check, settings.auth.as_deref()) {
         request = request.auth(credential);
     }
+    let wanted = wanted(settings);
+    if wanted.reads_the_body() {
+        request = request.text();
+    }
+    in_the_manner_of(settings, request).follow_redirects(hops(settings, wanted.status))
+}
+
+/// Adds what all requests of a probe have in common.
+fn in_the_manner_of(settings: &Settings, mut request: http::Request) -> http::Request {
     if let Some(bytes) = settings.max_body_bytes {
         request = request.max_body_bytes(bytes);
     }
     if settings.insecure {
         request = request.insecure();
     }
-    // A page that is not looked into may be as large and as odd as it likes.
-    if settings.body_contains.is_some() || settings.assertions.iter().any(Assertion::reads_the_body)
-    {
-        request = request.text();
-    }
-    let hops = if settings.expected_status.accepts_a_redirect() {
-        0
-    } else {
-        settings.follow_redirects
-    };
-    request.follow_redirects(hops.min(MOST_REDIRECTS))
+    request
 }
 
-/// The first thing that is wrong decides; slowness is only looked at when nothing is.
-fn judge(response: &http::Response, settings: &Settings) -> Result<Observation, Stop> {
-    if !settings.expected_status.accepts(response.status) {
-        let found = response.status;
-        return Ok(Observation::unhealthy(format!(
-            "status is {found}, wanted {}",
-            settings.expected_status
-        )));
+fn hops(settings: &Settings, wanted: &ExpectedStatus) -> u32 {
+    if wanted.accepts_a_redirect() {
+        0
+    } else {
+        settings.follow_redirects.min(MOST_REDIRECTS)
     }
-    let answer = Answer::new(response);
-    if let Some(wanted) = &settings.body_contains
-        && !answer
-            .text()
-            .is_ok_and(|text| text.contains(wanted.as_str()))
-    {
-        return Ok(Observation::unhealthy(format!(
-            "body is {}, wanted one with `{wanted}` in it",
-            answer.shown()
-        )));
-    }
-    for assertion in &settings.assertions {
-        if let Some(fault) = assertion.fault(&answer)? {
-            return Ok(Observation::unhealthy(fault));
-        }
-    }
-    if let Some(limit) = settings.degraded_over
-        && response.latency() > limit
-    {
-        let found = response.latency().as_millis();
-        return Ok(Observation::degraded(format!(
-            "answer took {found} ms, wanted at most {}",
-            time::format(limit)
-        )));
-    }
-    Ok(Observation::healthy())
 }
 
 fn check_settings(settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut fault = |path: String, message: String| faults.push(Fault::new(path, message));
-    if settings.method.is_empty()
-        || !settings
-            .method
-            .chars()
-            .all(|c| c.is_ascii_alphabetic() || c == '-')
-    {
-        fault(
-            "/method".to_owned(),
-            format!("is `{}`, wanted a method such as `GET`", settings.method),
-        );
-    }
-    for name in settings
-        .headers
-        .0
-        .keys()
-        .filter(|name| !is_header_name(name))
-    {
-        fault(
-            format!("/headers/{name}"),
-            "is no name of a header".to_owned(),
-        );
-    }
-    for (index, assertion) in settings.assertions.iter().enumerate() {
-        if let Err(message) = assertion.check() {
-            fault(format!("/assertions/{index}"), message);
-        }
-    }
+    faults.extend(method_fault(&settings.method, "/method"));
+    faults.extend(settings.headers.faults("/headers"));
+    faults.extend(assertion_faults(&settings.assertions, "/assertions"));
+    faults.extend(steps::faults(settings));
     faults
 }
 
-/// A token of RFC 9110, section 5.6.2.
-fn is_header_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+fn method_fault(method: &str, place: &str) -> Option<Fault> {
+    let is_one = !method.is_empty() && method.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
+    let message = || format!("is `{method}`, wanted a method such as `GET`");
+    (!is_one).then(|| Fault::new(place, message()))
+}
+
+fn assertion_faults(assertions: &[Assertion], place: &str) -> Vec<Fault> {
+    let checked = assertions.iter().enumerate();
+    checked
+        .filter_map(|(index, assertion)| {
+            let message = assertion.check().err()?;
+            Some(Fault::new(format!("{place}/{index}"), message))
+        })
+        .collect()
 }
 
 #[cfg(test)]

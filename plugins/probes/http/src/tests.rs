@@ -1,5 +1,6 @@
 mod answers;
 mod requests;
+mod steps;
 
 use extrack_plugin::fake::{self, Host, response};
 use extrack_plugin::json::json;

@@ -267,6 +267,7 @@ pub fn mutes_of(
         maintenance: catalog.maintenance.iter().cloned().chain(windows).collect(),
         inhibitions: Arc::clone(&catalog.inhibitions),
         dependencies: Arc::clone(&catalog.dependencies),
+        paused: Arc::clone(&catalog.paused),
     }
 }
 

@@ -66,6 +66,8 @@ pub(super) struct ServiceEvaluator {
     /// Moment since which the program has been running without a pause.
     watched_since_ms: Option<UnixMillis>,
     ticked_ms: Option<UnixMillis>,
+    /// As of the catalog that `rules` is from.
+    is_paused: bool,
     pending: PendingChanges,
     /// States that `pending` leads to, by the key of the rule, where people are notified from
     /// memory.
@@ -107,6 +109,7 @@ impl ServiceEvaluator {
             returned: Vec::new(),
             watched_since_ms: None,
             ticked_ms: None,
+            is_paused: false,
             pending: PendingChanges::default(),
             foreseen: BTreeMap::new(),
             set_back_ms: None,

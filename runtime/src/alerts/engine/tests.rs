@@ -413,6 +413,7 @@ fn with_probe(rules: &[AlertRule], retry: Option<crate::domain::Retry>) -> Catal
         depends_on: vec![],
         owner: None,
         description: None,
+        profile: Default::default(),
         slo: None,
         rate_limits: Default::default(),
         origin: Origin::File,

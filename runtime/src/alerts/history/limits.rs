@@ -31,25 +31,10 @@ impl RateLimits {
         }
         let probe: Arc<str> = observation.probe.as_str().into();
         for limit in &observation.rate_limits {
-            self.make_room(limit);
-            let readings = self.limits.entry(limit.key()).or_default();
-            let last_two = readings
-                .len()
-                .checked_sub(2)
-                .map(|index| (readings[index].limit.ts_ms, index + 1));
-            let reading = RateLimitReading {
+            self.push_reading(RateLimitReading {
                 probe: Arc::clone(&probe),
                 limit: limit.clone(),
-            };
-            match last_two {
-                Some((before_ms, last)) if readings[last].limit.ts_ms - before_ms < APART_MS => {
-                    readings[last] = reading;
-                }
-                _ => readings.push_back(reading),
-            }
-            if readings.len() > READINGS {
-                readings.pop_front();
-            }
+            });
         }
         let oldest_ms = now_ms.saturating_sub(KEPT_MS);
         self.limits.retain(|_, readings| {
@@ -57,6 +42,24 @@ impl RateLimits {
                 .back()
                 .is_some_and(|last| last.limit.ts_ms >= oldest_ms)
         });
+    }
+
+    pub(super) fn push_reading(&mut self, reading: RateLimitReading) {
+        self.make_room(&reading.limit);
+        let readings = self.limits.entry(reading.limit.key()).or_default();
+        let last_two = readings
+            .len()
+            .checked_sub(2)
+            .map(|index| (readings[index].limit.ts_ms, index + 1));
+        match last_two {
+            Some((before_ms, last)) if readings[last].limit.ts_ms - before_ms < APART_MS => {
+                readings[last] = reading;
+            }
+            _ => readings.push_back(reading),
+        }
+        if readings.len() > READINGS {
+            readings.pop_front();
+        }
     }
 
     /// Puts readings behind these.

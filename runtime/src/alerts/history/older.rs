@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    COARSE_MS, FINE_MS, LATENCY_BINS, RunGroup, Status, Summary, UnixMillis, fine_from_ms,
+    COARSE_MS, FINE_MS, LATENCY_BINS, RunSlot, Status, Summary, UnixMillis, fine_from_ms,
     latency_bin, latency_bin_estimate_us,
 };
 
@@ -53,24 +53,17 @@ impl Older {
             .filter(|_| status.is_available())
             .map(latency_bin);
         let start_ms = self.slot_of(ts_ms);
-        self.slots.entry((start_ms, probe)).or_default().add(
-            status,
-            bin,
-            1,
-            covered_ms.max(0) as u64,
-        );
+        self.slots
+            .entry((start_ms, probe))
+            .or_default()
+            .add(status, bin, covered_ms.max(0) as u64);
     }
 
     /// Takes in runs that were counted elsewhere.
-    pub(super) fn add_group(&mut self, probe: ProbeIndex, group: &RunGroup) {
-        let start_ms = self.slot_of(group.start_ms);
+    pub(super) fn add_slot(&mut self, probe: ProbeIndex, counted: &RunSlot) {
+        let start_ms = self.slot_of(counted.start_ms);
         let slot = self.slots.entry((start_ms, probe)).or_default();
-        slot.add(
-            group.status,
-            group.latency_bin,
-            group.runs,
-            group.covered_ms,
-        );
+        slot.add_counted(counted);
     }
 
     /// Takes in what was counted elsewhere, of other runs. `position`: of a probe there, the one
@@ -148,16 +141,30 @@ impl Older {
 }
 
 impl Slot {
-    fn add(&mut self, status: Status, bin: Option<u16>, runs: u64, covered_ms: u64) {
-        let runs = u32::try_from(runs).unwrap_or(u32::MAX);
+    fn add(&mut self, status: Status, bin: Option<u16>, covered_ms: u64) {
         let count = &mut self.counts[status as usize];
-        *count = count.saturating_add(runs);
+        *count = count.saturating_add(1);
+        self.cover(covered_ms);
+        if let Some(bin) = bin {
+            self.add_latency(bin, 1);
+        }
+    }
+
+    fn add_counted(&mut self, counted: &RunSlot) {
+        for (count, more) in self.counts.iter_mut().zip(counted.runs) {
+            *count = count.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+        }
+        self.cover(counted.covered_ms);
+        self.latencies.reserve_exact(counted.latencies.len());
+        for (bin, runs) in &counted.latencies {
+            self.add_latency(*bin, u16::try_from(*runs).unwrap_or(u16::MAX));
+        }
+    }
+
+    fn cover(&mut self, covered_ms: u64) {
         self.covered_ms = self
             .covered_ms
             .saturating_add(u32::try_from(covered_ms).unwrap_or(u32::MAX));
-        if let Some(bin) = bin {
-            self.add_latency(bin, u16::try_from(runs).unwrap_or(u16::MAX));
-        }
     }
 
     fn add_latency(&mut self, bin: u16, runs: u16) {

@@ -1,4 +1,4 @@
-//! What calls cost: so far, what will be owed, and what brought nothing.
+//! Cost of calls: so far, what will be owed, and the overhead: what brought nothing.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -9,7 +9,7 @@ use super::layout;
 use super::replies::refused;
 use crate::api::http::state::ApiState;
 use crate::api::resources::costs;
-use crate::api_types::costs::{CallCostBody, CostRowBody, CostsBody, WasteBody};
+use crate::api_types::costs::{CallCostBody, CostRowBody, CostsBody, OverheadBody};
 
 pub(crate) async fn page(State(state): State<ApiState>) -> Response {
     match costs::costs(State(state), Query(costs::CostQuery::default())).await {
@@ -41,7 +41,7 @@ fn body(costs: &CostsBody) -> Markup {
                 } }
             }
         }
-        @for (currency, waste) in &costs.waste { (brought_nothing(currency, waste)) }
+        @for (currency, overhead) in &costs.overhead { (overhead_of(currency, overhead)) }
     }
 }
 
@@ -77,21 +77,21 @@ fn span(least: Option<&str>, most: Option<&str>, currency: &str) -> Markup {
     }
 }
 
-fn brought_nothing(currency: &str, waste: &WasteBody) -> Markup {
+fn overhead_of(currency: &str, overhead: &OverheadBody) -> Markup {
     let row = |name: &str, cost: &CallCostBody| {
         html! { tr { td { (name) } td.number { (cost.calls) } td.number { (span(Some(&cost.at_least), Some(&cost.at_most), currency)) } } }
     };
     html! {
-        section.card.panel aria-label={ "Calls that brought nothing, " (currency) } {
-            h2 { "Brought nothing, " (currency) }
+        section.card.panel aria-label={ "Overhead, " (currency) } {
+            h2 { "Overhead, " (currency) }
             div.wide { table.list {
                 thead { tr { th scope="col" { "Calls" } th.number scope="col" { "Number" } th.number scope="col" { "Cost" } } }
                 tbody {
-                    tr { td { "Retries" } td.number { (waste.retries) } td.number { (waste.retries_at_most) " " (currency) " at most" } }
-                    (row("Answered with 5xx", &waste.failures))
-                    (row("Timed out", &waste.timeouts))
-                    (row("Cut off", &waste.cut))
-                    (row("Our own checks", &waste.own_checks))
+                    tr { td { "Retries" } td.number { (overhead.retries) } td.number { (overhead.retries_at_most) " " (currency) " at most" } }
+                    (row("Answered with 5xx", &overhead.failures))
+                    (row("Timed out", &overhead.timeouts))
+                    (row("Cut off", &overhead.cut))
+                    (row("Our own checks", &overhead.own_checks))
                 }
             } }
             p.muted { "A call may be in several of these." }

@@ -25,6 +25,12 @@ pub(super) fn since(ms: UnixMillis) -> Markup {
     html! { time datetime=(rfc3339(ms)) data-for title=(day_and_clock(ms)) { "since " (day_and_clock(ms)) } }
 }
 
+/// Renders the subject of an alert: a service leads to its page, a budget, a plugin and the monitor
+/// have none.
+pub(super) fn subject(slug: &str, name: &str) -> Markup {
+    html! { @if slug.contains(':') { (name) } @else { a href={ "/services/" (slug) } { (name) } } }
+}
+
 /// Renders a moment of the API, RFC 3339.
 pub(super) fn written(moment: &str) -> Markup {
     let ms = moment

@@ -14,26 +14,35 @@ use crate::backtest::{
     BacktestError, BacktestProgress, BacktestReport, BacktestRequest, Backtester,
 };
 use crate::backup::Backups;
-use crate::domain::{CurrentStatus, Observation, PluginPolicy, WebhookRequest};
+use crate::domain::{
+    CurrentStatus, HeartbeatState, Observation, Ping, PluginPolicy, WebhookRequest,
+};
 use crate::gateway::ConsumerBook;
-use crate::monitoring::{Accepted, CheckError, Monitoring, ReceiveError, ServiceStatus};
+use crate::monitoring::{
+    self, Accepted, CheckError, HeartbeatStatus, Monitoring, PingError, ReceiveError, ReplayError,
+    ServiceStatus,
+};
 use crate::plugin_host::{
     self, ComponentCheck, Evaluator, InboundMemory, InstallRequest, PluginEntry, PluginGrants,
     PluginHost, Recordings, VersionEntry,
 };
 use crate::registry::Registry;
 use crate::reload::ConfigHandle;
-use crate::store::{ControlStore, ResultStore};
+use crate::store::{ControlError, ControlStore, ResultStore};
 use crate::usage::Calls;
 
 /// Future of the plugin host: object-safe traits need boxes.
 pub(crate) type PluginFuture<'a, T> = BoxFuture<'a, Result<T, plugin_host::InstallError>>;
+
+/// Future of the monitoring engine.
+pub(crate) type MonitoringFuture<'a, T, E> = BoxFuture<'a, Result<T, E>>;
 
 #[derive(Clone)]
 pub struct ApiDeps {
     pub registry: Registry,
     pub monitor: Arc<dyn Monitor>,
     pub webhooks: Arc<dyn Webhooks>,
+    pub heartbeats: Arc<dyn Heartbeats>,
     pub plugins: Arc<dyn Plugins>,
     pub program: Arc<dyn ProgramStatus>,
     pub backtests: Arc<dyn Backtests>,
@@ -111,6 +120,14 @@ impl Monitor for Monitoring {
 /// Receiver of webhook deliveries.
 pub trait Webhooks: Send + Sync + 'static {
     fn has(&self, service: &str, webhook: &str) -> bool;
+    /// Returns the webhook that takes what is sent to a service without naming one.
+    fn default_of(&self, service: &str) -> Option<String>;
+    /// Plays a delivery that was kept again.
+    fn replay<'a>(
+        &'a self,
+        service: &'a str,
+        id: i64,
+    ) -> MonitoringFuture<'a, Accepted, ReplayError>;
     /// The events are committed when this returns.
     fn receive<'a>(
         &'a self,
@@ -127,6 +144,18 @@ impl Webhooks for Monitoring {
         self.has_webhook(service, webhook)
     }
 
+    fn default_of(&self, service: &str) -> Option<String> {
+        self.default_webhook(service)
+    }
+
+    fn replay<'a>(
+        &'a self,
+        service: &'a str,
+        id: i64,
+    ) -> MonitoringFuture<'a, Accepted, ReplayError> {
+        self.replay_delivery(service, id).boxed()
+    }
+
     fn receive<'a>(
         &'a self,
         service: &'a str,
@@ -138,6 +167,62 @@ impl Webhooks for Monitoring {
 
     fn memory(&self) -> InboundMemory {
         self.delivery_memory()
+    }
+}
+
+/// Receiver of the pings of jobs.
+pub trait Heartbeats: Send + Sync + 'static {
+    /// Returns the heartbeat of a service, if it has one.
+    fn status(&self, service: &str) -> Option<HeartbeatStatus>;
+    /// Returns all heartbeats, by slug.
+    fn all(&self) -> Vec<HeartbeatStatus>;
+    /// Returns the service whose heartbeat has this id.
+    fn service_of(&self, uuid: &str) -> Option<String>;
+    /// The ping is durable when this returns. To be run to its end.
+    fn ping<'a>(
+        &'a self,
+        uuid: &'a str,
+        ping: Ping,
+    ) -> MonitoringFuture<'a, HeartbeatState, PingError>;
+    /// Returns none where the service has no heartbeat.
+    fn rotate<'a>(
+        &'a self,
+        service: &'a str,
+    ) -> MonitoringFuture<'a, Option<HeartbeatStatus>, ControlError>;
+    /// Gives the heartbeat of a service that is new its address.
+    fn follow_catalog(&self) -> MonitoringFuture<'_, (), ControlError>;
+}
+
+impl Heartbeats for monitoring::Heartbeats {
+    fn status(&self, service: &str) -> Option<HeartbeatStatus> {
+        self.status(service)
+    }
+
+    fn all(&self) -> Vec<HeartbeatStatus> {
+        self.all()
+    }
+
+    fn service_of(&self, uuid: &str) -> Option<String> {
+        self.service_of(uuid)
+    }
+
+    fn ping<'a>(
+        &'a self,
+        uuid: &'a str,
+        ping: Ping,
+    ) -> MonitoringFuture<'a, HeartbeatState, PingError> {
+        self.ping(uuid, ping).boxed()
+    }
+
+    fn rotate<'a>(
+        &'a self,
+        service: &'a str,
+    ) -> MonitoringFuture<'a, Option<HeartbeatStatus>, ControlError> {
+        self.rotate(service).boxed()
+    }
+
+    fn follow_catalog(&self) -> MonitoringFuture<'_, (), ControlError> {
+        self.follow_catalog().boxed()
     }
 }
 

@@ -82,6 +82,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, name, title, detail)
     }
 
+    /// Sets another status.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     /// Adds a cause of our own, which is logged and not shown.
     pub(crate) fn with_source(mut self, source: impl Into<anyhow::Error>) -> Self {
         self.source = Some(source.into());
@@ -111,7 +116,6 @@ impl ApiError {
         self.name
     }
 
-    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }

@@ -8,6 +8,7 @@ use rand::RngCore;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::UnixMillis;
+use crate::store::QueryProgress;
 
 /// Characters of a statement that are shown.
 const SHOWN: usize = 1_000;
@@ -27,6 +28,7 @@ pub(crate) struct Running {
     pub(crate) started_ms: UnixMillis,
     /// Rows that were handed out so far.
     pub(crate) rows: Arc<AtomicU64>,
+    pub(crate) progress: QueryProgress,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -35,6 +37,8 @@ pub(crate) struct Registration {
     queries: RunningQueries,
     pub(crate) id: String,
     pub(crate) cancel: CancellationToken,
+    /// Progress, shown by the query.
+    pub(crate) progress: QueryProgress,
     rows: Arc<AtomicU64>,
 }
 
@@ -57,6 +61,7 @@ impl RunningQueries {
     ) -> Result<Registration, RegistrationError> {
         let id = id.unwrap_or_else(new_id);
         let rows = Arc::new(AtomicU64::new(0));
+        let progress = QueryProgress::default();
         let mut queries = self.lock();
         if queries.len() >= MAX_RUNNING {
             return Err(RegistrationError::TooMany);
@@ -69,6 +74,7 @@ impl RunningQueries {
             owner: owner.to_owned(),
             started_ms,
             rows: Arc::clone(&rows),
+            progress: progress.clone(),
             cancel: cancel.clone(),
         };
         queries.insert(id.clone(), running);
@@ -76,6 +82,7 @@ impl RunningQueries {
             queries: self.clone(),
             id,
             cancel,
+            progress,
             rows,
         })
     }

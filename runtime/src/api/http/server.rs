@@ -1,10 +1,13 @@
-//! Serves the router over HTTP/1.1 within a fixed number of connections. Idle, slow and stalled
-//! connections are closed, so that file descriptors remain for probes, messages and the stores; at
-//! the limit the idle ones make room for new ones.
+//! Serves the router over HTTP/1.1 and HTTP/2 within a fixed number of connections. Idle, slow and
+//! stalled connections are closed, so that file descriptors remain for probes, messages and the
+//! stores; at the limit the idle ones make room for new ones.
 
 mod activity;
+mod answer;
 mod connection;
 mod connections;
+mod frames;
+mod http2;
 mod stream;
 
 use std::io;

@@ -77,6 +77,8 @@ pub struct Inner {
     /// Work that goes on after the head of its answer.
     pub(crate) work: TaskTracker,
     pub(crate) webhook_rate_limit: WebhookRateLimit,
+    /// Throttle of the pings of jobs.
+    pub(crate) ping_rate_limit: WebhookRateLimit,
     /// Held while the policy of a plugin is changed.
     pub(crate) policies: tokio::sync::Mutex<()>,
     pub(crate) queries: RunningQueries,
@@ -108,6 +110,7 @@ impl ApiState {
             token_uses: TokenUses::default(),
             work: TaskTracker::new(),
             webhook_rate_limit: WebhookRateLimit::default(),
+            ping_rate_limit: WebhookRateLimit::default(),
             policies: tokio::sync::Mutex::default(),
             queries: RunningQueries::default(),
             settings,

@@ -39,11 +39,23 @@ pub(crate) async fn note_with(
     subject: &str,
     detail: &Value,
 ) {
+    note_all(state, principal, &[(action, subject, detail)]).await;
+}
+
+/// Writes the entries of one request, each with action, subject and detail.
+pub(crate) async fn note_all(
+    state: &ApiState,
+    principal: &Principal,
+    entries: &[(&str, &str, &Value)],
+) {
+    let Some((action, subject, _)) = entries.first() else {
+        return;
+    };
     let actor = principal.name.as_str();
     let address = principal.address.map(|address| address.to_string());
     let control = &state.deps.control;
     if let Err(error) = control
-        .audit_append_from(address.as_deref(), actor, action, subject, detail)
+        .audit_append_all(address.as_deref(), actor, entries)
         .await
     {
         let error = format!("{:#}", anyhow::Error::from(error));
@@ -52,6 +64,7 @@ pub(crate) async fn note_with(
             actor,
             action,
             subject,
+            changes = entries.len(),
             "a change could not be written to the audit log"
         );
     }

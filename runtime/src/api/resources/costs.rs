@@ -9,15 +9,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::analytics::{
-    Analytics, CostRow, Costs, CycleOfService, Group, GroupKey, Question, UsageRow, Waste,
+    Analytics, CostRow, Costs, CycleOfService, Group, GroupKey, Overhead, Question, UsageRow,
 };
 use crate::api::http::endpoint::Endpoint;
 use crate::api::http::error::{ApiError, ApiResult};
 use crate::api::http::moment::rfc3339;
 use crate::api::http::state::ApiState;
 use crate::api_types::costs::{
-    CallCostBody, CostRowBody, CostsBody, CycleBody, ForecastBody, GroupBody, UsageBody,
-    UsageRowBody, WasteBody,
+    CallCostBody, CostRowBody, CostsBody, CycleBody, ForecastBody, GroupBody, OverheadBody,
+    UsageBody, UsageRowBody,
 };
 use crate::api_types::scope::Scope::Read;
 use crate::domain::{UnixMillis, now_ms};
@@ -133,15 +133,15 @@ pub(crate) async fn costs(
     let question = query.question(now_ms)?;
     let catalog = state.deps.registry.catalog();
     let analytics = Analytics::new(state.deps.results.clone());
-    let Costs { rows, waste } = analytics.costs(&catalog, &question, now_ms).await?;
+    let Costs { rows, overhead } = analytics.costs(&catalog, &question, now_ms).await?;
     few_enough(rows.len())?;
-    let waste = waste.into_iter();
+    let overhead = overhead.into_iter();
     Ok(Json(CostsBody {
         from: question.range.map(|(from, _)| rfc3339(from)),
         to: question.range.map(|(_, to)| rfc3339(to)),
         rows: rows.into_iter().map(CostRowBody::from).collect(),
-        waste: waste
-            .map(|(currency, waste)| (currency, WasteBody::from(waste)))
+        overhead: overhead
+            .map(|(currency, overhead)| (currency, OverheadBody::from(overhead)))
             .collect(),
     }))
 }
@@ -220,6 +220,7 @@ impl From<CostRow> for CostRowBody {
             cycle,
             forecast,
             forecast_missing: missing,
+            overhead: is_priced.then(|| row.overhead.into()),
         }
     }
 }
@@ -236,15 +237,15 @@ impl From<&CycleOfService> for CycleBody {
     }
 }
 
-impl From<Waste> for WasteBody {
-    fn from(waste: Waste) -> Self {
+impl From<Overhead> for OverheadBody {
+    fn from(overhead: Overhead) -> Self {
         Self {
-            retries: waste.retries.0,
-            retries_at_most: text(waste.retries.1),
-            failures: waste.failed.into(),
-            timeouts: waste.timed_out.into(),
-            cut: waste.cut.into(),
-            own_checks: waste.checks.into(),
+            retries: overhead.retries.0,
+            retries_at_most: text(overhead.retries.1),
+            failures: overhead.failed.into(),
+            timeouts: overhead.timed_out.into(),
+            cut: overhead.cut.into(),
+            own_checks: overhead.checks.into(),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Services: the seed's keys with `slug` and `status`. What comes from files can be read here and
 //! is changed there.
 
+pub(crate) mod batch;
 pub(crate) mod change;
+pub(crate) mod pause;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -16,8 +18,9 @@ use crate::api::http::error::{ApiError, ApiResult};
 use crate::api::http::moment::rfc3339;
 use crate::api::http::page::{self, Page};
 use crate::api::http::state::ApiState;
+use crate::api_types::heartbeats::HeartbeatBody;
 use crate::api_types::scope::Scope::Read;
-use crate::api_types::services::ServiceBody;
+use crate::api_types::services::{PauseBody, ServiceBody};
 use crate::domain::{CurrentStatus, Fault};
 use crate::registry::{CatalogError, ServiceRecord};
 use crate::store::ControlError;
@@ -53,15 +56,20 @@ impl ServiceBody {
             warnings,
         } = record;
         let status = state.deps.monitor.service_status(&slug);
+        let heartbeat = state.deps.heartbeats.status(&slug);
+        let catalog = state.deps.registry.catalog();
+        let pause = catalog.paused.get(&slug).map(PauseBody::of);
         Self {
             slug,
             status: status.as_ref().and_then(|status| status.status),
             status_reason: status.as_ref().and_then(|status| status.reason.clone()),
             status_since: status.and_then(|status| status.since_ms).map(rfc3339),
+            pause,
             origin,
             revision,
             created_at: created_ms.map(rfc3339),
             updated_at: updated_ms.map(rfc3339),
+            heartbeat_status: heartbeat.map(|status| HeartbeatBody::new(state, status)),
             faults,
             warnings,
             spec,
@@ -93,6 +101,30 @@ pub(crate) struct ServiceQuery {
     status: Option<String>,
     /// Only services with that tag.
     tag: Option<String>,
+    /// Only services with that owner.
+    owner: Option<String>,
+    /// Only services of that team.
+    team: Option<String>,
+    /// Only services of that criticality: `low`, `medium`, `high` or `critical`.
+    criticality: Option<String>,
+    /// Only services of that environment.
+    environment: Option<String>,
+}
+
+impl ServiceQuery {
+    fn selects(&self, record: &ServiceRecord) -> bool {
+        let facts = [
+            ("owner", &self.owner),
+            ("team", &self.team),
+            ("criticality", &self.criticality),
+            ("environment", &self.environment),
+        ];
+        let has_facts = facts.into_iter().all(|(key, wanted)| {
+            let found = || record.spec.get(key).and_then(Value::as_str);
+            wanted.is_none() || found() == wanted.as_deref()
+        });
+        has_facts && self.tag.as_deref().is_none_or(|tag| has_tag(record, tag))
+    }
 }
 
 /// Lists services by slug; the cursor is the last slug shown.
@@ -117,10 +149,14 @@ async fn list(
     let rows: Vec<ServiceRecord> = slugs
         .filter(|slug| status.is_none_or(|status| state.deps.monitor.status(slug) == Some(status)))
         .filter_map(|slug| state.deps.registry.record(slug))
-        .filter(|record| query.tag.as_deref().is_none_or(|tag| has_tag(record, tag)))
+        .filter(|record| query.selects(record))
         .take(limit as usize + 1)
         .collect();
-    let shape = |record| ServiceBody::new(&state, record);
+    let shape = |record| {
+        let mut body = ServiceBody::new(&state, record);
+        body.heartbeat_status = body.heartbeat_status.map(HeartbeatBody::in_list);
+        body
+    };
     Ok(Json(Page::from_rows(
         rows,
         limit,
@@ -210,12 +246,20 @@ impl From<CatalogError> for ApiError {
                 Self::conflict("service-exists", "Service exists", detail)
             }
             CatalogError::RevisionConflict { .. }
+            | CatalogError::DeletedMeanwhile(_)
             | CatalogError::Store(ControlError::Conflict { .. }) => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "revision-conflict",
                 "Changed meanwhile",
                 detail,
             ),
+            CatalogError::PausedByDescription { .. } => {
+                Self::conflict("paused-by-description", "Its description pauses it", detail)
+            }
+            CatalogError::Needed { .. } => {
+                Self::conflict("service-needed", "Other services depend on it", detail)
+            }
+            CatalogError::Repeated(_) => Self::invalid_service(vec![Fault::new("", detail)]),
             CatalogError::Invalid(faults) => Self::invalid_service(faults),
             CatalogError::Store(source) => Self::internal(source.into()),
         }

@@ -48,6 +48,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get(Sql, "/api/v1/sql", running)
             .id("sqlRunning")
             .summary("Queries of your token that run; of all tokens with the scope `admin`"),
+        Endpoint::get(Sql, "/api/v1/sql/{queryId}", running_one)
+            .id("sqlRunningGet")
+            .summary("A query that runs, of your token, or of any with the scope `admin`: how far it is"),
         Endpoint::delete(Sql, "/api/v1/sql/{queryId}", cancel)
             .id("sqlCancel")
             .summary("Cancel a query that runs, of your token, or of any with the scope `admin`"),
@@ -91,24 +94,42 @@ async fn running(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
 ) -> Json<RunningQueriesBody> {
-    let now_ms = now_ms();
     let own = state.queries.list().into_iter();
     let own = own.filter(|(_, running)| may_see(&principal, running));
     Json(RunningQueriesBody {
-        items: own
-            .map(|(query_id, running)| RunningQueryBody {
-                query_id,
-                query: running.query,
-                token: running.owner,
-                started_at: rfc3339(running.started_ms),
-                elapsed_ms: now_ms
-                    .saturating_sub(running.started_ms)
-                    .max(0)
-                    .unsigned_abs(),
-                rows: running.rows.load(Ordering::Relaxed),
-            })
-            .collect(),
+        items: own.map(|(id, running)| body(id, running)).collect(),
     })
+}
+
+async fn running_one(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Path(QueryPath { query_id }): Path<QueryPath>,
+) -> ApiResult<Json<RunningQueryBody>> {
+    let running = running_of(&state, &principal, &query_id)?;
+    Ok(Json(body(query_id, running)))
+}
+
+fn body(query_id: String, running: Running) -> RunningQueryBody {
+    let elapsed_ms = now_ms().saturating_sub(running.started_ms).max(0);
+    RunningQueryBody {
+        query_id,
+        query: running.query,
+        token: running.owner,
+        started_at: rfc3339(running.started_ms),
+        elapsed_ms: elapsed_ms.unsigned_abs(),
+        rows: running.rows.load(Ordering::Relaxed),
+        percent: running.progress.percent(),
+    }
+}
+
+/// A query of somebody else is not there: its id is nobody else's business.
+fn running_of(state: &ApiState, principal: &Principal, query_id: &str) -> ApiResult<Running> {
+    let queries: &RunningQueries = &state.queries;
+    queries
+        .get(query_id)
+        .filter(|running| may_see(principal, running))
+        .ok_or_else(|| ApiError::query_not_found(query_id))
 }
 
 fn may_see(principal: &Principal, running: &Running) -> bool {
@@ -126,12 +147,7 @@ async fn cancel(
     Extension(principal): Extension<Principal>,
     Path(QueryPath { query_id }): Path<QueryPath>,
 ) -> ApiResult<NoContent> {
-    let queries: &RunningQueries = &state.queries;
-    // A query of somebody else is not there: its id is nobody else's business.
-    let running = queries
-        .get(&query_id)
-        .filter(|running| may_see(&principal, running))
-        .ok_or_else(|| ApiError::query_not_found(&query_id))?;
+    let running = running_of(&state, &principal, &query_id)?;
     running.cancel.cancel();
     Ok(NoContent)
 }

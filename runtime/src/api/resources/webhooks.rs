@@ -29,6 +29,8 @@ use crate::domain::{Answer, AnswerType, WebhookRequest, now_ms};
 use crate::monitoring::{Accepted, ReceiveError};
 use crate::plugin_host::InboundMemory;
 
+/// Path of the service's first webhook, which takes what names none.
+const DEFAULT_PATH: &str = "/webhooks/{service}";
 const PATH: &str = "/webhooks/{service}/{webhook}";
 /// Path of deliveries with more segments, which are the plugin's to read.
 const LONGER_PATH: &str = "/webhooks/{service}/{webhook}/{*rest}";
@@ -45,6 +47,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 operation.inner_mut().request_body = None;
                 operation
             }),
+        delivery(Endpoint::post(ANYONE, DEFAULT_PATH, receive_default)).id("webhookDefaultPost"),
+        Endpoint::put(ANYONE, DEFAULT_PATH, receive_default).undocumented(),
+        Endpoint::get(ANYONE, DEFAULT_PATH, receive_default).undocumented(),
         Endpoint::post(ANYONE, LONGER_PATH, receive).undocumented(),
         Endpoint::put(ANYONE, LONGER_PATH, receive).undocumented(),
         Endpoint::get(ANYONE, LONGER_PATH, receive).undocumented(),
@@ -115,9 +120,34 @@ impl OperationInput for Incoming {
     }
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct DefaultPath {
+    /// The service's id.
+    service: String,
+}
+
+async fn receive_default(
+    State(state): State<ApiState>,
+    Path(DefaultPath { service }): Path<DefaultPath>,
+    incoming: Incoming,
+) -> ApiResult<Response> {
+    let webhook = state.deps.webhooks.default_of(&service);
+    take(state, service, webhook.unwrap_or_default(), incoming).await
+}
+
 async fn receive(
     State(state): State<ApiState>,
     Path(WebhookPath { service, webhook }): Path<WebhookPath>,
+    incoming: Incoming,
+) -> ApiResult<Response> {
+    take(state, service, webhook, incoming).await
+}
+
+/// Takes in a delivery for a webhook, if there is one of that name.
+async fn take(
+    state: ApiState,
+    service: String,
+    webhook: String,
     incoming: Incoming,
 ) -> ApiResult<Response> {
     state
@@ -325,6 +355,7 @@ mod tests {
     #[test]
     fn what_follows_the_name_is_the_plugins() {
         for (path, rest) in [
+            ("/webhooks/a", ""),
             ("/webhooks/a/b", ""),
             ("/webhooks/a/b/", "/"),
             ("/webhooks/a/b/c%2Fd/e", "/c%2Fd/e"),

@@ -7,7 +7,7 @@ use axum::http::header::{COOKIE, HOST, ORIGIN, SET_COOKIE};
 
 use serde_json::json;
 
-use super::world::READER;
+use super::world::{HEARTBEAT_ID, READER};
 use super::*;
 use crate::api::routes::routes;
 use crate::api::{Scope, token_hash};
@@ -29,7 +29,10 @@ fn concrete(route: &str) -> String {
         .replace("/notifications/{id}", "/notifications/1")
         .replace("{service}", "shop-api")
         .replace("{webhook}", "told")
-        .replace("{*rest}", "rest");
+        .replace("{*rest}", "rest")
+        .replace("{uuid}", HEARTBEAT_ID)
+        .replace("{signal}", "start")
+        .replace("{deliveryId}", "2");
     let route = route
         .replace("{slug}", "shop-api")
         .replace("{id}", "2")
@@ -58,7 +61,10 @@ fn only_these_are_open() {
             "/assets/{file}",
             "/healthz",
             "/login",
+            "/ping/{uuid}",
+            "/ping/{uuid}/{signal}",
             "/readyz",
+            "/webhooks/{service}",
             "/webhooks/{service}/{webhook}",
             "/webhooks/{service}/{webhook}/{*rest}"
         ]
@@ -124,7 +130,12 @@ async fn every_documented_operation_denies_without_a_token() {
             .await;
             let open = matches!(
                 path.as_str(),
-                "/healthz" | "/readyz" | "/webhooks/{service}/{webhook}"
+                "/healthz"
+                    | "/readyz"
+                    | "/webhooks/{service}"
+                    | "/webhooks/{service}/{webhook}"
+                    | "/ping/{uuid}"
+                    | "/ping/{uuid}/{signal}"
             );
             assert_eq!(
                 answer.status == StatusCode::UNAUTHORIZED,
@@ -170,6 +181,8 @@ async fn a_reader_may_only_read() {
             "/sql",
             "/resend",
             "/backtest",
+            "/replay",
+            "/rotate",
         ]
         .iter()
         .any(|end| path.ends_with(end))

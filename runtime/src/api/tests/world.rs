@@ -41,7 +41,7 @@ use crate::store::control::{
 };
 use crate::store::results::tests::sql_settings;
 use crate::store::{ControlStore, Keyring, ResultSettings, ResultStore};
-use crate::usage::Calls;
+use crate::usage::{BudgetBook, Calls};
 
 /// 2026-11-23T07:43:20Z
 pub(crate) const NOW: UnixMillis = 1_795_419_800_000;
@@ -49,6 +49,8 @@ pub(crate) const ADMIN: &str = "admin-token-of-the-tests";
 /// Digest of the configuration files.
 pub(crate) const DIGEST: &str = "d1";
 pub(crate) const READER: &str = "reader-token-of-the-tests";
+/// Id of the one heartbeat, which is that of `shop-api`.
+pub(crate) const HEARTBEAT_ID: &str = "5f0c2c6e-2f0a-4f6e-9d5b-0a4d6c3e1b7a";
 
 /// Recording as the plugin host writes it.
 pub(crate) const RECORDING: &str = r#"{"format":2,"run":{"runId":7,"tsMs":1795419800000,"plugin":"http","kind":"probe","version":"0.1.0","digest":"ab","function":"check","service":"shop-api","probe":"http","webhook":null,"channel":null,"status":"unhealthy","outcome":"ok","error":null,"timeoutMs":5000,"budget":{"wallClockMs":null,"cpuMs":1000,"memoryBytes":67108864,"hostCalls":10000,"logBytes":65536},"cost":{"durationUs":20300,"cpuUs":300,"memoryBytes":1048576,"hostCalls":1,"logBytes":0},"truncated":null},
@@ -68,6 +70,8 @@ pub(crate) struct World {
     pub(crate) plugins: Mutex<Vec<PluginEntry>>,
     policies: Mutex<BTreeMap<String, PluginPolicy>>,
     pub(crate) unready: Mutex<Vec<String>>,
+    /// Taken so far.
+    pub(crate) pings: Mutex<Vec<Ping>>,
     /// One reference more for each that runs.
     pub(crate) endless_backtests: Arc<()>,
     pub(crate) control: ControlStore,
@@ -79,7 +83,7 @@ pub(crate) struct World {
 
 /// Takes calls that are reported until the test ends.
 fn call_reports(results: &ResultStore) -> Calls {
-    let parts = crate::usage::build(results, None);
+    let parts = crate::usage::build(results, None, BudgetBook::default());
     tokio::spawn(parts.reports.run(CancellationToken::new()));
     parts.calls
 }
@@ -129,6 +133,7 @@ impl World {
             plugins: Mutex::default(),
             policies: Mutex::default(),
             unready: Mutex::default(),
+            pings: Mutex::default(),
             endless_backtests: Arc::default(),
             control,
             recordings,
@@ -143,6 +148,7 @@ impl World {
             registry: self.registry.clone(),
             monitor: self.clone(),
             webhooks: self.clone(),
+            heartbeats: self.clone(),
             plugins: self.clone(),
             program: self.clone(),
             notifier: self.clone(),

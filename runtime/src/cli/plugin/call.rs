@@ -306,8 +306,9 @@ impl Call {
                     service,
                     webhook,
                     request: request.clone(),
+                    is_proven: false,
                 };
-                Answer::Webhook(host.receive(call).await)
+                Answer::Webhook(host.receive(call).await.result)
             }
         }
     }
@@ -408,6 +409,7 @@ fn service(base_url: String) -> Service {
         depends_on: Vec::new(),
         owner: None,
         description: None,
+        profile: Default::default(),
         slo: None,
         rate_limits: Default::default(),
         origin: Origin::File,

@@ -1,4 +1,5 @@
-//! One query from its sending to its end: Ctrl-C cancels it, and a terminal shows how long it runs.
+//! One query from its sending to its end: Ctrl-C cancels it, and a terminal shows how long it runs
+//! and how far it is.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -10,10 +11,11 @@ use reqwest::Response;
 /// Queries that take longer show it.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// Sends a query under an id of its own and hands its answer to `take`. `cancel` ends the query with
-/// that id.
+/// Sends a query under an id of its own and hands its answer to `take`. `percent` returns how far the
+/// query with that id is, `cancel` ends it.
 pub(super) async fn ask(
     send: impl AsyncFnOnce(&str) -> Result<Response>,
+    percent: impl AsyncFn(&str) -> Option<u8>,
     cancel: impl AsyncFnOnce(&str),
     take: impl AsyncFnOnce(Response) -> Result<()>,
 ) -> Result<()> {
@@ -27,7 +29,7 @@ pub(super) async fn ask(
             loop {
                 tokio::select! {
                     response = &mut response => break response?,
-                    () = elapsed.tick() => {}
+                    () = elapsed.tick(async || percent(&id).await) => {}
                 }
             }
         };
@@ -42,7 +44,7 @@ pub(super) async fn ask(
     }
 }
 
-/// The time so far, on a terminal; the line is cleared at the end.
+/// The time so far and how much is done, on a terminal; the line is cleared at the end.
 struct Elapsed {
     began: Instant,
     is_shown: bool,
@@ -56,12 +58,20 @@ impl Elapsed {
         }
     }
 
-    async fn tick(&self) {
+    async fn tick(&self, percent: impl AsyncFn() -> Option<u8>) {
         tokio::time::sleep(SHOWN_AFTER).await;
         if self.is_shown {
-            let elapsed = self.began.elapsed().as_secs();
-            let _ = write!(std::io::stderr(), "\r{elapsed} s, Ctrl-C cancels");
+            let text = shown(self.began.elapsed(), percent().await);
+            let _ = write!(std::io::stderr(), "\r{text}\x1b[K");
         }
+    }
+}
+
+fn shown(elapsed: Duration, percent: Option<u8>) -> String {
+    let elapsed = elapsed.as_secs();
+    match percent {
+        Some(percent) => format!("{elapsed} s, {percent} %, Ctrl-C cancels"),
+        None => format!("{elapsed} s, Ctrl-C cancels"),
     }
 }
 
@@ -70,5 +80,17 @@ impl Drop for Elapsed {
         if self.is_shown && self.began.elapsed() > SHOWN_AFTER {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_that_is_done_is_shown_where_it_is_known() {
+        let elapsed = Duration::from_millis(3_999);
+        assert_eq!(shown(elapsed, Some(45)), "3 s, 45 %, Ctrl-C cancels");
+        assert_eq!(shown(elapsed, None), "3 s, Ctrl-C cancels");
     }
 }

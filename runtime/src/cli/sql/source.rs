@@ -54,6 +54,14 @@ impl Source {
         }
     }
 
+    /// Returns how far the query with an id is, where that can be found out.
+    pub(super) async fn percent(&self, id: &str) -> Option<u8> {
+        match self {
+            Self::Server(client) => client.query_percent(id).await,
+            Self::Offline(_) => None,
+        }
+    }
+
     /// Cancels the query with an id. Without a server it ends when its answer is no longer read.
     pub(super) async fn cancel(&self, id: &str) {
         if let Self::Server(client) = self {

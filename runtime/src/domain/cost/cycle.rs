@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono::{
+    DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveTime, Offset, TimeZone, Utc,
+};
 use chrono_tz::Tz;
 
 use super::CostError;
@@ -93,6 +95,14 @@ impl Cycle {
     pub fn day_of(&self, ts_ms: UnixMillis) -> Result<NaiveDate, CostError> {
         let moment = DateTime::<Utc>::from_timestamp_millis(ts_ms).ok_or(CostError::Moment)?;
         Ok(moment.with_timezone(&self.zone).date_naive())
+    }
+
+    /// Returns how far the clocks of the zone are before UTC at a moment. Days on the other side of
+    /// a change of clocks are off by that change.
+    pub fn offset_ms(&self, now_ms: UnixMillis) -> i64 {
+        let now = DateTime::<Utc>::from_timestamp_millis(now_ms).unwrap_or_default();
+        let offset = self.zone.offset_from_utc_datetime(&now.naive_utc()).fix();
+        i64::from(offset.local_minus_utc()) * 1_000
     }
 }
 

@@ -1,12 +1,16 @@
 //! Cost of a cycle at its end, estimated from the days before: the median of each weekday, with a
 //! band that narrows as the end comes near. A forecast is an estimate, and is computed with floats.
 
+use std::collections::BTreeMap;
+
 use chrono::{Datelike, Days, NaiveDate, Weekday};
+use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
 
 use super::decimal::add;
-use super::{CostError, CycleSpan};
+use super::{CostError, Cycle, CycleSpan, start_of_day_ms};
+use crate::domain::UnixMillis;
 
 /// Cost of one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,20 @@ pub struct SoFar {
     pub left: f64,
     /// Cost of today and of the cycle's days before.
     pub used: Decimal,
+}
+
+impl SoFar {
+    /// Returns the facts at a moment, by the clocks of a zone.
+    pub fn at(zone: Tz, now_ms: UnixMillis, used: Decimal) -> Result<Self, CostError> {
+        let today = Cycle { day: 1, zone }.day_of(now_ms)?;
+        let start = start_of_day_ms(zone, today)?;
+        let end = start_of_day_ms(zone, next(today)?)?;
+        Ok(Self {
+            today,
+            left: (end - now_ms) as f64 / (end - start).max(1) as f64,
+            used,
+        })
+    }
 }
 
 /// Cost of a cycle at its end.
@@ -84,9 +102,7 @@ pub fn forecast(days: &[DayCost], so_far: SoFar, span: &CycleSpan) -> Result<For
         let part = usual.on(day.weekday()).to_f64().unwrap_or_default() * share;
         coming = add(coming, decimal(part)?)?;
         count += share;
-        day = day
-            .checked_add_days(Days::new(1))
-            .ok_or(CostError::Moment)?;
+        day = next(day)?;
     }
     let likely = add(so_far.used, coming)?;
     let spread = decimal(usual.spread(count, days.len()))?;
@@ -97,6 +113,69 @@ pub fn forecast(days: &[DayCost], so_far: SoFar, span: &CycleSpan) -> Result<For
         days: days.len(),
         by_weekday: usual.by_weekday,
     })
+}
+
+/// Returns the moment at which usage will have cost so much, if usual days follow; none: not in this
+/// cycle, or too few days are known.
+pub fn reached_ms(
+    days: &[DayCost],
+    so_far: SoFar,
+    span: &CycleSpan,
+    zone: Tz,
+    amount: Decimal,
+) -> Option<UnixMillis> {
+    let days = &days[days.len().saturating_sub(FORECAST_DAYS)..];
+    if days.len() < MIN_DAYS {
+        return None;
+    }
+    let usual = Usual::of(days);
+    let mut missing = amount.checked_sub(so_far.used)?.to_f64()?;
+    let mut day = so_far.today;
+    while day < span.end_day {
+        let start = start_of_day_ms(zone, day).ok()?;
+        let end = start_of_day_ms(zone, next(day).ok()?).ok()?;
+        let share = if day == so_far.today {
+            so_far.left.clamp(0.0, 1.0)
+        } else {
+            1.0
+        };
+        let part = usual.on(day.weekday()).to_f64().unwrap_or_default() * share;
+        if part > 0.0 && missing <= part {
+            let length = (end - start) as f64 * share;
+            let rest = length * (1.0 - missing.max(0.0) / part);
+            return Some(end - rest as i64);
+        }
+        missing -= part;
+        day = next(day).ok()?;
+    }
+    None
+}
+
+/// Returns the days before today from the first with a cost on, by days since 1970; those in between
+/// without one cost nothing.
+pub fn whole_days(costs: &BTreeMap<i64, Decimal>, today: NaiveDate) -> Vec<DayCost> {
+    let today = day_number(today);
+    let oldest = today - FORECAST_DAYS as i64;
+    let Some((first, _)) = costs.range(oldest..today).next() else {
+        return Vec::new();
+    };
+    let whole = (*first..today).filter_map(|number| {
+        let since = Days::new(u64::try_from(number).ok()?);
+        Some(DayCost {
+            day: NaiveDate::default().checked_add_days(since)?,
+            cost: costs.get(&number).copied().unwrap_or_default(),
+        })
+    });
+    whole.collect()
+}
+
+/// Days since 1970.
+pub fn day_number(day: NaiveDate) -> i64 {
+    day.signed_duration_since(NaiveDate::default()).num_days()
+}
+
+fn next(day: NaiveDate) -> Result<NaiveDate, CostError> {
+    day.checked_add_days(Days::new(1)).ok_or(CostError::Moment)
 }
 
 /// Cost of a usual day.
@@ -253,6 +332,34 @@ mod tests {
         assert_eq!(found.likely, Decimal::from(6 + 27 * 2));
         let refused = forecast(&days[..2], so_far("2026-11-04", 1.0, 6), &november());
         assert_eq!(refused, Err(NoForecast::TooFewDays { found: 2 }));
+    }
+
+    #[test]
+    fn an_amount_is_reached_on_the_day_on_which_usual_days_add_up_to_it() {
+        let ms = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        let days = before(day("2026-11-20"), 28, |_| 10);
+        let so_far = SoFar::at(Tz::UTC, ms("2026-11-20T12:00:00Z"), Decimal::from(100)).unwrap();
+        assert_eq!((so_far.today, so_far.left), (day("2026-11-20"), 0.5));
+        let reached =
+            |amount: i64| reached_ms(&days, so_far, &november(), Tz::UTC, Decimal::from(amount));
+        // Five more today, ten each day after it.
+        assert_eq!(reached(105), Some(ms("2026-11-21T00:00:00Z")));
+        assert_eq!(reached(110), Some(ms("2026-11-21T12:00:00Z")));
+        assert_eq!(reached(205), Some(ms("2026-12-01T00:00:00Z")));
+        assert_eq!(reached(206), None);
+        assert_eq!(reached(90), Some(ms("2026-11-20T12:00:00Z")));
+    }
+
+    #[test]
+    fn days_without_a_cost_count_once_there_was_one() {
+        let today = day("2026-11-20");
+        let ago = |days: i64| day_number(today) - days;
+        let cost = Decimal::from(7);
+        let costs = BTreeMap::from([(ago(40), cost), (ago(3), cost), (ago(0), cost)]);
+        let found: Vec<_> = whole_days(&costs, today).iter().map(|it| it.cost).collect();
+        assert_eq!(found, [cost, Decimal::ZERO, Decimal::ZERO]);
+        let none = BTreeMap::from([(ago(0), cost)]);
+        assert_eq!(whole_days(&none, today), []);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Guard {
 }
 
 /// Compares a text with a pattern in which `*` stands for any characters, also none.
-fn is_match(pattern: &str, text: &str) -> bool {
+pub(super) fn is_match(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
         return false;

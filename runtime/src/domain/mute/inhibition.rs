@@ -16,13 +16,17 @@ pub struct Inhibition {
 }
 
 impl Inhibition {
-    /// Indexes the alerts that fire by the labels that have to be the same.
-    pub(crate) fn while_firing<'a>(&'a self, firing: &'a [Firing]) -> ActiveInhibition<'a> {
+    /// Indexes the alerts that fire and count by the labels that have to be the same.
+    pub(crate) fn while_firing<'a>(
+        &'a self,
+        firing: &'a [Firing],
+        counts: impl Fn(&Firing) -> bool,
+    ) -> ActiveInhibition<'a> {
         let mut sources: HashMap<Vec<String>, Sources<'a>> = HashMap::new();
         for (place, alert) in firing
             .iter()
             .enumerate()
-            .filter(|(_, alert)| all_match(&self.source, &alert.labels))
+            .filter(|(_, alert)| counts(alert) && all_match(&self.source, &alert.labels))
         {
             let sources = sources.entry(self.key(&alert.labels)).or_default();
             let first = if all_match(&self.target, &alert.labels) {
@@ -136,7 +140,10 @@ mod tests {
         ] {
             let others: Vec<Firing> = others.into_iter().cloned().collect();
             assert_eq!(
-                by_service.while_firing(&others).source(target).is_some(),
+                by_service
+                    .while_firing(&others, |_| true)
+                    .source(target)
+                    .is_some(),
                 wanted,
                 "{name}"
             );
@@ -153,7 +160,7 @@ mod tests {
         ];
         let muted: Vec<&str> = all
             .iter()
-            .filter(|alert| rule.while_firing(&all).source(alert).is_some())
+            .filter(|alert| rule.while_firing(&all, |_| true).source(alert).is_some())
             .map(|alert| alert.name.as_str())
             .collect();
         assert_eq!(muted, ["C"]);
@@ -163,6 +170,6 @@ mod tests {
     fn a_label_that_both_lack_is_equal() {
         let rule = inhibition(&["alertname=A"], &["alertname=B"], &["owner"]);
         let (a, b) = (firing("A", "s", "critical"), firing("B", "t", "critical"));
-        assert!(rule.while_firing(&[a]).source(&b).is_some());
+        assert!(rule.while_firing(&[a], |_| true).source(&b).is_some());
     }
 }

@@ -3,12 +3,7 @@
 
 use std::time::Duration;
 
-use chrono_tz::Tz;
-use croner::parser::{CronParser, Seconds, Year};
-
-use super::cron_ranges::written_out;
 use super::schedule::Schedule;
-use crate::domain::fault::child;
 use crate::domain::matcher::{Matcher, all_match};
 use crate::domain::{Fault, Labels, UnixMillis};
 
@@ -51,35 +46,10 @@ impl Recurrence {
     /// `schedule` has five fields: minute, hour, day of the month, month, day of the week. `zone`
     /// is a name such as `Europe/Berlin`.
     pub fn cron(schedule: &str, zone: &str, duration: Duration) -> Result<Self, Fault> {
-        let fault = |key, message: String| Err(Fault::new(child("", key), message));
-        let parser = CronParser::builder()
-            .seconds(Seconds::Disallowed)
-            .year(Year::Disallowed)
-            .build();
-        let parsed = match parser.parse(&written_out(schedule)) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                return fault(
-                    "cron",
-                    format!("`{schedule}` is not a schedule: {error}; write e.g. `0 2 * * SUN`"),
-                );
-            }
-        };
-        let Ok(zone) = zone.parse::<Tz>() else {
-            return fault(
-                "timezone",
-                format!("`{zone}` is not a time zone; write e.g. `UTC` or `Europe/Berlin`"),
-            );
-        };
+        let parsed = Schedule::parse(schedule, zone, "0 2 * * SUN")?;
         if duration.is_zero() || duration > LONGEST {
-            return fault(
-                "duration",
-                "has to be more than nothing and at most 31 days".to_owned(),
-            );
-        }
-        let parsed = Schedule::new(schedule, parsed, zone);
-        if !parsed.comes() {
-            return fault("cron", format!("`{schedule}` names a day that never comes"));
+            let message = "has to be more than nothing and at most 31 days";
+            return Err(Fault::new("/duration", message));
         }
         Ok(Self::Cron {
             text: schedule.to_owned(),

@@ -12,6 +12,10 @@ use std::iter::successors;
 use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+
+use super::cron_ranges::written_out;
+use crate::domain::Fault;
 
 const DAY_S: i64 = 86_400;
 
@@ -34,6 +38,30 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// Reads five fields: minute, hour, day of the month, month, day of the week. `zone` is a name
+    /// such as `Europe/Berlin`, `example` a schedule to show. Faults are at `/cron` or `/timezone`.
+    pub fn parse(text: &str, zone: &str, example: &str) -> Result<Self, Fault> {
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build();
+        let parsed = parser.parse(&written_out(text)).map_err(|error| {
+            let message = format!("`{text}` is not a schedule: {error}; write e.g. `{example}`");
+            Fault::new("/cron", message)
+        })?;
+        let zone = zone.parse::<Tz>().map_err(|_| {
+            let message =
+                format!("`{zone}` is not a time zone; write e.g. `UTC` or `Europe/Berlin`");
+            Fault::new("/timezone", message)
+        })?;
+        let schedule = Self::new(text, parsed, zone);
+        if !schedule.comes() {
+            let message = format!("`{text}` names a day that never comes");
+            return Err(Fault::new("/cron", message));
+        }
+        Ok(schedule)
+    }
+
     /// `text` is what `cron` was read from.
     pub(super) fn new(text: &str, cron: Cron, zone: Tz) -> Self {
         let is_for_every_hour = match text.split_whitespace().nth(1) {
@@ -78,7 +106,7 @@ impl Schedule {
     }
 
     /// The first begin after a moment. Unix seconds.
-    pub(super) fn next_after(&self, now_s: i64) -> Option<i64> {
+    pub fn next_after(&self, now_s: i64) -> Option<i64> {
         let (first, _) = self.local_span(now_s, now_s.checked_add(DAY_S)?)?;
         let mut next: Option<i64> = None;
         for local in self.local_times(first).take(MOST_LOCAL_TIMES) {

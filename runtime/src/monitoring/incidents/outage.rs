@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    Failure, IncidentFacts, IncidentKind, IncidentOutcome, IncidentSource, Observation, UnixMillis,
-    WEBHOOK,
+    Exclusion, Failure, IncidentFacts, IncidentKind, IncidentOutcome, IncidentSource, Observation,
+    UnixMillis, WEBHOOK,
 };
 
 /// An incident that ended less long ago goes on when the service fails again. Also the longest time
@@ -50,10 +50,14 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Returns none for a run that is no evidence: it did not take place, its check broke, it failed
-    /// while the service is worked on, or it is the service's own report.
+    /// while the service is worked on, the service was paused, or it is the service's own report.
     pub(super) fn of(observation: &'a Observation) -> Option<Self> {
         let is_available = observation.status.is_available();
-        let is_expected = observation.excluded.is_some() && !is_available;
+        let is_expected = match observation.excluded {
+            None => false,
+            Some(Exclusion::Maintenance) => !is_available,
+            Some(Exclusion::Paused) => true,
+        };
         let is_report = observation.location == WEBHOOK;
         let is_evidence = !is_report && !is_expected && !observation.is_check_broken();
         is_evidence.then(|| Self {

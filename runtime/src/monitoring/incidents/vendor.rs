@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::IncidentCopy;
 use crate::domain::{
     ErrorKind, Event, Failure, IncidentFacts, IncidentKind, IncidentOutcome, IncidentSource,
-    MetricValue, now_ms,
+    MetricValue, UnixMillis, now_ms,
 };
 use crate::store::{ControlError, ControlStore, ResultError, ResultStore};
 
@@ -143,30 +143,80 @@ pub(super) fn updated(
     reference: String,
 ) -> Option<IncidentFacts> {
     let status = event.kind.strip_prefix("incident.")?;
-    if status == "scheduled" {
+    let impact = impact_of(event);
+    let update = Update {
+        service: &event.service,
+        reporter: &event.webhook,
+        status,
+        impact: &impact,
+        kind: kind_of(status, &impact),
+        summary: event.summary.clone(),
+        ts_ms: event.ts_ms,
+    };
+    applied(before, &update, reference)
+}
+
+/// What a vendor says of an incident, through a webhook or on its page.
+pub(super) struct Update<'a> {
+    pub(super) service: &'a str,
+    /// The webhook, or the probe.
+    pub(super) reporter: &'a str,
+    /// The vendor's word for how far it got.
+    pub(super) status: &'a str,
+    /// The vendor's word; empty if it has none.
+    pub(super) impact: &'a str,
+    pub(super) kind: IncidentKind,
+    /// For people.
+    pub(super) summary: String,
+    pub(super) ts_ms: UnixMillis,
+}
+
+impl Update<'_> {
+    /// True if the incident says so already.
+    pub(super) fn is_known(&self, facts: &IncidentFacts) -> bool {
+        let is_milder = facts.kind == IncidentKind::Outage || facts.kind == self.kind;
+        facts.cause == self.cause() && facts.error_kind == self.error_kind() && is_milder
+    }
+
+    /// The summary as long as a cause may be.
+    fn cause(&self) -> String {
+        Failure::new(ErrorKind::Assertion, self.summary.clone()).message
+    }
+
+    fn error_kind(&self) -> Option<String> {
+        (!self.impact.is_empty()).then(|| self.impact.to_owned())
+    }
+}
+
+/// Applies an update to what is known of an incident.
+pub(super) fn applied(
+    before: Option<IncidentFacts>,
+    update: &Update<'_>,
+    reference: String,
+) -> Option<IncidentFacts> {
+    if update.status == "scheduled" {
         return None;
     }
-    let is_over = matches!(status, "resolved" | "completed" | "postmortem");
-    let impact = impact_of(event);
+    let is_over = matches!(update.status, "resolved" | "completed" | "postmortem");
     let mut facts = match before {
-        Some(before) if event.ts_ms <= before.decided_ms => return None,
+        Some(before) if update.ts_ms <= before.decided_ms => return None,
         // The page is edited after the end.
         Some(before) if is_over && before.ended_ms.is_some() => return None,
         Some(before) => before,
         None => IncidentFacts {
-            service: event.service.clone(),
+            service: update.service.to_owned(),
             source: IncidentSource::Vendor,
             reference,
             kind: IncidentKind::Degradation,
             cause: String::new(),
             error_kind: None,
-            probe: Some(event.webhook.clone()),
-            started_ms: event.ts_ms,
+            probe: Some(update.reporter.to_owned()),
+            started_ms: update.ts_ms,
             ended_ms: None,
             outcome: None,
             runs: 0,
             reopened: 0,
-            decided_ms: event.ts_ms,
+            decided_ms: update.ts_ms,
         },
     };
     if facts.ended_ms.is_some() {
@@ -175,14 +225,14 @@ pub(super) fn updated(
     // An outage that gets better was one.
     facts.kind = match facts.kind {
         IncidentKind::Outage => IncidentKind::Outage,
-        _ => kind_of(status, &impact),
+        _ => update.kind,
     };
-    facts.cause = Failure::new(ErrorKind::Assertion, event.summary.clone()).message;
-    facts.error_kind = (!impact.is_empty()).then_some(impact);
-    facts.ended_ms = is_over.then(|| event.ts_ms.max(facts.started_ms));
+    facts.cause = update.cause();
+    facts.error_kind = update.error_kind();
+    facts.ended_ms = is_over.then(|| update.ts_ms.max(facts.started_ms));
     facts.outcome = is_over.then_some(IncidentOutcome::Recovered);
     facts.runs = facts.runs.saturating_add(1);
-    facts.decided_ms = event.ts_ms;
+    facts.decided_ms = update.ts_ms;
     Some(facts)
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::seen_ids::SeenIds;
 use crate::domain::{Catalog, Service, Webhook};
+use crate::store::ControlStore;
 
 /// Deliveries that plugins look at at the same time, of all webhooks together: strangers may send
 /// them, and probes need instances as well.
@@ -17,17 +18,29 @@ const MAX_DELIVERIES: usize = 32;
 /// Held by a delivery of a webhook while it looks at what came before it.
 pub(super) type WebhookLock = Arc<tokio::sync::Mutex<SeenIds>>;
 
+/// Where deliveries are kept as they came, and the number of the next event.
+pub struct DeliveryLog {
+    pub first_event_id: i64,
+    pub control: ControlStore,
+}
+
 pub(in crate::monitoring) struct WebhookReceiver {
     permits: Semaphore,
+    pub(super) control: ControlStore,
     next_event_id: AtomicI64,
     /// Locks by service and webhook.
     locks: Mutex<HashMap<(String, String), WebhookLock>>,
 }
 
 impl WebhookReceiver {
-    pub(in crate::monitoring) fn new(first_event_id: i64) -> Self {
+    pub(in crate::monitoring) fn new(deliveries: DeliveryLog) -> Self {
+        let DeliveryLog {
+            first_event_id,
+            control,
+        } = deliveries;
         Self {
             permits: Semaphore::new(MAX_DELIVERIES),
+            control,
             next_event_id: AtomicI64::new(first_event_id),
             locks: Mutex::default(),
         }

@@ -9,21 +9,22 @@ use super::account::row_of;
 use super::keep::RunSummary;
 use crate::domain::{
     CheckDone, CheckJob, ErrorKind, Failure, LOCAL, Observation, PluginKind, RunOutcome, Status,
-    UnixMillis,
+    UnixMillis, VendorClaim,
 };
+use crate::net::HostRule;
 use crate::plugin_host::capabilities::access::{Access, NetAccess};
 use crate::plugin_host::contract::bindings::imports::log::Level;
 use crate::plugin_host::contract::bindings::probe::exports::external_tracking::plugin::probes::{
     Context, Observation as Found, ProbeError,
 };
-use crate::plugin_host::contract::convert;
+use crate::plugin_host::contract::{claims, convert};
 use crate::plugin_host::engine::limits;
 use crate::plugin_host::policy::reach::Reach;
 use crate::plugin_host::policy::redaction::Redactor;
-use crate::plugin_host::policy::secrets::SealedSettings;
+use crate::plugin_host::policy::secrets::{self, SealedSettings};
 use crate::plugin_host::recording::format::Subject;
 use crate::plugin_host::run::{RunError, RunUsage};
-use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
+use crate::plugin_host::versions::loader::{Exports, LoadedPlugin, Source};
 
 /// The result of one run of a probe.
 pub(in crate::plugin_host) struct Checked {
@@ -31,6 +32,8 @@ pub(in crate::plugin_host) struct Checked {
     pub(in crate::plugin_host) outcome: RunOutcome,
     pub(in crate::plugin_host) error: Option<String>,
     pub(in crate::plugin_host) usage: RunUsage,
+    /// Incidents that it read on a vendor's page.
+    claims: Option<Vec<VendorClaim>>,
     /// `None` in a replay.
     input: Option<RunInput>,
 }
@@ -60,11 +63,12 @@ impl Calls {
             outcome,
             error,
             usage,
+            claims,
             ..
         } = checked;
         let (service, end) = (job.service.slug.as_str(), (outcome, error));
         let run = row_of(&plugin, job.run_id, "check", Some(service), end, &usage);
-        CheckDone::new(observation, Some(run), usage.is_crowded_out)
+        CheckDone::new(observation, Some(run), usage.is_crowded_out).with_claims(claims)
     }
 
     /// Accounts a run, and offers it to the candidate. A version that was replaced meanwhile is
@@ -162,6 +166,7 @@ impl Calls {
             error,
             usage,
             input,
+            claims: _,
         } = checked;
         let failed = *outcome != RunOutcome::Ok || !observation.status.is_available();
         let Some(input) = input.take().filter(|_| failed || is_active) else {
@@ -202,8 +207,17 @@ impl Calls {
             job.probe.name, job.service.slug
         );
         let schema = &plugin.info.settings_schema;
-        let Reach { permission, scope } =
-            Reach::of_service(&job.service, &job.probe.settings, schema, &sealed, subject);
+        let Reach {
+            mut permission,
+            scope,
+        } = Reach::of_service(&job.service, &job.probe.settings, schema, &sealed, subject);
+        // Of a plugin that is part of this binary, whose defaults are ours.
+        if matches!(plugin.source, Source::Bundled(_)) {
+            let defaults = secrets::default_hosts(&job.probe.settings, schema);
+            let hosts = defaults.iter().filter_map(|host| secrets::host_of(host));
+            let rules = hosts.filter_map(|host| HostRule::parse(&host).ok());
+            permission.public_hosts.extend(rules);
+        }
         Access {
             net: Some(NetAccess {
                 net: self.net.clone(),
@@ -237,8 +251,10 @@ pub(in crate::plugin_host) fn observed(
         plugin_version: plugin.info.version.clone(),
         ..blank
     };
+    let mut said = None;
     let (outcome, error) = match answer {
         Ok(Ok(found)) => {
+            said = claims::claims(&found.attributes);
             observation.status = convert::status(found.status);
             observation.failure = found.failure.map(convert::failure).or_else(|| {
                 // A guest whose language hides why a request failed reports only that it did.
@@ -281,6 +297,7 @@ pub(in crate::plugin_host) fn observed(
         outcome,
         error,
         usage,
+        claims: said,
         input: None,
     }
 }

@@ -20,4 +20,6 @@ pub struct WebhookCall<'a> {
     pub service: &'a Service,
     pub webhook: &'a Webhook,
     pub request: WebhookRequest,
+    /// It is played again, and a signature of it was right when it came.
+    pub is_proven: bool,
 }

@@ -7,7 +7,7 @@ use super::Calls;
 use super::account::row_of;
 use super::request::WebhookCall;
 use super::keep::RunSummary;
-use crate::domain::{PluginKind, Reception, RunOutcome, now_ms};
+use crate::domain::{PluginKind, Reception, RunOutcome, WebhookRequest, now_ms};
 use crate::plugin_host::contract::bindings::webhook::exports::external_tracking::plugin::webhooks::{Context, Reception as Answered, Reject};
 use crate::plugin_host::versions::loader::{Exports, LoadedPlugin};
 use crate::plugin_host::policy::reach::Reach;
@@ -31,14 +31,29 @@ pub enum ReceiveError {
     Broken(String),
 }
 
+/// A delivery after its plugin looked at it.
+pub struct DeliveredCall {
+    pub result: Result<Reception, ReceiveError>,
+    /// The delivery, with `***` in the place of the secrets that were sent; none: no plugin looked at
+    /// it.
+    pub request: Option<WebhookRequest>,
+    /// A signature was right.
+    pub is_proven: bool,
+}
+
 impl Calls {
     /// Takes in a delivery. A failure of the plugin or the host is [`ReceiveError::Broken`].
-    pub(in crate::plugin_host) async fn receive(
-        &self,
-        call: WebhookCall<'_>,
-    ) -> Result<Reception, ReceiveError> {
-        let plugin = self.known(PluginKind::Webhook, &call.webhook.plugin);
-        let plugin = plugin.map_err(|error| ReceiveError::Broken(error.to_string()))?;
+    pub(in crate::plugin_host) async fn receive(&self, call: WebhookCall<'_>) -> DeliveredCall {
+        let plugin = match self.known(PluginKind::Webhook, &call.webhook.plugin) {
+            Ok(plugin) => plugin,
+            Err(error) => {
+                return DeliveredCall {
+                    result: Err(ReceiveError::Broken(error.to_string())),
+                    request: None,
+                    is_proven: false,
+                };
+            }
+        };
         let run_id = self.next_run_id();
         let service = call.service.slug.clone();
         let is_unsigned = call.webhook.unsigned;
@@ -53,6 +68,8 @@ impl Calls {
         let mut access = self.webhook_access(&call, &plugin, sealed);
         let mut request = call.request;
         access.sent = SentParts::take_out(&mut request, &access.secrets);
+        access.is_proven = call.is_proven;
+        let kept = request.clone();
         let redact = access.secrets.clone();
         let request = convert::webhook_request(request);
         let (ts_ms, deadline) = (now_ms(), Instant::now() + patience);
@@ -109,9 +126,14 @@ impl Calls {
             });
         }
         let end = (outcome, error);
+        let is_proven = usage.account.is_verified;
         let run = row_of(&plugin, run_id, "receive", Some(&service), end, &usage);
         self.account(&plugin, run, usage.is_crowded_out);
-        result
+        DeliveredCall {
+            result,
+            request: Some(kept),
+            is_proven,
+        }
     }
 
     /// Access to the webhook's own service, to verify a delivery, and to what the operator named

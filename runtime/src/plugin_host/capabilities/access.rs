@@ -30,6 +30,9 @@ pub(in crate::plugin_host) struct Access {
     pub(in crate::plugin_host) secrets: SealedSettings,
     /// The delivery of a webhook as it came, for comparisons.
     pub(in crate::plugin_host) sent: SentParts,
+    /// The delivery is played again: it was signed when it came, and the secrets that were sent are
+    /// no longer in it.
+    pub(in crate::plugin_host) is_proven: bool,
     pub(in crate::plugin_host) credentials: Vec<Credential>,
     /// Where credentials and the secrets of settings may go.
     pub(in crate::plugin_host) scope: SecretScope,
@@ -46,18 +49,20 @@ pub(in crate::plugin_host) struct Access {
 }
 
 impl Access {
-    /// Reads the rate limits in an answer from `url` to a request with that credential. Secrets are
-    /// out of it already.
+    /// Reads the rate limits in an answer from `url` to a request with that credential, and returns
+    /// them. Secrets are out of it already.
     pub(in crate::plugin_host) fn note_rate_limits(
         &self,
         url: &str,
         credential: Option<&str>,
         answer: &HttpResponse,
-    ) {
+    ) -> Vec<RateLimit> {
         let Ok(url) = url::Url::parse(url) else {
-            return;
+            return Vec::new();
         };
-        let Some(host) = url.host_str() else { return };
+        let Some(host) = url.host_str() else {
+            return Vec::new();
+        };
         let host = url
             .port()
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
@@ -80,9 +85,10 @@ impl Access {
                     .rate_limits
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner),
-                read,
+                read.clone(),
             );
         }
+        read
     }
 }
 

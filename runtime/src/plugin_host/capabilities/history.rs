@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{
-    Bucket, History, RateLimitReading, Selection as Selected, Span, Summary, UsageToDate,
+    Bucket, BudgetUsage, History, InvoiceUsage, RateLimitReading, Selection as Selected, Span,
+    Summary, UsageToDate,
 };
 use crate::plugin_host::capabilities::host_call::begin;
 use crate::plugin_host::capabilities::state::RunState;
@@ -297,6 +298,8 @@ fn summary(summary: Summary) -> WindowSummary {
 }
 
 fn usage(usage: UsageToDate) -> Usage {
+    let budget = usage.budget.map_or_else(Vec::new, budget_attributes);
+    let invoice = usage.invoice.map_or_else(Vec::new, invoice_attributes);
     Usage {
         meter: usage.meter,
         period_start_ms: usage.period_start_ms.max(0).unsigned_abs(),
@@ -306,6 +309,47 @@ fn usage(usage: UsageToDate) -> Usage {
         cost_micros: usage.cost_micros,
         budget_micros: usage.budget_micros,
         currency: usage.currency,
-        attributes: Vec::new(),
+        attributes: budget.into_iter().chain(invoice).collect(),
     }
+}
+
+/// Facts about an invoice beside what we counted.
+fn invoice_attributes(invoice: InvoiceUsage) -> Vec<Entry> {
+    let entry = |key: &str, value: Value| Entry {
+        key: key.to_owned(),
+        value,
+    };
+    let percent = invoice.drift_percent.map(Value::Number);
+    let mut entries = vec![
+        entry("billed-micros", Value::Integer(invoice.billed_micros)),
+        entry("drift-micros", Value::Integer(invoice.drift_micros)),
+        entry("reasons", Value::Text(invoice.reasons)),
+    ];
+    entries.extend(percent.map(|percent| entry("drift-percent", percent)));
+    entries
+}
+
+/// Facts about a budget beside what is used. Keys are documented in the contract's README.
+fn budget_attributes(budget: BudgetUsage) -> Vec<Entry> {
+    let entry = |key: &str, value: Value| Entry {
+        key: key.to_owned(),
+        value,
+    };
+    let text = |key: &str, text: Option<String>| text.map(|text| entry(key, Value::Text(text)));
+    let [likely, low, high] = match budget.forecast_micros {
+        Some(micros) => micros.map(Some),
+        None => [None; 3],
+    };
+    let number =
+        |key: &str, number: Option<i64>| number.map(|number| entry(key, Value::Integer(number)));
+    let entries = [
+        text("budget", Some(budget.name)),
+        text("missing", budget.missing),
+        number("forecast-micros", likely),
+        number("forecast-low-micros", low),
+        number("forecast-high-micros", high),
+        text("forecast-missing", budget.forecast_missing),
+        number("used-up-ms", budget.used_up_ms),
+    ];
+    entries.into_iter().flatten().collect()
 }

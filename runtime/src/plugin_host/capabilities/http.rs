@@ -12,7 +12,7 @@ use url::Url;
 
 use super::bounds;
 use super::net::{certificate, phases};
-use crate::domain::Capability;
+use crate::domain::{Capability, RateLimit};
 use crate::net::{HttpRequest, HttpResponse, NetError, NetFailure};
 use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::capabilities::label::RunLabel;
@@ -90,6 +90,14 @@ pub(super) struct Sent {
     pub(super) held: HostMemory,
 }
 
+/// An answer that came.
+struct Performed {
+    response: HttpResponse,
+    /// JSON of the rate limits that were read in it, where the guest asked for it.
+    limits: Option<String>,
+    held: HostMemory,
+}
+
 /// Sends for a run: on its store, or beside it.
 #[derive(Clone)]
 pub(super) struct Sender {
@@ -134,14 +142,18 @@ impl Sender {
             Err(failure) => Err(failure),
         };
         let (answer, mut cost, held) = match performed {
-            Ok((response, held)) => {
+            Ok(Performed {
+                response,
+                limits,
+                held,
+            }) => {
                 let cost = CallCost {
                     net_us: Some(response.total_us),
                     phases: response.phases,
                     bytes_in: response.received_bytes,
                     ..CallCost::default()
                 };
-                (Ok(to_guest(response)), cost, held)
+                (Ok(to_guest(response, limits)), cost, held)
             }
             Err(failure) => {
                 let (error, cost) = self.access.net_failed(failure);
@@ -156,11 +168,7 @@ impl Sender {
         Ok(Sent { answer, cost, held })
     }
 
-    async fn perform(
-        &self,
-        request: Request,
-        deadline: Instant,
-    ) -> Result<(HttpResponse, HostMemory), NetFailure> {
+    async fn perform(&self, request: Request, deadline: Instant) -> Result<Performed, NetFailure> {
         bounds::request(&request).map_err(NetError::Protocol)?;
         let headers = request.headers.iter();
         outgoing::check(
@@ -179,6 +187,7 @@ impl Sender {
         }
         let mut call = HttpRequest::new(&request.method, &url, deadline);
         apply_options(&mut call, &request.options)?;
+        let wants_limits = wants_limits(&request.options);
         let auth = request.auth.clone();
         renderer.fill(&mut call, request)?;
         if let Some(name) = &auth {
@@ -205,16 +214,21 @@ impl Sender {
         };
         let url = call.url.clone();
         let response = outgoing::send(&self.access, scope, call, auth.as_deref()).await?;
-        self.access
+        let limits = self
+            .access
             .note_rate_limits(&url, auth.as_deref(), &response);
         self.access.receives(response.body.len())?;
         let held = arriving.arrived(response.body.len());
-        Ok((response, held))
+        Ok(Performed {
+            response,
+            limits: wants_limits.then(|| limits_text(&limits)),
+            held,
+        })
     }
 }
 
 /// Keys of the options that a request may have.
-pub(super) const OPTIONS: [&str; 7] = [
+pub(super) const OPTIONS: [&str; 8] = [
     "insecure",
     "max-body-bytes",
     "decompress",
@@ -222,7 +236,11 @@ pub(super) const OPTIONS: [&str; 7] = [
     "server-name",
     "http2",
     "trailers",
+    RATE_LIMITS,
 ];
+
+/// Option, and attribute of the answer to it.
+const RATE_LIMITS: &str = "rate-limits";
 
 fn apply_options(call: &mut HttpRequest, options: &[Entry]) -> Result<(), NetError> {
     for option in options {
@@ -236,6 +254,8 @@ fn apply_options(call: &mut HttpRequest, options: &[Entry]) -> Result<(), NetErr
             ("server-name", Value::Text(name)) => call.server_name = Some(name.clone()),
             ("http2", Value::Boolean(http2)) => call.http2 = *http2,
             ("trailers", Value::Boolean(trailers)) => call.trailers = *trailers,
+            // No matter of the connection.
+            (RATE_LIMITS, Value::Boolean(_)) => {}
             (key, _) => {
                 return Err(NetError::Protocol(format!(
                     "request option `{key}` is unknown or of the wrong type; known: `{}`",
@@ -247,7 +267,41 @@ fn apply_options(call: &mut HttpRequest, options: &[Entry]) -> Result<(), NetErr
     Ok(())
 }
 
-fn to_guest(response: HttpResponse) -> Response {
+fn wants_limits(options: &[Entry]) -> bool {
+    let is_set = |option: &Entry| matches!(option.value, Value::Boolean(true));
+    options
+        .iter()
+        .any(|option| option.key == RATE_LIMITS && is_set(option))
+}
+
+/// Figures that are not known are left out.
+fn limits_text(limits: &[RateLimit]) -> String {
+    let figures = |limit: &RateLimit| {
+        let mut figures = serde_json::Map::new();
+        figures.insert("name".to_owned(), limit.name.as_str().into());
+        for (key, figure) in [
+            ("quota", limit.quota),
+            ("remaining", limit.remaining),
+            ("used", limit.used),
+            ("windowMs", limit.window_ms),
+        ] {
+            if let Some(figure) = figure {
+                figures.insert(key.to_owned(), figure.into());
+            }
+        }
+        if let Some(reset_ms) = limit.reset_ms {
+            figures.insert("resetMs".to_owned(), reset_ms.into());
+        }
+        if let Some(unit) = &limit.unit {
+            figures.insert("unit".to_owned(), unit.as_str().into());
+        }
+        serde_json::Value::Object(figures)
+    };
+    let all: Vec<serde_json::Value> = limits.iter().map(figures).collect();
+    serde_json::Value::Array(all).to_string()
+}
+
+fn to_guest(response: HttpResponse, limits: Option<String>) -> Response {
     let entry = |key: &str, text: String| Entry {
         key: key.to_owned(),
         value: Value::Text(text),
@@ -256,6 +310,7 @@ fn to_guest(response: HttpResponse) -> Response {
     let end = response
         .is_end_unproven
         .then(|| entry("end", "unproven".to_owned()));
+    let limits = limits.map(|text| entry(RATE_LIMITS, text));
     Response {
         status: response.status,
         version: response.version.to_owned(),
@@ -266,7 +321,7 @@ fn to_guest(response: HttpResponse) -> Response {
         phases: phases(&response.phases, response.total_us),
         peer: response.peer.to_string(),
         certificate: response.certificate.map(certificate),
-        attributes: unread.into_iter().chain(end).collect(),
+        attributes: unread.into_iter().chain(end).chain(limits).collect(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::CredentialKind;
+use crate::domain::{CredentialKind, now_ms};
 use crate::net::{HttpRequest, HttpResponse, Net, NetFailure, Permission, is_connection_header};
 use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::policy::credentials::{Login, bearer, choose, inject};
@@ -97,6 +97,9 @@ async fn send_with(
 ) -> Result<HttpResponse, NetFailure> {
     const UNAUTHORIZED: u16 = 401;
     let credential = choose(&access.credentials, &access.scope, name, &call.url)?;
+    if let Some(service) = scope.service {
+        access.credential_cache.uses.note(service, name, now_ms());
+    }
     let CredentialKind::OAuth2(oauth) = &credential.kind else {
         inject(
             &mut call,
@@ -120,9 +123,9 @@ async fn send_with(
         allow_private: permission.allow_private.clone(),
     };
     let deadline = call.deadline;
-    access
-        .secrets
-        .protect(secrecy::ExposeSecret::expose_secret(&oauth.client_secret));
+    for secret in login.secrets() {
+        access.secrets.protect(secret);
+    }
     let token = access.credential_cache.token(&login, deadline).await?;
     let mut again = call.clone();
     bearer(&mut call, name, token.value(), &access.secrets)?;

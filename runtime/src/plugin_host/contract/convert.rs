@@ -421,7 +421,7 @@ fn answer(answer: webhooks::Answer) -> Result<Answer, String> {
     })
 }
 
-fn cut(mut text: String, bytes: usize) -> String {
+pub(super) fn cut(mut text: String, bytes: usize) -> String {
     text.truncate(text.floor_char_boundary(bytes.min(text.len())));
     text
 }

@@ -2,8 +2,11 @@
 //! read one.
 
 mod applied;
+mod assertion;
 mod cache;
 mod oauth;
+mod signing;
+mod uses;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +17,7 @@ pub use applied::AppliedCredential;
 pub(in crate::plugin_host) use applied::CredentialSource;
 pub(in crate::plugin_host) use cache::CredentialCache;
 pub(in crate::plugin_host) use oauth::Login;
+pub use signing::{PayloadUse, RequestSigner, RequestToSign, SignedPayload, SigningError};
 
 use crate::domain::{Credential, CredentialKind};
 use crate::net::{HttpRequest, NetError, NetFailure};
@@ -75,6 +79,11 @@ pub(in crate::plugin_host) fn inject(
             })?;
             call.identity = Some(identity);
             Ok(())
+        }
+        CredentialKind::Hmac(_) | CredentialKind::SigV4(_) => {
+            let signer = RequestSigner::of(credential);
+            let signer = signer.expect("a credential of these kinds signs");
+            signing::sign_request(call, name, &signer, secrets)
         }
         CredentialKind::OAuth2(_) => unreachable!("its token is asked for first, by the caller"),
     }

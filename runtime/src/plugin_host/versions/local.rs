@@ -68,6 +68,7 @@ impl LocalPlugin {
             recordings: Recordings::in_memory(),
             run_ids: RunIds::counting(),
             has_mail: setup.has_mail,
+            credentials: None,
         };
         let host = PluginHost::empty(setup_of_host, setup.progress)?;
         let provenance = Provenance {

@@ -59,23 +59,39 @@ pub(in crate::registry) fn price_list(
     })
 }
 
+/// Reads the code of a currency; none: the fault is in the report.
+pub(super) fn currency_of(code: &str, at: &str, report: &mut FaultReport) -> Option<Currency> {
+    let currency = Currency::parse(code);
+    if currency.is_none() {
+        let nearest = suggest(code, Currency::codes());
+        let nearest = nearest.split("; known").next().unwrap_or_default();
+        let message = format!("`{code}` is no currency of ISO 4217, such as `EUR`{nearest}");
+        report.fault(at, message);
+    }
+    currency
+}
+
+/// Reads a decimal; none: the fault is in the report.
+pub(super) fn amount_of(spec: &AmountSpec, at: &str, report: &mut FaultReport) -> Option<Decimal> {
+    match parse_amount(&spec.text()) {
+        Ok(amount) => Some(amount),
+        Err(mut message) => {
+            if matches!(spec, AmountSpec::Number(_)) {
+                message.push_str("; with many digits write it in quotes");
+            }
+            report.fault(at, message);
+            None
+        }
+    }
+}
+
 struct CostCompiler<'a> {
     report: &'a mut FaultReport,
 }
 
 impl CostCompiler<'_> {
     fn currency(&mut self, spec: &CostSpec, at: &str) -> Option<Currency> {
-        let currency = Currency::parse(&spec.currency);
-        if currency.is_none() {
-            let nearest = suggest(&spec.currency, Currency::codes());
-            let nearest = nearest.split("; known").next().unwrap_or_default();
-            let message = format!(
-                "`{}` is no currency of ISO 4217, such as `EUR`{nearest}",
-                spec.currency
-            );
-            self.report.fault(child(at, "currency"), message);
-        }
-        currency
+        currency_of(&spec.currency, &child(at, "currency"), self.report)
     }
 
     fn day(&mut self, text: Option<&str>, at: &str) -> Option<NaiveDate> {
@@ -162,16 +178,7 @@ impl CostCompiler<'_> {
     }
 
     fn amount(&mut self, spec: Option<&AmountSpec>, at: &str) -> Option<Decimal> {
-        match parse_amount(&spec?.text()) {
-            Ok(amount) => Some(amount),
-            Err(mut message) => {
-                if matches!(spec, Some(AmountSpec::Number(_))) {
-                    message.push_str("; with many digits write it in quotes");
-                }
-                self.report.fault(at, message);
-                None
-            }
-        }
+        amount_of(spec?, at, self.report)
     }
 
     fn fee(

@@ -1,17 +1,19 @@
 //! Compiles `authentication` and `credentials` into what the host adds to requests.
 
+mod expiry;
+mod oauth;
+mod signing;
 #[cfg(test)]
 mod tests;
 
 use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
-use url::Url;
 
 use crate::domain::fault::{FaultReport, child, list};
-use crate::domain::{ClientAuth, Credential, CredentialKind, MIN_HIDDEN_BYTES, OAuth2};
+use crate::domain::{Credential, CredentialKind, MIN_HIDDEN_BYTES};
 use crate::net::{ClientIdentity, HostRule, is_connection_header};
 use crate::spec::{
-    AuthenticationKind, AuthenticationPlace, AuthenticationSpec, ClientAuthSpec, ServiceSpec,
+    AuthenticationKind, AuthenticationPlace, AuthenticationSpec, OAuth2GrantSpec, ServiceSpec,
 };
 
 /// More is a mistake.
@@ -70,6 +72,9 @@ fn credential(
 ) -> Option<Credential> {
     let kind = CredentialForm::of(spec);
     kind.refuse_other_keys(spec, at, report);
+    if kind == CredentialForm::None && spec.expires.is_some() {
+        report.fault(child(at, "expires"), "has no meaning without a credential");
+    }
     let hosts = hosts(&spec.hosts, at, report);
     let kind = match kind {
         CredentialForm::None => return None,
@@ -104,11 +109,16 @@ fn credential(
                 password => secret(password, "password", "password", at, report)?,
             },
         },
-        CredentialForm::OAuth2 => CredentialKind::OAuth2(oauth2(spec, at, report)?),
+        CredentialForm::OAuth2 | CredentialForm::OAuth2Refresh | CredentialForm::OAuth2Jwt => {
+            CredentialKind::OAuth2(oauth::oauth2(spec, at, report)?)
+        }
+        CredentialForm::Hmac => CredentialKind::Hmac(signing::hmac(spec, at, report)?),
+        CredentialForm::SigV4 => CredentialKind::SigV4(signing::sigv4(spec, at, report)?),
         CredentialForm::Mtls => mtls(spec, at, report)?,
     };
     Some(Credential {
         name: name.to_owned(),
+        expiry: expiry::expiry(spec, &kind, at, report),
         kind,
         hosts,
     })
@@ -122,7 +132,11 @@ enum CredentialForm {
     Bearer,
     Basic,
     OAuth2,
+    OAuth2Refresh,
+    OAuth2Jwt,
     Mtls,
+    Hmac,
+    SigV4,
 }
 
 impl CredentialForm {
@@ -138,8 +152,14 @@ impl CredentialForm {
             AuthenticationKind::Query => Self::Query,
             AuthenticationKind::Bearer => Self::Bearer,
             AuthenticationKind::Basic => Self::Basic,
-            AuthenticationKind::Oauth2 => Self::OAuth2,
+            AuthenticationKind::Oauth2 => match oauth::grant(spec) {
+                OAuth2GrantSpec::ClientCredentials => Self::OAuth2,
+                OAuth2GrantSpec::RefreshToken => Self::OAuth2Refresh,
+                OAuth2GrantSpec::JwtBearer => Self::OAuth2Jwt,
+            },
             AuthenticationKind::Mtls => Self::Mtls,
+            AuthenticationKind::Hmac => Self::Hmac,
+            AuthenticationKind::AwsSigv4 => Self::SigV4,
         }
     }
 
@@ -152,6 +172,33 @@ impl CredentialForm {
             Self::Basic => &["username", "password", "hosts"],
             Self::OAuth2 => &[
                 "tokenUrl",
+                "grant",
+                "clientId",
+                "clientSecret",
+                "scopes",
+                "audience",
+                "clientAuth",
+                "hosts",
+            ],
+            Self::OAuth2Refresh => &[
+                "tokenUrl",
+                "grant",
+                "refreshToken",
+                "clientId",
+                "clientSecret",
+                "scopes",
+                "audience",
+                "clientAuth",
+                "hosts",
+            ],
+            Self::OAuth2Jwt => &[
+                "tokenUrl",
+                "grant",
+                "key",
+                "keyId",
+                "issuer",
+                "subject",
+                "assertionAudience",
                 "clientId",
                 "clientSecret",
                 "scopes",
@@ -160,30 +207,34 @@ impl CredentialForm {
                 "hosts",
             ],
             Self::Mtls => &["certificate", "key", "hosts"],
+            Self::Hmac => &[
+                "secret",
+                "secretEncoding",
+                "algorithm",
+                "sign",
+                "header",
+                "format",
+                "encoding",
+                "timestamp",
+                "timestampHeader",
+                "keyId",
+                "keyHeader",
+                "hosts",
+            ],
+            Self::SigV4 => &[
+                "accessKey",
+                "secretKey",
+                "sessionToken",
+                "region",
+                "service",
+                "hosts",
+            ],
         }
     }
 
     /// A key that this form has no use for is a misunderstanding, and one about secrets.
     fn refuse_other_keys(self, spec: &AuthenticationSpec, at: &str, report: &mut FaultReport) {
-        let given = [
-            ("in", spec.place.is_some()),
-            ("header", spec.header.is_some()),
-            ("parameter", spec.parameter.is_some()),
-            ("value", spec.value.is_some()),
-            ("username", spec.username.is_some()),
-            ("password", spec.password.is_some()),
-            ("token", spec.token.is_some()),
-            ("tokenUrl", spec.token_url.is_some()),
-            ("clientId", spec.client_id.is_some()),
-            ("clientSecret", spec.client_secret.is_some()),
-            ("scopes", !spec.scopes.is_empty()),
-            ("audience", spec.audience.is_some()),
-            ("clientAuth", spec.client_auth.is_some()),
-            ("certificate", spec.certificate.is_some()),
-            ("key", spec.key.is_some()),
-            ("hosts", !spec.hosts.is_empty()),
-        ];
-        for (key, _) in given
+        for (key, _) in given(spec)
             .into_iter()
             .filter(|(key, given)| *given && !self.keys().contains(key))
         {
@@ -191,20 +242,18 @@ impl CredentialForm {
                 [] => "none".to_owned(),
                 keys => list(keys.iter().copied()),
             };
+            let of = if spec.kind == AuthenticationKind::Oauth2 {
+                "`grant`"
+            } else {
+                "`type`"
+            };
             report.fault(
                 child(at, key),
-                format!("has no meaning with this `type`, which uses {uses}"),
+                format!("has no meaning with this {of}, which uses {uses}"),
             );
         }
-        for (key, given) in [
-            ("valueFile", spec.value_file.is_some()),
-            ("passwordFile", spec.password_file.is_some()),
-            ("tokenFile", spec.token_file.is_some()),
-            ("clientSecretFile", spec.client_secret_file.is_some()),
-            ("certificateFile", spec.certificate_file.is_some()),
-            ("keyFile", spec.key_file.is_some()),
-        ] {
-            if given {
+        for (key, is_given) in files(spec) {
+            if is_given {
                 report.fault(
                     child(at, key),
                     "is read in configuration files only; send the secret itself",
@@ -214,71 +263,72 @@ impl CredentialForm {
     }
 }
 
-fn oauth2(spec: &AuthenticationSpec, at: &str, report: &mut FaultReport) -> Option<OAuth2> {
-    let token_url = required(
-        spec.token_url.as_deref(),
-        "tokenUrl",
-        "token endpoint",
-        at,
-        report,
-    );
-    let client_id = required(
-        spec.client_id.as_deref(),
-        "clientId",
-        "client id",
-        at,
-        report,
-    );
-    let client_secret = secret(
-        spec.client_secret.as_deref(),
-        "clientSecret",
-        "client secret",
-        at,
-        report,
-    );
-    let token_url = token_url.filter(|url| is_token_url(url, &child(at, "tokenUrl"), report));
-    // RFC 6749, 3.3; they are joined by spaces.
-    let is_scope =
-        |scope: &String| !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic());
-    if spec.scopes.len() > MAX_ENTRIES || !spec.scopes.iter().all(is_scope) {
-        let message = format!("must be at most {MAX_ENTRIES} words, one entry each");
-        report.fault(child(at, "scopes"), message);
-    }
-    Some(OAuth2 {
-        token_url: token_url?,
-        client_id: client_id?,
-        client_secret: client_secret?,
-        scopes: spec.scopes.clone(),
-        audience: spec.audience.clone(),
-        client_auth: match spec.client_auth {
-            None | Some(ClientAuthSpec::Basic) => ClientAuth::Basic,
-            Some(ClientAuthSpec::Post) => ClientAuth::Post,
-        },
-    })
+/// Keys of the different forms, and whether they are given.
+fn given(spec: &AuthenticationSpec) -> [(&'static str, bool); 36] {
+    [
+        ("in", spec.place.is_some()),
+        ("header", spec.header.is_some()),
+        ("parameter", spec.parameter.is_some()),
+        ("value", spec.value.is_some()),
+        ("username", spec.username.is_some()),
+        ("password", spec.password.is_some()),
+        ("token", spec.token.is_some()),
+        ("tokenUrl", spec.token_url.is_some()),
+        ("grant", spec.grant.is_some()),
+        ("refreshToken", spec.refresh_token.is_some()),
+        ("issuer", spec.issuer.is_some()),
+        ("subject", spec.subject.is_some()),
+        ("assertionAudience", spec.assertion_audience.is_some()),
+        ("clientId", spec.client_id.is_some()),
+        ("clientSecret", spec.client_secret.is_some()),
+        ("scopes", !spec.scopes.is_empty()),
+        ("audience", spec.audience.is_some()),
+        ("clientAuth", spec.client_auth.is_some()),
+        ("certificate", spec.certificate.is_some()),
+        ("key", spec.key.is_some()),
+        ("keyId", spec.key_id.is_some()),
+        ("secret", spec.secret.is_some()),
+        ("secretEncoding", spec.secret_encoding.is_some()),
+        ("algorithm", spec.algorithm.is_some()),
+        ("sign", spec.sign.is_some()),
+        ("format", spec.format.is_some()),
+        ("encoding", spec.encoding.is_some()),
+        ("timestamp", spec.timestamp.is_some()),
+        ("timestampHeader", spec.timestamp_header.is_some()),
+        ("keyHeader", spec.key_header.is_some()),
+        ("accessKey", spec.access_key.is_some()),
+        ("secretKey", spec.secret_key.is_some()),
+        ("sessionToken", spec.session_token.is_some()),
+        ("region", spec.region.is_some()),
+        ("service", spec.service.is_some()),
+        ("hosts", !spec.hosts.is_empty()),
+    ]
 }
 
-/// Checks a token endpoint.
-fn is_token_url(url: &str, at: &str, report: &mut FaultReport) -> bool {
-    match Url::parse(url) {
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            let message =
-                "must not hold a user name or password; they are `clientId` and `clientSecret`";
-            report.fault(at, message);
-            false
-        }
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-            if url.scheme() == "http" {
-                let message = "is no `https` URL, so the client secret can be read on its way";
-                report.warn(at, message);
-            }
-            true
-        }
-        _ => {
-            let message = "must be a URL such as `https://login.example.com/oauth2/token`";
-            report.fault(at, message);
-            false
-        }
-    }
+/// Keys that name a file or a command, and whether they are given.
+fn files(spec: &AuthenticationSpec) -> [(&'static str, bool); 20] {
+    [
+        ("valueFile", spec.value_file.is_some()),
+        ("passwordFile", spec.password_file.is_some()),
+        ("tokenFile", spec.token_file.is_some()),
+        ("refreshTokenFile", spec.refresh_token_file.is_some()),
+        ("clientSecretFile", spec.client_secret_file.is_some()),
+        ("certificateFile", spec.certificate_file.is_some()),
+        ("keyFile", spec.key_file.is_some()),
+        ("secretFile", spec.secret_file.is_some()),
+        ("secretKeyFile", spec.secret_key_file.is_some()),
+        ("sessionTokenFile", spec.session_token_file.is_some()),
+        ("valueCommand", spec.value_command.is_some()),
+        ("passwordCommand", spec.password_command.is_some()),
+        ("tokenCommand", spec.token_command.is_some()),
+        ("refreshTokenCommand", spec.refresh_token_command.is_some()),
+        ("clientSecretCommand", spec.client_secret_command.is_some()),
+        ("certificateCommand", spec.certificate_command.is_some()),
+        ("keyCommand", spec.key_command.is_some()),
+        ("secretCommand", spec.secret_command.is_some()),
+        ("secretKeyCommand", spec.secret_key_command.is_some()),
+        ("sessionTokenCommand", spec.session_token_command.is_some()),
+    ]
 }
 
 fn mtls(spec: &AuthenticationSpec, at: &str, report: &mut FaultReport) -> Option<CredentialKind> {
@@ -406,6 +456,11 @@ fn secret(
 
 fn header_name(spec: &AuthenticationSpec, at: &str, report: &mut FaultReport) -> Option<String> {
     let name = spec.header.as_deref().unwrap_or("X-API-Key");
+    checked_header(name, "header", at, report)
+}
+
+/// Returns the header if it can carry a part of a credential.
+fn checked_header(name: &str, key: &str, at: &str, report: &mut FaultReport) -> Option<String> {
     let message = match HeaderName::from_bytes(name.as_bytes()) {
         Err(_) => format!("`{name}` is not the name of a header"),
         // Headers that describe how the message is carried.
@@ -417,6 +472,6 @@ fn header_name(spec: &AuthenticationSpec, at: &str, report: &mut FaultReport) ->
         }
         Ok(_) => return Some(name.to_owned()),
     };
-    report.fault(child(at, "header"), message);
+    report.fault(child(at, key), message);
     None
 }

@@ -8,7 +8,8 @@ use url::Url;
 use crate::domain::duration::format_duration;
 use crate::domain::fault::{FaultReport, child, suggest};
 use crate::domain::{
-    CallUnits, Credential, GatewaySettings, OnCancel, Quota, QuotaScope, QuotaWindow, UnitRules,
+    CacheSettings, CallUnits, Credential, GatewaySettings, OnCancel, Quota, QuotaScope,
+    QuotaWindow, UnitRules, VendorHttp,
 };
 use crate::net::HostRule;
 use crate::spec::{GatewaySpec, OnCancelSpec, QuotaSpec, ServiceSpec, UnitsSpec};
@@ -23,6 +24,11 @@ const DEFAULT_IN_FLIGHT: u32 = 64;
 const MAX_IN_FLIGHT: u32 = 10_000;
 const DEFAULT_RETRIES: u32 = 1;
 const MAX_RETRIES: u32 = 5;
+const LEAST_CACHE_BYTES: u32 = 64 * 1024;
+const DEFAULT_CACHE_BYTES: u32 = 16 * 1024 * 1024;
+const MAX_CACHE_BYTES: u32 = 1024 * 1024 * 1024;
+const DEFAULT_CACHE_ENTRIES: u32 = 1_000;
+const MAX_CACHE_ENTRIES: u32 = 100_000;
 /// Counted exactly in JSON.
 const MAX_CALLS: u64 = 1 << 53;
 
@@ -67,8 +73,36 @@ pub(super) fn gateway(
             Some(OnCancelSpec::Drain) => OnCancel::Drain,
             Some(OnCancelSpec::Cut) | None => OnCancel::Cut,
         },
+        http: match gateway.http2 {
+            None => VendorHttp::Negotiated,
+            Some(true) => VendorHttp::Http2,
+            Some(false) => VendorHttp::Http1,
+        },
         quotas: quotas(gateway, &place, report),
         units: units(gateway, &place, report),
+        cache: cache(gateway, &place, report),
+    })
+}
+
+fn cache(spec: &GatewaySpec, at: &str, report: &mut FaultReport) -> Option<CacheSettings> {
+    let cache = spec.cache.as_ref()?;
+    let place = child(at, "cache");
+    patterns(&cache.paths, &child(&place, "paths"), report);
+    Some(CacheSettings {
+        paths: cache.paths.clone(),
+        shared: cache.shared.unwrap_or(false),
+        max_bytes: bounded(
+            cache.max_bytes,
+            (LEAST_CACHE_BYTES, DEFAULT_CACHE_BYTES, MAX_CACHE_BYTES),
+            &child(&place, "maxBytes"),
+            report,
+        ) as usize,
+        max_entries: bounded(
+            cache.max_entries,
+            (1, DEFAULT_CACHE_ENTRIES, MAX_CACHE_ENTRIES),
+            &child(&place, "maxEntries"),
+            report,
+        ) as usize,
     })
 }
 
@@ -112,13 +146,19 @@ fn methods(spec: &GatewaySpec, at: &str, report: &mut FaultReport) -> Vec<String
 
 fn paths(spec: &GatewaySpec, at: &str, report: &mut FaultReport) -> Vec<String> {
     let place = child(at, "paths");
-    if spec.paths.is_empty() || spec.paths.len() > MAX_PATHS {
-        let message = format!(
-            "must have 1 to {MAX_PATHS} entries; name the paths that may be called, or write `/*` for all"
-        );
+    if spec.paths.is_empty() {
+        let message = "must name the paths that may be called; `/*` is all";
         report.fault(&place, message);
     }
-    for (index, path) in spec.paths.iter().enumerate().take(MAX_PATHS) {
+    patterns(&spec.paths, &place, report);
+    spec.paths.clone()
+}
+
+fn patterns(paths: &[String], place: &str, report: &mut FaultReport) {
+    if paths.len() > MAX_PATHS {
+        report.fault(place, format!("must have at most {MAX_PATHS} entries"));
+    }
+    for (index, path) in paths.iter().enumerate().take(MAX_PATHS) {
         let message = if !path.starts_with('/') {
             "must begin with `/`"
         } else if path.len() > MAX_PATH_BYTES {
@@ -135,9 +175,8 @@ fn paths(spec: &GatewaySpec, at: &str, report: &mut FaultReport) -> Vec<String> 
         } else {
             continue;
         };
-        report.fault(child(&place, index), message);
+        report.fault(child(place, index), message);
     }
-    spec.paths.clone()
 }
 
 fn credential(
@@ -288,6 +327,18 @@ mod tests {
             (json!({"paths": ["/*"], "host": "a.example:80"}), "host"),
             (json!({"paths": ["/*"], "maxInFlight": 0}), "between"),
             (json!({"paths": ["/*"], "retries": 6}), "between"),
+            (
+                json!({"paths": ["/*"], "cache": {"paths": ["v1"]}}),
+                "begin with",
+            ),
+            (
+                json!({"paths": ["/*"], "cache": {"maxBytes": 1}}),
+                "between",
+            ),
+            (
+                json!({"paths": ["/*"], "cache": {"maxEntries": 0}}),
+                "between",
+            ),
             (json!({"paths": ["/*"], "timeout": "2h"}), "between"),
             (
                 json!({"paths": ["/*"], "quotas": {"consumer": {"minute": 0}}}),

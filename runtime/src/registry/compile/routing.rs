@@ -292,7 +292,7 @@ fn recurrence(spec: &WindowSpec, at: &str, report: &mut FaultReport) -> Option<R
     built.map_err(|fault| report.add(fault.under(at))).ok()
 }
 
-fn moment(text: &str, at: &str, report: &mut FaultReport) -> Option<UnixMillis> {
+pub(super) fn moment(text: &str, at: &str, report: &mut FaultReport) -> Option<UnixMillis> {
     match text.parse::<jiff::Timestamp>() {
         Ok(moment) => Some(moment.as_millisecond()),
         Err(_) => {

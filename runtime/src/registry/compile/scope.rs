@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Origin, Service};
+use crate::domain::{Criticality, Origin, Service};
 use crate::plugin_host::Evaluator;
 
 const MAX_BYTES: usize = 1_000;
@@ -71,6 +71,13 @@ fn variables(service: &Service) -> Value {
         "tags": service.tags,
         // Texts can be asked for their beginning, nothing can't.
         "owner": service.owner.as_deref().unwrap_or_default(),
+        "team": service.profile.team.as_deref().unwrap_or_default(),
+        "criticality": service
+            .profile
+            .criticality
+            .map(Criticality::as_str)
+            .unwrap_or_default(),
+        "environment": service.profile.environment.as_deref().unwrap_or_default(),
         "origin": origin,
     }})
 }
@@ -92,6 +99,7 @@ mod tests {
             depends_on: vec![],
             owner: None,
             description: None,
+            profile: Default::default(),
             slo: None,
             rate_limits: Default::default(),
             origin: Origin::File,
@@ -115,6 +123,8 @@ mod tests {
             ("'prod' in service.tags && service.type == 'TLS'", false),
             ("service.slug.startsWith('pa') || false", true),
             ("service.owner == ''", true),
+            ("service.team == '' && service.criticality == ''", true),
+            ("service.environment.startsWith('prod')", false),
             ("service.baseUrl.contains('example')", true),
             ("service.tags.exists(tag, tag == 'eu')", true),
         ] {

@@ -7,16 +7,18 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::alert::RuleDraft;
+use super::paused::paused;
+use super::profile::{self, profile};
 use super::routing::is_label;
-use super::{Compiler, cost, credential, gateway, rate_limits, target};
+use super::{Compiler, cost, credential, gateway, heartbeat, rate_limits, target};
 use crate::domain::cost::PriceList;
 use crate::domain::duration::format_duration;
-use crate::domain::fault::{child, list, suggest};
+use crate::domain::fault::{FaultReport, child, list, suggest};
 use crate::domain::{
-    Channel, Labels, Mark, Origin, PluginKind, PrivateReach, Probe, Service, ServiceFacts, Slo,
-    slug, visit_marked,
+    Channel, HEARTBEAT, Heartbeat, Labels, Mark, Origin, Pause, PluginKind, PrivateReach, Probe,
+    Service, ServiceFacts, now_ms, slug, visit_marked,
 };
-use crate::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec, SloSpec};
+use crate::spec::{DurationSpec, MonitoringSpec, ProbeSpec, ServiceSpec};
 
 /// A service as it was written and as it runs.
 pub(crate) struct CompiledService {
@@ -26,6 +28,10 @@ pub(crate) struct CompiledService {
     pub(crate) channels: Vec<Arc<Channel>>,
     /// Price list; none: the cost of its calls is unknown.
     pub(crate) prices: Option<Arc<PriceList>>,
+    /// None: no job of it calls us.
+    pub(crate) heartbeat: Option<Arc<Heartbeat>>,
+    /// Pause that the description says, over or not.
+    pub(crate) pause: Option<Pause>,
 }
 
 /// More is a mistake, and would crowd out the others.
@@ -36,6 +42,8 @@ const MAX_LABELS: usize = 32;
 const MAX_DEPENDENCIES: usize = 64;
 const MAX_NAME_CHARS: usize = 200;
 const MAX_SLUG_CHARS: usize = 100;
+/// Parts of paths where a slug stands otherwise.
+const RESERVED_SLUGS: [&str; 1] = ["batch"];
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -50,9 +58,12 @@ impl Compiler<'_> {
         let slug = self.service_slug(spec, at);
         self.urls_check(spec, at);
         self.texts_check(spec, at);
+        let heartbeat = self.heartbeat(spec, at);
         let credentials = credential::credentials(spec, at, &mut self.report);
         let gateway = gateway::gateway(spec, &credentials, at, &mut self.report);
-        let slo = self.slo(spec, at);
+        let slo = profile::slo(spec, at, &mut self.report);
+        let profile = profile(spec, at, &mut self.report);
+        let pause = paused(spec.paused.as_ref(), at, now_ms(), &mut self.report);
         let prices = spec.cost.as_ref().and_then(|spec| {
             let list = cost::price_list(spec, &child(at, "cost"), &mut self.report);
             list.map(Arc::new)
@@ -95,6 +106,7 @@ impl Compiler<'_> {
             depends_on: spec.depends_on.clone(),
             owner: spec.owner.clone(),
             description: spec.description.clone(),
+            profile,
             slo,
             rate_limits,
             origin: self.origin,
@@ -115,45 +127,16 @@ impl Compiler<'_> {
             rules,
             channels,
             prices,
-        })
-    }
-
-    fn slo(&mut self, spec: &ServiceSpec, at: &str) -> Option<Slo> {
-        let SloSpec { target, window } = spec.slo.as_ref()?;
-        let at = child(at, "slo");
-        if !(*target > 0.0 && *target < 100.0) {
-            let message = format!(
-                "`{target}` leaves nothing to miss or nothing to meet; write percent above 0 and below 100, e.g. `99.9`"
-            );
-            self.report.fault(child(&at, "target"), message);
-        }
-        let day = Duration::from_secs(86_400);
-        let days = match window.as_ref().map(|window| window.resolve(86_400_000)) {
-            None => Ok(Slo::DEFAULT_DAYS),
-            Some(Ok(window))
-                if window.as_millis() % day.as_millis() == 0
-                    && (day..=day * Slo::MAX_DAYS).contains(&window) =>
-            {
-                Ok((window.as_secs() / day.as_secs()) as u32)
-            }
-            Some(Ok(_)) => Err(format!(
-                "must be whole days from 1 to {}, e.g. `30d`",
-                Slo::MAX_DAYS
-            )),
-            Some(Err(message)) => Err(message),
-        };
-        let days = days.unwrap_or_else(|message| {
-            self.report.fault(child(&at, "window"), message);
-            Slo::DEFAULT_DAYS
-        });
-        Some(Slo {
-            target: *target,
-            days,
+            heartbeat,
+            pause,
         })
     }
 
     fn urls_check(&mut self, spec: &ServiceSpec, at: &str) {
-        if let Some(message) = target::base_url_fault(&spec.kind, &spec.base_url) {
+        let may_be_missing = spec.heartbeat.is_some() && spec.base_url.is_empty();
+        if let Some(message) = target::base_url_fault(&spec.kind, &spec.base_url)
+            && !may_be_missing
+        {
             self.report.fault(child(at, "baseUrl"), message);
         }
         if let Some(path) = &spec.health_endpoint
@@ -166,14 +149,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn name_check(&mut self, name: &str, at: &str) {
-        if name.trim().is_empty() {
-            self.report.fault(at, "must not be empty");
-        } else if name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
-            self.report.fault(
-                at,
-                format!("must be one line of at most {MAX_NAME_CHARS} characters"),
-            );
-        }
+        line_check(name, at, &mut self.report);
     }
 
     fn service_slug(&mut self, spec: &ServiceSpec, at: &str) -> Option<String> {
@@ -190,6 +166,8 @@ impl Compiler<'_> {
                 "must be in lower case, words joined by `-`; write `{}`",
                 slug(&text)
             )
+        } else if RESERVED_SLUGS.contains(&text.as_str()) {
+            format!("`{text}` is a word of the API below `/services`; give another `slug`")
         } else if text.chars().count() > MAX_SLUG_CHARS {
             format!("makes an id of more than {MAX_SLUG_CHARS} characters; give a shorter `slug`")
         } else {
@@ -290,7 +268,12 @@ impl Compiler<'_> {
         let mut names = BTreeSet::new();
         for (name_at, probe) in &probes {
             self.name_check(&probe.name, name_at);
-            if !names.insert(probe.name.as_str()) {
+            if spec.heartbeat.is_some() && probe.name == HEARTBEAT {
+                let message = format!(
+                    "`{HEARTBEAT}` is the name under which the service's heartbeat is observed; give this probe another `name`"
+                );
+                self.report.fault(name_at, message);
+            } else if !names.insert(probe.name.as_str()) {
                 let message = format!(
                     "another probe of this service is named `{}`; give this one another `name`",
                     probe.name
@@ -298,7 +281,10 @@ impl Compiler<'_> {
                 self.report.fault(name_at, message);
             }
         }
-        probes.into_iter().map(|(_, probe)| probe).collect()
+        let heartbeat = spec.heartbeat.as_ref();
+        let heartbeat = heartbeat.map(|_| heartbeat::probe(interval, timeout));
+        let probes = probes.into_iter().map(|(_, probe)| probe);
+        probes.chain(heartbeat).collect()
     }
 
     async fn main_probe(
@@ -309,6 +295,9 @@ impl Compiler<'_> {
         interval: Duration,
         timeout: Duration,
     ) -> Option<Probe> {
+        if heartbeat::is_only_called(spec) {
+            return None;
+        }
         let main_at = child(at, "monitoring");
         let plugin = self.main_plugin(spec, monitoring, at)?;
         let mut settings = monitoring.settings.0.clone();
@@ -362,7 +351,8 @@ impl Compiler<'_> {
             (Some(plugin), _) => (plugin.clone(), child(&child(at, "monitoring"), "probe")),
             (None, Some(plugin)) => (plugin.to_owned(), type_at),
             (None, None) => {
-                let nearest = suggest(&spec.kind, target::kinds());
+                let kinds = target::kinds().chain([heartbeat::KIND]);
+                let nearest = suggest(&spec.kind, kinds);
                 let message = format!(
                     "no probe is known for the type `{}`{nearest}; or set `monitoring.probe`",
                     spec.kind
@@ -570,5 +560,17 @@ impl Compiler<'_> {
             )
         };
         self.report.fault(place, message);
+    }
+}
+
+/// Reports a text that is no line for people.
+pub(super) fn line_check(text: &str, at: &str, report: &mut FaultReport) {
+    if text.trim().is_empty() {
+        report.fault(at, "must not be empty");
+    } else if text.chars().count() > MAX_NAME_CHARS || text.chars().any(char::is_control) {
+        report.fault(
+            at,
+            format!("must be one line of at most {MAX_NAME_CHARS} characters"),
+        );
     }
 }

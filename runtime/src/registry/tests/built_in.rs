@@ -94,7 +94,7 @@ async fn a_monitor_with_offline_targets_has_an_alert_of_its_own_that_inhibits_al
     ];
     let is_muted = |alert: &Firing| {
         catalog.inhibitions[0]
-            .while_firing(&all)
+            .while_firing(&all, |_| true)
             .source(alert)
             .is_some()
     };
@@ -190,4 +190,39 @@ async fn an_entry_of_its_name_takes_the_place_of_the_built_in_alert() {
             "/alerts/2/threshold: is missing",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_credential_that_is_known_to_end_has_an_alert() {
+    use crate::domain::{CREDENTIALS_SUBJECT, Severity, credentials_ending};
+    let services = |end: Value| {
+        let mut service = json!([{"name": "A", "baseUrl": "https://a", "authentication": {"type": "bearer", "token": "t0ken-of-many"}}]);
+        service[0]["authentication"]["expires"] = end;
+        service
+    };
+    let channels = || json!([{"channel": "email", "recipients": ["ops@a"]}]);
+    let of = async |end: Value, alerts: Value| {
+        let registry = registry(entries(services(end), alerts, channels())).await;
+        registry.catalog()
+    };
+    let without = of(Value::Null, json!([])).await;
+    assert!(!without.rules.contains_key(CREDENTIALS_SUBJECT));
+    let with = of(json!("2027-01-31"), json!([])).await;
+    let rule = &with.rules[CREDENTIALS_SUBJECT][0];
+    assert_eq!(
+        (rule.name.as_str(), rule.severity, rule.channels.len()),
+        ("Credential expiring", Severity::Warning, 1)
+    );
+    let day_ms = 86_400_000;
+    let end_ms = 1_801_353_600_000;
+    for (now_ms, wanted) in [
+        (end_ms - 15 * day_ms, 0),
+        (end_ms - 14 * day_ms, 1),
+        (end_ms + day_ms, 1),
+    ] {
+        assert_eq!(credentials_ending(&with, now_ms).len(), wanted, "{now_ms}");
+    }
+    let off = json!([{"name": "Credential expiring", "disabled": true}]);
+    let off = of(json!("2027-01-31"), off).await;
+    assert!(!off.rules.contains_key(CREDENTIALS_SUBJECT));
 }

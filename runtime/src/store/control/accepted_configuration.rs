@@ -73,7 +73,7 @@ impl ControlStore {
     }
 }
 
-fn place(revision: i64) -> Place<'static> {
+pub(super) fn place(revision: i64) -> Place<'static> {
     Place {
         table: TABLE,
         identity: "1",

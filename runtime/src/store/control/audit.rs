@@ -66,27 +66,27 @@ impl ControlStore {
         tx.commit().await
     }
 
-    /// Appends an entry with the address of the client.
-    pub async fn audit_append_from(
+    /// Appends entries of one request, each with action, subject and detail, together.
+    pub async fn audit_append_all(
         &self,
         address: Option<&str>,
         actor: &str,
-        action: &str,
-        subject: &str,
-        detail: &Value,
+        entries: &[(&str, &str, &Value)],
     ) -> Result<()> {
         let mut tx = self.begin_write().await?;
-        sqlx::query(
-            "INSERT INTO audit_log (ts_ms, actor, action, subject, detail, address) VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(now_ms())
-        .bind(actor)
-        .bind(action)
-        .bind(subject)
-        .bind(detail.to_string())
-        .bind(address)
-        .execute(&mut *tx)
-        .await?;
+        for (action, subject, detail) in entries {
+            sqlx::query(
+                "INSERT INTO audit_log (ts_ms, actor, action, subject, detail, address) VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(now_ms())
+            .bind(actor)
+            .bind(action)
+            .bind(subject)
+            .bind(detail.to_string())
+            .bind(address)
+            .execute(&mut *tx)
+            .await?;
+        }
         tx.commit().await
     }
 

@@ -181,7 +181,7 @@ async fn hand_over(tx: &mut SqliteConnection, from: &ChannelId, to: &ChannelId) 
     Ok(())
 }
 
-fn place(id: &ChannelId, revision: i64) -> Place<'_> {
+pub(super) fn place(id: &ChannelId, revision: i64) -> Place<'_> {
     Place {
         table: "channels",
         identity: &id.0,

@@ -21,6 +21,10 @@ const TAG_BYTES: usize = 16;
 const HEADER_BYTES: usize = 1 + NONCE_BYTES + KEY_BYTES + TAG_BYTES + NONCE_BYTES;
 const MIN_KEY_CHARACTERS: usize = 16;
 const KEY_FILE: &str = "secret.key";
+/// The new key while rows are sealed anew.
+const NEXT_KEY_FILE: &str = "secret.key.next";
+/// Bytes of a fingerprint that people compare.
+const ID_BYTES: usize = 6;
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -36,9 +40,17 @@ pub enum KeyError {
         source: std::io::Error,
     },
     #[error(
-        "the data was written under another key than the one in {key}; start with the former key"
+        "the data was written under another key than the one in {key}{ids}; start with the former key"
     )]
-    Wrong { key: String },
+    Wrong { key: String, ids: String },
+    #[error(
+        "could not put the new key `{}` in its place; the next start or rotation tries it again",
+        path.display()
+    )]
+    Place {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error(
         "{table} `{identity}` does not decrypt: the row was damaged, or changed by something else"
     )]
@@ -79,6 +91,10 @@ impl Place<'_> {
 pub struct Keyring {
     key: SecretBox<[u8; KEY_BYTES]>,
     source: String,
+    /// Folder of the key file; none: the key comes from elsewhere.
+    folder: Option<PathBuf>,
+    /// Key of a rotation that was cut off: the data decides which of the two is the right one.
+    next: Option<SecretBox<[u8; KEY_BYTES]>>,
 }
 
 impl Keyring {
@@ -95,27 +111,91 @@ impl Keyring {
                 Ok(Self {
                     key: SecretBox::new(Box::new(key)),
                     source: "`ENCRYPTION_KEY`".to_owned(),
+                    folder: None,
+                    next: None,
                 })
             }
             None => {
                 let path = data_dir.join(KEY_FILE);
-                let key = match std::fs::read_to_string(&path) {
-                    Ok(text) => {
-                        parse_key(&text).ok_or_else(|| KeyError::Malformed(path.clone()))?
-                    }
-                    Err(error) if error.kind() == ErrorKind::NotFound => make_key_file(&path)
-                        .map_err(|source| KeyError::File {
-                            path: path.clone(),
-                            source,
-                        })?,
-                    Err(source) => return Err(KeyError::File { path, source }),
+                let key = match read_key_file(&path)? {
+                    Some(key) => key,
+                    None => made(&path)?,
                 };
                 Ok(Self {
-                    key: SecretBox::new(Box::new(key)),
+                    key,
                     source: format!("`{}`", path.display()),
+                    folder: Some(data_dir.to_owned()),
+                    next: read_key_file(&data_dir.join(NEXT_KEY_FILE))?,
                 })
             }
         }
+    }
+
+    /// Makes a new key beside the one in the key file, on the disk before anything is sealed under
+    /// it. None: the key does not come from a file.
+    pub(super) fn make_next(&self) -> Result<Option<Self>, KeyError> {
+        let Some(folder) = &self.folder else {
+            return Ok(None);
+        };
+        let path = folder.join(NEXT_KEY_FILE);
+        Ok(Some(Self {
+            key: made(&path)?,
+            source: format!("`{}`", path.display()),
+            folder: Some(folder.clone()),
+            next: None,
+        }))
+    }
+
+    /// Puts the key of a rotation in the place of the one before: everything is sealed under it.
+    pub(super) fn place_next(folder: &Path) -> Result<(), KeyError> {
+        let path = folder.join(NEXT_KEY_FILE);
+        let placed = std::fs::rename(&path, folder.join(KEY_FILE)).and_then(|()| sync(folder));
+        placed.map_err(|source| KeyError::Place { path, source })
+    }
+
+    /// Removes the key of a rotation that sealed nothing.
+    fn drop_next(folder: &Path) {
+        if let Err(error) = std::fs::remove_file(folder.join(NEXT_KEY_FILE)) {
+            tracing::warn!(%error, "the key of a rotation that was cut off can't be removed");
+        }
+    }
+
+    /// Ends a rotation that was cut off: the key that opens the value is the right one.
+    pub(super) fn settle(mut self, place: Place<'_>, sealed: &[u8]) -> Result<Self, KeyError> {
+        let (Some(next), Some(folder)) = (self.next.take(), self.folder.clone()) else {
+            return Ok(self);
+        };
+        if self.open(place, sealed).is_ok() {
+            Self::drop_next(&folder);
+            tracing::warn!("a rotation of the key was cut off before it changed anything");
+            return Ok(self);
+        }
+        let next = Self { key: next, ..self };
+        if next.open(place, sealed).is_ok() {
+            Self::place_next(&folder)?;
+            tracing::info!("a rotation of the key that was cut off is complete now");
+        }
+        Ok(next)
+    }
+
+    /// Fingerprint of the key, by which people tell two of them apart.
+    pub fn id(&self) -> String {
+        let hash = Sha256::new_with_prefix("extrack master key")
+            .chain_update(self.key.expose_secret())
+            .finalize();
+        hex::encode(&hash[..ID_BYTES])
+    }
+
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// Writes the key where it is kept for backups that were made under it. Nothing is overwritten.
+    pub(super) fn write_copy(&self, path: &Path) -> Result<(), KeyError> {
+        write_key_file(path, self.key.expose_secret()).map_err(|source| KeyError::File {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     pub(super) fn source(&self) -> &str {
@@ -193,21 +273,59 @@ fn parse_key(text: &str) -> Option<[u8; KEY_BYTES]> {
     hex::decode(text.trim()).ok()?.try_into().ok()
 }
 
-/// Readable by its owner only, and on the disk before anything is sealed under it.
-fn make_key_file(path: &Path) -> std::io::Result<[u8; KEY_BYTES]> {
+fn read_key_file(path: &Path) -> Result<Option<SecretBox<[u8; KEY_BYTES]>>, KeyError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let key = parse_key(&text).ok_or_else(|| KeyError::Malformed(path.to_owned()))?;
+            Ok(Some(SecretBox::new(Box::new(key))))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(KeyError::File {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn made(path: &Path) -> Result<SecretBox<[u8; KEY_BYTES]>, KeyError> {
     let key = <[u8; KEY_BYTES]>::from(XChaCha20Poly1305::generate_key(&mut OsRng));
+    write_key_file(path, &key).map_err(|source| KeyError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(SecretBox::new(Box::new(key)))
+}
+
+/// Writes a key, readable by its owner only, and on the disk before anything is sealed under it. The
+/// file appears whole: half a key would be taken for a broken one.
+fn write_key_file(path: &Path, key: &[u8; KEY_BYTES]) -> std::io::Result<()> {
+    if path.exists() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let draft = PathBuf::from(name);
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = options.open(&draft)?;
     writeln!(file, "{}", hex::encode(key))?;
     file.sync_all()?;
+    std::fs::rename(&draft, path)?;
+    path.parent().map_or(Ok(()), sync)
+}
+
+/// Has the names in a folder on the disk.
+fn sync(folder: &Path) -> std::io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
     #[cfg(unix)]
-    if let Some(dir) = path.parent() {
-        std::fs::File::open(dir)?.sync_all()?;
-    }
-    Ok(key)
+    std::fs::File::open(folder)?.sync_all()?;
+    Ok(())
 }
 
 #[cfg(test)]

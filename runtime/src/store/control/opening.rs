@@ -14,7 +14,7 @@ use super::ballast::BallastState;
 use super::marker::{Mark, Marker};
 use super::row_faults::RowFaults;
 use super::write_health::WriteHealth;
-use super::{ControlError, ControlStore, DataLock, Keyring, Result, wal};
+use super::{ControlError, ControlStore, DataLock, Keyring, Result, rotation, wal};
 use crate::domain::now_ms;
 
 /// Pages and lists read at the same time as the one writer; SQLite needs no more.
@@ -92,6 +92,7 @@ impl ControlStore {
             reason.map_or(Ok(()), |reason| Err(lost(reason)))?;
         }
         health.note_start(commits);
+        let keyring = rotation::settle(keyring, &reader).await?;
         let store = Self {
             writer,
             reader,

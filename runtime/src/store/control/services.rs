@@ -1,8 +1,8 @@
 //! Services that the API made. The whole specification is sealed: it holds credentials.
 
 use serde_json::Value;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use super::keyring::Place;
 use super::{ControlError, ControlStore, KeyError, Keyring, Result, exists};
@@ -30,6 +30,24 @@ impl std::fmt::Debug for StoredService {
     }
 }
 
+/// One change of one service.
+#[derive(Clone, Copy)]
+pub enum ServiceWrite<'a> {
+    Insert {
+        slug: &'a str,
+        spec: &'a Value,
+    },
+    /// With an expected revision only if the service is at that one.
+    Update {
+        slug: &'a str,
+        spec: &'a Value,
+        expected_revision: Option<i64>,
+    },
+    Delete {
+        slug: &'a str,
+    },
+}
+
 impl ControlStore {
     /// Returns all services, by slug.
     pub async fn service_list(&self) -> Result<Vec<StoredService>> {
@@ -42,26 +60,8 @@ impl ControlStore {
     }
 
     pub async fn service_insert(&self, slug: &str, spec: &Value) -> Result<StoredService> {
-        let now = now_ms();
-        let sealed = self
-            .keyring
-            .seal(place(slug, 1), spec.to_string().as_bytes())?;
-        let mut tx = self.begin_roomy_write().await?;
-        sqlx::query("INSERT INTO services (slug, sealed, revision, created_ms, updated_ms) VALUES ($1, $2, 1, $3, $3)")
-            .bind(slug)
-            .bind(sealed)
-            .bind(now)
-            .execute(&mut *tx)
-            .await
-            .map_err(|source| exists(source, WHAT, slug))?;
-        tx.commit().await?;
-        Ok(StoredService {
-            slug: slug.to_owned(),
-            spec: spec.clone(),
-            revision: 1,
-            created_ms: now,
-            updated_ms: now,
-        })
+        let write = ServiceWrite::Insert { slug, spec };
+        self.service_write_one(write).await
     }
 
     /// Updates a service; with an expected revision, only if it is still at that one.
@@ -71,7 +71,93 @@ impl ControlStore {
         spec: &Value,
         expected_revision: Option<i64>,
     ) -> Result<StoredService> {
-        let mut tx = self.begin_roomy_write().await?;
+        let write = ServiceWrite::Update {
+            slug,
+            spec,
+            expected_revision,
+        };
+        self.service_write_one(write).await
+    }
+
+    /// Deletes a service with its pause and the memories of its rules: one made again under the same
+    /// slug begins anew.
+    pub async fn service_delete(&self, slug: &str) -> Result<()> {
+        self.service_write(&[ServiceWrite::Delete { slug }])
+            .await
+            .map(drop)
+    }
+
+    async fn service_write_one(&self, write: ServiceWrite<'_>) -> Result<StoredService> {
+        let written = self.service_write(&[write]).await?.pop();
+        Ok(written.expect("what is written is returned"))
+    }
+
+    /// Makes all changes in one transaction, or none. Returns what is stored by then, in the order of
+    /// the changes, without what was deleted.
+    pub async fn service_write(&self, writes: &[ServiceWrite<'_>]) -> Result<Vec<StoredService>> {
+        let is_delete = |write: &ServiceWrite<'_>| matches!(write, ServiceWrite::Delete { .. });
+        // What makes room needs none.
+        let mut tx = if writes.iter().all(is_delete) {
+            self.begin_write().await?
+        } else {
+            self.begin_roomy_write().await?
+        };
+        let now = now_ms();
+        let mut stored = Vec::new();
+        for write in writes {
+            match *write {
+                ServiceWrite::Insert { slug, spec } => {
+                    stored.push(self.insert(&mut tx, slug, spec, now).await?);
+                }
+                ServiceWrite::Update {
+                    slug,
+                    spec,
+                    expected_revision,
+                } => {
+                    let updated = self.update(&mut tx, slug, spec, expected_revision, now);
+                    stored.push(updated.await?);
+                }
+                ServiceWrite::Delete { slug } => delete(&mut tx, slug).await?,
+            }
+        }
+        tx.commit().await?;
+        Ok(stored)
+    }
+
+    async fn insert(
+        &self,
+        tx: &mut SqliteConnection,
+        slug: &str,
+        spec: &Value,
+        now: UnixMillis,
+    ) -> Result<StoredService> {
+        let sealed = self
+            .keyring
+            .seal(place(slug, 1), spec.to_string().as_bytes())?;
+        sqlx::query("INSERT INTO services (slug, sealed, revision, created_ms, updated_ms) VALUES ($1, $2, 1, $3, $3)")
+            .bind(slug)
+            .bind(sealed)
+            .bind(now)
+            .execute(tx)
+            .await
+            .map_err(|source| exists(source, WHAT, slug))?;
+        Ok(StoredService {
+            slug: slug.to_owned(),
+            spec: spec.clone(),
+            revision: 1,
+            created_ms: now,
+            updated_ms: now,
+        })
+    }
+
+    async fn update(
+        &self,
+        tx: &mut SqliteConnection,
+        slug: &str,
+        spec: &Value,
+        expected_revision: Option<i64>,
+        now: UnixMillis,
+    ) -> Result<StoredService> {
         let row = sqlx::query("SELECT revision, created_ms FROM services WHERE slug = $1")
             .bind(slug)
             .fetch_optional(&mut *tx)
@@ -86,7 +172,7 @@ impl ControlStore {
                 found: format!("revision {found}"),
             });
         }
-        let (revision, now) = (found + 1, now_ms());
+        let revision = found + 1;
         let sealed = self
             .keyring
             .seal(place(slug, revision), spec.to_string().as_bytes())?;
@@ -97,9 +183,8 @@ impl ControlStore {
         .bind(revision)
         .bind(now)
         .bind(slug)
-        .execute(&mut *tx)
+        .execute(tx)
         .await?;
-        tx.commit().await?;
         Ok(StoredService {
             slug: slug.to_owned(),
             spec: spec.clone(),
@@ -108,29 +193,26 @@ impl ControlStore {
             updated_ms: now,
         })
     }
-
-    /// Deletes a service with the memories of its rules: one made again under the same slug begins
-    /// anew.
-    pub async fn service_delete(&self, slug: &str) -> Result<()> {
-        let mut tx = self.begin_write().await?;
-        let done = sqlx::query("DELETE FROM services WHERE slug = $1")
-            .bind(slug)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("DELETE FROM rule_memory WHERE service = $1")
-            .bind(slug)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        if done.rows_affected() == 0 {
-            Err(not_found(slug))
-        } else {
-            Ok(())
-        }
-    }
 }
 
-fn place(slug: &str, revision: i64) -> Place<'_> {
+async fn delete(tx: &mut SqliteConnection, slug: &str) -> Result<()> {
+    let done = sqlx::query("DELETE FROM services WHERE slug = $1")
+        .bind(slug)
+        .execute(&mut *tx)
+        .await?;
+    if done.rows_affected() == 0 {
+        return Err(not_found(slug));
+    }
+    for statement in [
+        "DELETE FROM rule_memory WHERE service = $1",
+        "DELETE FROM service_pauses WHERE service = $1",
+    ] {
+        sqlx::query(statement).bind(slug).execute(&mut *tx).await?;
+    }
+    super::credentials::forget(tx, slug).await
+}
+
+pub(super) fn place(slug: &str, revision: i64) -> Place<'_> {
     Place {
         table: "services",
         identity: slug,

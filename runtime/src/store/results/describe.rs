@@ -10,7 +10,7 @@ use super::gate::{VIEWS, is_function_allowed};
 use super::interrupt::interruptible;
 use super::tables::{Record, ServiceRow, column_docs};
 use super::{ResultError, ResultStore};
-use crate::domain::{CallRow, Event, Incident, Observation, PluginRun, ShadowRun};
+use crate::domain::{CallRow, Event, Incident, InvoiceLine, Observation, PluginRun, ShadowRun};
 
 /// What can be named in a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +108,43 @@ const VIEW_DOCS: &[(&str, &str)] = &[
         "cost_by_month",
         "cost of the calls of each service by months of UTC and currencies",
     ),
+    (
+        "invoices",
+        "lines of invoices of vendors, as they were imported",
+    ),
+    (
+        "vendor_claims",
+        "our outages beside what the vendor claims of that time: who knew first",
+    ),
+];
+
+/// Columns of `vendor_claims`.
+const VENDOR_CLAIMS: &[(&str, &str)] = &[
+    ("service", "slug of the service"),
+    ("incident_id", "id of our incident; null where we saw none"),
+    ("started", "first failed run of ours"),
+    ("ended", "first good run of ours; null while it lasts"),
+    ("seconds", "length of our incident"),
+    ("cause", "our first failure"),
+    (
+        "claim_id",
+        "id of the vendor's incident; null where the vendor claims none",
+    ),
+    ("claim", "the vendor's last words"),
+    ("kind", "`outage` or `degradation`, by the vendor"),
+    ("impact", "the vendor's word for it"),
+    ("claimed", "when it began, by the vendor"),
+    ("first_seen", "when we first saw the claim"),
+    ("claim_ended", "when the vendor took it back"),
+    ("knew_first", "`us`, `vendor`, `only us` or `only vendor`"),
+    (
+        "lag_s",
+        "seconds from our first failed run to the first sight of the claim; below 0 where the vendor was first",
+    ),
+    (
+        "backdated_s",
+        "seconds from the begin by the vendor to the first sight of the claim",
+    ),
 ];
 
 /// Columns of `usage_totals`, which adds up what is stored.
@@ -118,7 +155,7 @@ const USAGE_TOTALS: &[(&str, &str)] = &[
     ("method", "method of HTTP"),
     ("route", "template of the path"),
     ("status_class", "class of the status, e.g. `2xx`"),
-    ("cache", "`none`, `hit` or `miss`"),
+    ("cache", "`none`, `hit`, `miss`, `revalidated` or `bypass`"),
     ("source", "who counted the calls, as in `calls`"),
     ("ended", "how the calls ended, as in `calls`"),
     ("calls", "number of calls"),
@@ -217,8 +254,10 @@ fn docs() -> Docs {
     add(ServiceRow::TABLE, column_docs::<ServiceRow>());
     add(Incident::TABLE, column_docs::<Incident>());
     add(CallRow::TABLE, column_docs::<CallRow>());
+    add(InvoiceLine::TABLE, column_docs::<InvoiceLine>());
     add("usage_totals", USAGE_TOTALS.to_vec());
     add("cost_by_month", COST_BY_MONTH.to_vec());
+    add("vendor_claims", VENDOR_CLAIMS.to_vec());
     add(
         super::tables::RateLimitRow::TABLE,
         column_docs::<super::tables::RateLimitRow>(),

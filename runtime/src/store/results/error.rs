@@ -71,6 +71,8 @@ pub enum ResultError {
     },
     #[error("column `{name}` of the results store has no value of its type; is the file damaged?")]
     Column { name: &'static str },
+    #[error("there are more than {most} sums of calls by service, caller, route and day")]
+    TooManySums { most: usize },
     #[error("could not start the results writer")]
     Thread(#[source] std::io::Error),
 }

@@ -50,6 +50,8 @@ pub(super) const VIEWS: &[&str] = &[
     "calls",
     "usage_totals",
     "cost_by_month",
+    "invoices",
+    "vendor_claims",
 ];
 
 /// Tables that take arguments. Ours alone: each is a macro of the schema `main`.

@@ -4,6 +4,7 @@
 mod execute;
 mod output;
 mod params;
+mod percent;
 mod process;
 mod protocol;
 mod runner;
@@ -29,6 +30,7 @@ use crate::domain::UnixMillis;
 use output::{Item, Stop};
 pub use params::QueryParams;
 pub(super) use params::values as bound_values;
+pub use percent::QueryProgress;
 pub(super) use runner::Runner;
 pub use settings::SqlSettings;
 pub use worker::{SQL_SUBCOMMAND, sql_child};
@@ -58,6 +60,8 @@ pub struct QueryRequest {
     pub limits: QueryLimits,
     /// Ends the query with [`QueryError::Cancelled`].
     pub cancel: CancellationToken,
+    /// Shows how far it is.
+    pub progress: QueryProgress,
 }
 
 impl QueryRequest {
@@ -67,6 +71,7 @@ impl QueryRequest {
             params: QueryParams::default(),
             limits,
             cancel: CancellationToken::new(),
+            progress: QueryProgress::default(),
         }
     }
 }

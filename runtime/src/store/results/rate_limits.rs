@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use duckdb::{Connection, params};
+use duckdb::params;
 
-use super::read::MAX_ROWS;
 use super::tables::{RateLimitRow, select};
 use super::{ResultError, ResultStore};
 use crate::domain::{Observation, RateLimit, UnixMillis};
@@ -15,27 +14,8 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// Of some 170 a limit that are 60 limits: more than a page shows.
 const MAX_READINGS: i64 = 10_000;
 
+/// Limits by the number of the run that read them.
 type ByRun = HashMap<i64, Vec<RateLimit>>;
-
-/// Of the runs from this one on. The newest ones, if they are too many.
-pub(super) fn by_run(
-    connection: &Connection,
-    service: &str,
-    since_ms: UnixMillis,
-    first_run_id: i64,
-) -> Result<ByRun, ResultError> {
-    // An answer comes after the moment its run was due.
-    let rows: Vec<RateLimitRow> = select(
-        connection,
-        "WHERE service = ? AND ts >= make_timestamp(? * 1000) AND run_id >= ? ORDER BY ts DESC LIMIT ?",
-        params![service, since_ms, first_run_id, MAX_ROWS as i64],
-    )?;
-    let mut found = ByRun::new();
-    for row in rows {
-        found.entry(row.run_id).or_default().push(row.limit);
-    }
-    Ok(found)
-}
 
 /// A reading with the probe that read it.
 #[derive(Debug, Clone, PartialEq, Eq)]

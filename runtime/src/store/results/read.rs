@@ -6,14 +6,14 @@ use super::database::ReaderKind;
 use super::error::reading;
 use super::interrupt::interruptible;
 use super::tables::select;
-use super::{ResultError, ResultStore, rate_limits};
+use super::{ResultError, ResultStore};
 use crate::domain::{Observation, UnixMillis};
 
 /// No list is longer, whatever was asked for.
 pub(super) const MAX_ROWS: usize = 100_000;
 
 /// The year 2200: a moment that microseconds can hold.
-const FAR_MS: UnixMillis = 7_258_118_400_000;
+pub(super) const FAR_MS: UnixMillis = 7_258_118_400_000;
 
 impl ResultStore {
     /// Id and moment of the copied alert event with the highest id.
@@ -26,33 +26,6 @@ impl ResultStore {
                 Some(row) => Ok(Some((row.get("event_id").map_err(reading)?, row.get("ts_ms").map_err(reading)?))),
                 None => Ok(None),
             }
-        })
-        .await
-    }
-
-    /// The last `limit` committed ones between two moments, oldest first, with what they were told
-    /// of rate limits. For alerting.
-    pub async fn observation_history(
-        &self,
-        service: &str,
-        (since_ms, until_ms): (UnixMillis, UnixMillis),
-        limit: usize,
-    ) -> Result<Vec<Observation>, ResultError> {
-        let service = service.to_owned();
-        let until_ms = until_ms.min(FAR_MS);
-        self.read_as(ReaderKind::Alerting, move |connection| {
-            let mut found: Vec<Observation> = select(
-                connection,
-                "WHERE service = ? AND ts >= make_timestamp(? * 1000) AND ts < make_timestamp(? * 1000) \
-                     ORDER BY ts DESC, run_id DESC LIMIT ?",
-                params![service, since_ms, until_ms, limit.min(MAX_ROWS) as i64],
-            )?;
-            found.reverse();
-            if let Some(oldest) = found.first() {
-                let limits = rate_limits::by_run(connection, &service, oldest.ts_ms, oldest.run_id)?;
-                rate_limits::attach(&mut found, limits);
-            }
-            Ok(found)
         })
         .await
     }

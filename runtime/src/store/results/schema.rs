@@ -25,6 +25,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/results/0014_costs.sql"),
     include_str!("../../../migrations/results/0015_rate_limit_figures.sql"),
     include_str!("../../../migrations/results/0017_sealed_sums.sql"),
+    include_str!("../../../migrations/results/0018_service_facts.sql"),
+    include_str!("../../../migrations/results/0019_vendor_claims.sql"),
+    include_str!("../../../migrations/results/0020_invoices.sql"),
 ];
 
 /// One statement each; the position of the last one applied is the schema's version.

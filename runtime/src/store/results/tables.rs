@@ -10,6 +10,7 @@ mod calls;
 mod cell;
 mod events;
 mod incidents;
+mod invoices;
 mod observations;
 mod plugin_runs;
 mod rate_limits;

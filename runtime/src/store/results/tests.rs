@@ -1,7 +1,9 @@
+mod claims;
 mod copies;
 mod durability;
 mod history;
 mod kernel;
+mod past;
 mod queries;
 mod readers;
 mod rows;
@@ -15,8 +17,8 @@ use super::part::{Part, Work};
 use super::*;
 use crate::child::Program;
 use crate::domain::{
-    AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, Phases, PluginKind,
-    RateLimit, RunOutcome, Severity, Status, StoredRuns, WEBHOOK, duration_bucket,
+    AlertId, AlertState, ErrorKind, Failure, LOCAL, Metric, MetricValue, PastRuns, Phases,
+    PluginKind, RateLimit, RunOutcome, Severity, Status, StoredRuns, WEBHOOK, duration_bucket,
 };
 
 const MINUTE: i64 = 60_000;
@@ -96,6 +98,18 @@ impl Running {
             }
         }
         panic!("{sql}: history is not prepared");
+    }
+
+    /// What rules would read back of a service whose probes run once a minute.
+    pub(super) async fn past(&self, service: &str, since_ms: i64, as_of_ms: i64) -> PastRuns {
+        let span = PastSpan {
+            service: service.to_owned(),
+            since_ms,
+            until_ms: i64::MAX,
+            as_of_ms,
+            interval: Duration::from_secs(60),
+        };
+        self.store.past_runs(vec![span]).await.unwrap().remove(0)
     }
 
     pub(super) async fn one(&self, sql: &str) -> Value {

@@ -1,5 +1,7 @@
 //! Sums of calls, units and costs, from the totals that are committed with the calls.
 
+use std::collections::BTreeSet;
+
 use duckdb::types::Type;
 use duckdb::{Connection, Row, params};
 use rust_decimal::Decimal;
@@ -72,14 +74,46 @@ pub struct UnitSum {
 /// Attempts beyond the first of their calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetrySum {
-    pub service: String,
+    pub key: UsageKey,
     pub currency: String,
     pub attempts: i64,
     /// The most that they can have cost.
     pub at_most: Decimal,
 }
 
+/// Sums of several questions, and which batches of calls they hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsageAndBatches {
+    /// One entry a question.
+    pub sums: Vec<Vec<UsageSum>>,
+    /// Numbers of batches.
+    pub batches: BTreeSet<i64>,
+}
+
 impl ResultStore {
+    /// Returns sums of calls, and which of the batches from a number on are in all of them. An error
+    /// if there are more sums than can be answered.
+    pub async fn usage_sums_and_batches(
+        &self,
+        questions: Vec<UsageQuestion>,
+        since_seq: i64,
+    ) -> Result<UsageAndBatches, ResultError> {
+        self.read(move |connection| {
+            connection
+                .execute_batch("BEGIN TRANSACTION READ ONLY")
+                .map_err(reading)?;
+            let answer = sums_and_batches(connection, &questions, since_seq).map_err(reading);
+            let ended = connection.execute_batch("ROLLBACK").map_err(reading);
+            let answer = answer?;
+            ended?;
+            if answer.sums.iter().any(|sums| sums.len() >= MAX_ROWS) {
+                return Err(ResultError::TooManySums { most: MAX_ROWS });
+            }
+            Ok(answer)
+        })
+        .await
+    }
+
     /// Returns sums of calls by key and currency.
     pub async fn usage_sums(&self, question: UsageQuestion) -> Result<Vec<UsageSum>, ResultError> {
         self.read(move |connection| sums(connection, &question).map_err(reading))
@@ -110,6 +144,20 @@ impl ResultStore {
         self.read(move |connection| retries(connection, &question).map_err(reading))
             .await
     }
+}
+
+/// Asks within one transaction, so that all answers are of one moment.
+fn sums_and_batches(
+    connection: &Connection,
+    questions: &[UsageQuestion],
+    since_seq: i64,
+) -> duckdb::Result<UsageAndBatches> {
+    let answers = questions.iter().map(|question| sums(connection, question));
+    let sums: Vec<_> = answers.collect::<duckdb::Result<_>>()?;
+    let mut statement = connection.prepare("SELECT seq FROM fact.call_batches WHERE seq >= ?")?;
+    let batches = statement.query_map(params![since_seq], |row| row.get("seq"))?;
+    let batches = batches.collect::<duckdb::Result<_>>()?;
+    Ok(UsageAndBatches { sums, batches })
 }
 
 fn sums(connection: &Connection, question: &UsageQuestion) -> duckdb::Result<Vec<UsageSum>> {
@@ -169,14 +217,15 @@ fn units(connection: &Connection, question: &UsageQuestion) -> duckdb::Result<Ve
 
 fn retries(connection: &Connection, question: &UsageQuestion) -> duckdb::Result<Vec<RetrySum>> {
     let sql = format!(
-        "SELECT service, currency, sum(attempts - 1)::BIGINT AS attempts, \
+        "SELECT {}, currency, sum(attempts - 1)::BIGINT AS attempts, \
              round(sum(cost_max::DOUBLE * (attempts - 1) / attempts), 9)::DECIMAL(38,12)::VARCHAR AS at_most \
          FROM fact.calls WHERE attempts > 1 AND currency IS NOT NULL AND {RANGE} \
-         GROUP BY service, currency ORDER BY service, currency LIMIT {MAX_ROWS}"
+         GROUP BY ALL ORDER BY ALL LIMIT {MAX_ROWS}",
+        keys(question),
     );
     let read = |row: &Row<'_>| {
         Ok(RetrySum {
-            service: row.get("service")?,
+            key: key(row)?,
             currency: row.get("currency")?,
             attempts: row.get("attempts")?,
             at_most: decimal(row, "at_most")?,
@@ -291,7 +340,7 @@ fn call_sum(row: &Row<'_>, name: &str) -> duckdb::Result<CallSum> {
     })
 }
 
-fn decimal(row: &Row<'_>, name: &str) -> duckdb::Result<Decimal> {
+pub(super) fn decimal(row: &Row<'_>, name: &str) -> duckdb::Result<Decimal> {
     let text: String = row.get(name)?;
     let parsed = Decimal::from_str_exact(&text);
     parsed

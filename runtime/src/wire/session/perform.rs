@@ -316,6 +316,7 @@ impl Session {
                 timeout: limit.min(TIMEOUT),
             },
             cancel,
+            progress: registration.progress.clone(),
         };
         let stream = tokio::select! {
             biased;

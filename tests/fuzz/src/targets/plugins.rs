@@ -58,7 +58,9 @@ pub(crate) fn webhooks(input: &[u8]) {
         service: &service(),
         webhook: &webhook,
         request,
-    }));
+        is_proven: false,
+    }))
+    .result;
     // An id or a text beyond the host's bounds is refused as the plugin's fault, and harms nobody.
     if let Err(ReceiveError::Broken(error)) = received
         && !error.starts_with("answered")
@@ -140,6 +142,7 @@ fn service() -> Service {
         depends_on: Vec::new(),
         owner: None,
         description: None,
+        profile: Default::default(),
         slo: None,
         rate_limits: Default::default(),
         origin: Origin::File,

@@ -26,13 +26,18 @@ impl ServiceEvaluator {
     pub(super) fn apply_catalog(&mut self, core: &Core<impl RuleRunner>, catalog: &Catalog) {
         if self.version != catalog.version {
             self.version = catalog.version;
+            let was_paused = self.is_paused;
+            self.is_paused = catalog.paused.contains_key(&self.service);
+            if was_paused && !self.is_paused {
+                // Nothing was observed meanwhile, as in a pause of the program.
+                self.watched_since_ms = None;
+            }
             self.replace_rules(core, catalog);
         }
-        // A service that can't run keeps its alerts as they are: whether it is well is not known.
-        let is_stopped = catalog.stopped.contains_key(&self.service);
+        let is_suspended = catalog.is_suspended(&self.service);
         let rules = &self.rules;
         self.pending.follow(
-            |key| is_stopped || rules.iter().any(|slot| slot.key() == key),
+            |key| is_suspended || rules.iter().any(|slot| slot.key() == key),
             self.unruled.keys(),
         );
         self.follow_foreseen(core);
@@ -45,7 +50,7 @@ impl ServiceEvaluator {
             .drain(..)
             .map(|slot| (slot.key().to_owned(), slot))
             .collect();
-        for rule in catalog.rules.get(&self.service).into_iter().flatten() {
+        for rule in catalog.rules_in_force(&self.service) {
             let no_data_after = lifecycle::no_data_after(rule, catalog);
             let slot = match before.remove(&rule.key) {
                 Some(mut slot) if is_same(slot.rule(), rule) => {

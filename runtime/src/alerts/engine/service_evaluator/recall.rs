@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::alerts::engine::EngineSettings;
-use crate::alerts::engine::loads::{HistoryRequest, Loaded, Past};
+use crate::alerts::engine::loads::{HistoryRequest, Loaded};
 use crate::alerts::history::{
     LEAST_SAMPLES, MAX_SAMPLES, MAX_WHOLE, REORDER_MS, Reach, ServiceHistory,
 };
 use crate::domain::duration::format_duration;
-use crate::domain::{History, Observation, UnixMillis};
+use crate::domain::{History, Observation, PastRuns, UnixMillis};
 
 /// One for each request of the process, so that an answer to an evaluator that was lost is not taken
 /// for another's.
@@ -237,13 +237,13 @@ impl Recall {
             .filter(|missing| missing.token.is_none())?;
         let token = TOKENS.fetch_add(1, Ordering::Relaxed);
         missing.token = Some(token);
+        let as_of_ms = missing.first_ms.unwrap_or(now_ms);
         let request = HistoryRequest {
             service: service.to_owned(),
             token,
-            since_ms: missing
-                .first_ms
-                .unwrap_or(now_ms)
-                .saturating_sub(kept_ms(missing.reach)),
+            as_of_ms,
+            failures: missing.failures,
+            since_ms: as_of_ms.saturating_sub(kept_ms(missing.reach)),
             until_ms: missing.first_ms.map_or(UnixMillis::MAX, |first_ms| {
                 first_ms.saturating_add(REORDER_MS)
             }),
@@ -307,17 +307,14 @@ fn kept_ms(reach: Reach) -> i64 {
 /// Each run once: what was read, then what has happened since.
 fn whole(
     missing: &Missing,
-    past: Past,
+    past: PastRuns,
     later: &HashSet<i64>,
     live: Option<&ServiceHistory>,
 ) -> ServiceHistory {
     let mut history = ServiceHistory::new(missing.reach);
-    history.add_groups(&past.groups);
-    for run in past.observations {
-        if !missing.ids.contains(&run.run_id) && !later.contains(&run.run_id) {
-            history.push(Arc::new(run));
-        }
-    }
+    history.take_in(past, |run_id| {
+        missing.ids.contains(&run_id) || later.contains(&run_id)
+    });
     if let Some(live) = live {
         history.append(live);
     }
@@ -384,10 +381,7 @@ mod tests {
     fn answer(token: u64, runs: impl Iterator<Item = i64>) -> Loaded {
         Loaded {
             token,
-            past: Ok(Past {
-                observations: runs.map(run).collect(),
-                groups: Vec::new(),
-            }),
+            past: Ok(PastRuns::of(runs.map(run).collect())),
         }
     }
 

@@ -77,6 +77,38 @@ async fn a_service_that_can_not_run_keeps_its_alerts_until_it_runs_again_or_is_r
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_paused_service_keeps_its_alert_and_is_judged_again_once_it_is_resumed() {
+    use crate::domain::Pause;
+    let rules = [rule("shop-api", "Down")];
+    let mut world = World::new(&rules).await;
+    world.observe("shop-api", Status::Unhealthy).await;
+    let sent = world.outbox();
+    let pause = Pause {
+        until_ms: None,
+        reason: "moving".to_owned(),
+        by: None,
+    };
+    world.catalog.send_replace(Arc::new(Catalog {
+        version: 7,
+        paused: Arc::new([("shop-api".to_owned(), pause)].into()),
+        ..fakes::catalog(&rules)
+    }));
+    settle().await;
+    world.crash().await;
+    // A run that was under way when it was paused.
+    world.observe("shop-api", Status::Healthy).await;
+    pass(600).await;
+    assert_eq!(world.store.story(), ["1:firing", "1:suppressed"]);
+    assert_eq!(world.outbox(), sent);
+    world.publish(&rules).await;
+    world.observe("shop-api", Status::Healthy).await;
+    assert_eq!(
+        world.store.story(),
+        ["1:firing", "1:suppressed", "1:firing", "1:resolved"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_resolved_before_a_catalog_was_published() {
     let mut world = World::new(&[rule("shop-api", "Down")]).await;
     world.observe("shop-api", Status::Unhealthy).await;

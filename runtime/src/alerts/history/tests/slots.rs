@@ -138,31 +138,17 @@ fn a_span_is_cut_into_steps_over_samples_and_slots() {
 fn what_was_counted_elsewhere_is_as_if_it_had_been_pushed() {
     let pushed = month();
     let mut loaded = ServiceHistory::new(pushed.reach());
-    let groups: Vec<RunGroup> = (0..30 * 24 - 12)
-        .flat_map(|hour| {
-            let group = |status, latency_bin, runs, covered_ms| RunGroup {
-                start_ms: hour * 3_600_000,
-                probe: "health".to_owned(),
-                location: "local".to_owned(),
-                status,
-                latency_bin,
-                runs,
-                covered_ms,
-            };
-            let latency_us = if hour % 24 == 0 { 400_000 } else { 100_000 };
-            let fails = if hour % 5 < 3 { 4 } else { 3 };
-            [
-                group(
-                    Status::Healthy,
-                    Some(latency_bin(latency_us)),
-                    360 - fails,
-                    3_600_000,
-                ),
-                group(Status::Unhealthy, None, fails, 0),
-            ]
-        })
-        .collect();
-    loaded.add_groups(&groups);
+    let slots = (0..30 * 24 - 12).map(|hour| {
+        let latency_us = if hour % 24 == 0 { 400_000 } else { 100_000 };
+        let fails = if hour % 5 < 3 { 4 } else { 3 };
+        RunSlot {
+            source: 0,
+            start_ms: hour * 3_600_000,
+            runs: [360 - fails, 0, fails, 0],
+            latencies: vec![(latency_bin(latency_us), 360 - fails)],
+            covered_ms: 3_600_000,
+        }
+    });
     let last = pushed.samples.iter().zip(0..).map(|(sample, run_id)| {
         let found = observation("shop-api", sample.ts_ms, sample.status);
         Observation {
@@ -171,7 +157,12 @@ fn what_was_counted_elsewhere_is_as_if_it_had_been_pushed() {
             ..found
         }
     });
-    last.for_each(|run| loaded.push(Arc::new(run)));
+    let past = PastRuns {
+        as_of_ms: pushed.now_ms(),
+        slots: slots.collect(),
+        ..PastRuns::of(last.collect())
+    };
+    loaded.take_in(past, |_| false);
     for days in [1, 3, 20] {
         let window = Duration::from_secs(days * 86_400);
         let (found, wanted) = (loaded.summary(window), pushed.summary(window));

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::api::dashboard::fragments::pill;
 use crate::api::dashboard::layout;
-use crate::api::dashboard::wording::{count, prose, since, spent};
+use crate::api::dashboard::wording::{count, prose, since, spent, subject};
 use crate::api::http::auth::Principal;
 use crate::api::http::error::ApiResult;
 use crate::api::http::state::ApiState;
@@ -97,7 +97,7 @@ fn row(alert: &Alert, may_act: bool) -> Markup {
         tr {
             td { (pill(alert.severity.as_str(), alert.severity.as_str())) }
             td { a href={ "/alerts/" (alert.id.0) } { (alert.name) } }
-            td { a href={ "/services/" (alert.service) } { (alert.service) } }
+            td { (subject(&alert.service, &alert.service)) }
             td {
                 (prose(&alert.summary))
                 @if let Some(by) = &alert.suppressed_by { " " span.muted { "muted by " (prose(by)) } }

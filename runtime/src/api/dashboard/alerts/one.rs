@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::api::dashboard::fragments::pill;
 use crate::api::dashboard::layout;
 use crate::api::dashboard::replies::refused;
-use crate::api::dashboard::wording::{count, prose, written};
+use crate::api::dashboard::wording::{count, prose, subject, written};
 use crate::api::http::auth::Principal;
 use crate::api::http::error::ApiResult;
 use crate::api::http::optional_body::OptionalBody;
@@ -158,7 +158,7 @@ fn body(detail: &AlertDetailBody, open: &[Alert], may_act: bool) -> Markup {
             p.back { a href="/alerts" { "Alerts" } }
             h1 { (alert.name) " " (pill(alert.severity.as_str(), alert.severity.as_str())) }
             p.muted {
-                (alert.state.as_str()) " · " a href={ "/services/" (alert.service) } { (alert.service) }
+                (alert.state.as_str()) " · " (subject(&alert.service, &alert.service))
                 " · began " (written(&alert.started_at))
                 @if let Some(at) = &alert.fired_at { " · fired " (written(at)) }
                 @if let Some(at) = &alert.resolved_at { " · resolved " (written(at)) }

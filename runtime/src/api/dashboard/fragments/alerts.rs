@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use maud::{Markup, html};
 
 use super::pill;
-use crate::api::dashboard::wording::{prose, since};
+use crate::api::dashboard::wording::{prose, since, subject};
 use crate::api::http::deps::ApiDeps;
 use crate::domain::{Alert, AlertState};
 use crate::store::ControlError;
@@ -42,7 +42,7 @@ pub(crate) fn alert(alert: &Alert, service: &str) -> Markup {
     html! {
         li class={ "alert " (alert.severity.as_str()) " " (alert.state.as_str()) } {
             p.head { (pill(alert.severity.as_str(), alert.severity.as_str())) " " b { a href={ "/alerts/" (alert.id.0) } { (alert.name) } } }
-            p.service { a href={ "/services/" (alert.service) } { (service) } }
+            p.service { (subject(&alert.service, service)) }
             @if !alert.summary.is_empty() { p.summary { (prose(&alert.summary)) } }
             p.muted { (standing(alert)) }
         }

@@ -1,31 +1,27 @@
 //! One connection, from its first byte to its end.
 
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use axum::response::IntoResponse;
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use super::activity::Activity;
+use super::answer::answer;
 use super::connections::Held;
-use super::stream::WatchedStream;
+use super::http2;
+use super::stream::{Protocol, WatchedStream};
 use crate::api::http::error::ApiError;
 use crate::gateway::Handover;
 
@@ -33,11 +29,20 @@ use crate::gateway::Handover;
 const LOOK: Duration = Duration::from_secs(2);
 /// Headers, and what is read ahead of a body: what one connection may hold before a handler sees
 /// anything.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 /// Limit of what is read and thrown away after an early answer: a close at once would take the
 /// answer from a client that reads only when it has sent everything.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Parts that a connection is served with.
+#[derive(Clone)]
+pub(super) struct Serving {
+    pub(super) peer: SocketAddr,
+    pub(super) router: Router,
+    pub(super) activity: Arc<Activity>,
+    pub(super) stop: CancellationToken,
+}
 
 pub(super) async fn run(
     stream: TcpStream,
@@ -49,22 +54,72 @@ pub(super) async fn run(
     // An answer is written whole; waiting for more would only delay it.
     let _ = stream.set_nodelay(true);
     let activity = held.activity.clone();
+    let mut stream = WatchedStream::new(stream, activity.clone());
+    let serving = Serving {
+        peer,
+        router,
+        activity,
+        stop,
+    };
+    match first_bytes(&mut stream, &serving).await {
+        Some(Protocol::Http1) => http1(stream, serving).await,
+        Some(Protocol::Http2) => http2::run(stream, serving).await,
+        None => {}
+    }
+}
+
+/// Waits for the protocol; none: there is nothing to serve any more.
+async fn first_bytes(stream: &mut WatchedStream, serving: &Serving) -> Option<Protocol> {
+    let activity = &serving.activity;
+    let mut look = looks();
+    let mut protocol = std::pin::pin!(stream.protocol());
+    loop {
+        tokio::select! {
+            biased;
+            protocol = &mut protocol => return protocol.ok().flatten(),
+            () = activity.evicted() => {
+                closed("room");
+                return None;
+            }
+            () = serving.stop.cancelled() => return None,
+            _ = look.tick() => {
+                if let Some(reason) = activity.overdue() {
+                    closed(reason);
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn looks() -> Interval {
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look
+}
+
+async fn http1(stream: WatchedStream, serving: Serving) {
+    let Serving {
+        peer,
+        router,
+        activity,
+        stop,
+    } = serving;
     let handover = Handover::default();
     let service = {
         let (activity, handover) = (activity.clone(), handover.clone());
         hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-            activity.working();
+            activity.head(false);
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(handover.clone());
-            answer(router.clone(), request, activity.clone())
+            answer(router.clone(), request, activity.working())
         })
     };
-    let io = TokioIo::new(WatchedStream::new(stream, activity.clone()));
+    let io = TokioIo::new(stream);
     let mut connection = http1::Builder::new()
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(io, service);
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look = looks();
     let mut is_stopping = false;
     loop {
         tokio::select! {
@@ -92,7 +147,7 @@ pub(super) async fn run(
     let stream = parts.io.into_inner();
     if let Some(tunnel) = handover.take() {
         // It ends by itself when the program stops.
-        activity.working();
+        let _working = activity.working();
         return tunnel.run(stream.into_inner(), parts.read_buf).await;
     }
     activity.closing();
@@ -104,23 +159,8 @@ pub(super) async fn run(
     }
 }
 
-fn closed(reason: &'static str) {
+pub(super) fn closed(reason: &'static str) {
     metrics::counter!("extrack_http_connections_closed_total", "reason" => reason).increment(1);
-}
-
-type Answer = Pin<Box<dyn Future<Output = Result<Response<WatchedBody>, Infallible>> + Send>>;
-
-fn answer(router: Router, request: hyper::Request<Incoming>, activity: Arc<Activity>) -> Answer {
-    Box::pin(async move {
-        let request = request.map(|inner| {
-            Body::new(WatchedRequestBody {
-                inner,
-                activity: activity.clone(),
-            })
-        });
-        let Ok(response) = router.oneshot(request).await;
-        Ok(response.map(|inner| WatchedBody { inner, activity }))
-    })
 }
 
 async fn linger(mut stream: TcpStream, is_line_too_long: bool) -> std::io::Result<()> {
@@ -155,64 +195,4 @@ async fn uri_too_long() -> Vec<u8> {
     .into_bytes();
     answer.extend_from_slice(&body);
     answer
-}
-
-/// The body of a request, of which it is noted when nothing more has arrived.
-struct WatchedRequestBody {
-    inner: Incoming,
-    activity: Arc<Activity>,
-}
-
-impl HttpBody for WatchedRequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        self.activity.read_body(polled.is_pending());
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-/// The body of an answer, whose end is the end of the request.
-struct WatchedBody {
-    inner: Body,
-    activity: Arc<Activity>,
-}
-
-impl HttpBody for WatchedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl Drop for WatchedBody {
-    fn drop(&mut self) {
-        self.activity.answered();
-    }
 }

@@ -139,20 +139,20 @@ mod tests {
             connections.open(address(1)).unwrap(),
             connections.open(address(1)).unwrap(),
         );
-        one.activity.working();
-        two.activity.working();
+        let one_works = one.activity.working();
+        let two_works = two.activity.working();
         assert!(connections.open(address(2)).is_none());
-        two.activity.answered();
+        two_works.end();
         let three = connections.open(address(2)).unwrap();
         assert!(two.activity.is_evicted() && !one.activity.is_evicted());
-        three.activity.working();
+        let _three_works = three.activity.working();
         assert!(connections.open(address(2)).is_none());
         // A body that does not come is no reason to stay, nor is an answer that the client does not
         // take.
-        one.activity.read_body(true);
+        one_works.reads_body(true);
         let four = connections.open(address(2)).unwrap();
         assert!(one.activity.is_evicted());
-        four.activity.working();
+        let _four_works = four.activity.working();
         three.activity.wrote(false);
         tokio::time::advance(Duration::from_secs(3)).await;
         assert!(connections.open(address(3)).is_some());

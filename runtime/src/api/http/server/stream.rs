@@ -1,24 +1,42 @@
-//! A TCP stream that notes what is read and written, and refuses a request line that is too long.
+//! A TCP stream that shows which protocol its client speaks, notes what is read and written, and
+//! refuses a request line that is too long.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::activity::Activity;
+use super::frames::{FrameWatch, PREFACE};
 
 /// Method, path and query. Longer than any of ours, and than what proxies pass on.
-const MAX_REQUEST_LINE: usize = 16 * 1024;
+pub(super) const MAX_REQUEST_LINE: usize = 16 * 1024;
 
 pub(super) struct WatchedStream {
     inner: TcpStream,
     activity: Arc<Activity>,
-    /// Bytes of the request line so far, while it has no end.
-    line: Option<usize>,
+    /// Bytes that were read to see the protocol.
+    ahead: Bytes,
+    watch: Watch,
     is_line_too_long: bool,
+}
+
+enum Watch {
+    /// Bytes of the request line so far, while it has no end.
+    Line(Option<usize>),
+    Frames(FrameWatch),
+}
+
+/// Protocol that a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    /// HTTP/2 with prior knowledge (RFC 9113, 3.3).
+    Http2,
 }
 
 impl WatchedStream {
@@ -26,9 +44,34 @@ impl WatchedStream {
         Self {
             inner,
             activity,
-            line: None,
+            ahead: Bytes::new(),
+            watch: Watch::Line(Some(0)),
             is_line_too_long: false,
         }
+    }
+
+    /// Waits for the first bytes. None: the client closed without any.
+    pub(super) async fn protocol(&mut self) -> io::Result<Option<Protocol>> {
+        let mut ahead = [0; PREFACE.len()];
+        let mut held = 0;
+        let protocol = loop {
+            let count = self.inner.read(&mut ahead[held..]).await?;
+            if count == 0 {
+                break (held > 0).then_some(Protocol::Http1);
+            }
+            held += count;
+            self.activity.head(true);
+            if !PREFACE.starts_with(&ahead[..held]) {
+                break Some(Protocol::Http1);
+            }
+            if held == PREFACE.len() {
+                self.activity.head(false);
+                self.watch = Watch::Frames(FrameWatch::new());
+                break Some(Protocol::Http2);
+            }
+        };
+        self.ahead = Bytes::copy_from_slice(&ahead[..held]);
+        Ok(protocol)
     }
 
     pub(super) fn is_line_too_long(&self) -> bool {
@@ -39,15 +82,20 @@ impl WatchedStream {
         self.inner
     }
 
-    fn read(&mut self, bytes: &[u8]) {
-        if self.activity.received() {
-            self.line = Some(0);
-        }
-        if let Some(length) = self.line {
-            let end = bytes.iter().position(|byte| *byte == b'\n');
-            let length = length + end.unwrap_or(bytes.len());
-            self.is_line_too_long = length > MAX_REQUEST_LINE;
-            self.line = end.is_none().then_some(length);
+    fn note_read(&mut self, bytes: &[u8]) {
+        match &mut self.watch {
+            Watch::Frames(frames) => self.activity.head(frames.read(bytes)),
+            Watch::Line(line) => {
+                if self.activity.received() {
+                    *line = Some(0);
+                }
+                if let Some(length) = *line {
+                    let end = bytes.iter().position(|byte| *byte == b'\n');
+                    let length = length + end.unwrap_or(bytes.len());
+                    self.is_line_too_long = length > MAX_REQUEST_LINE;
+                    *line = end.is_none().then_some(length);
+                }
+            }
         }
     }
 }
@@ -59,9 +107,16 @@ impl AsyncRead for WatchedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        let polled = if self.ahead.is_empty() {
+            Pin::new(&mut self.inner).poll_read(cx, buffer)
+        } else {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..count]);
+            self.ahead.advance(count);
+            Poll::Ready(Ok(()))
+        };
         if buffer.filled().len() > before {
-            self.read(&buffer.filled()[before..]);
+            self.note_read(&buffer.filled()[before..]);
             if self.is_line_too_long {
                 // The connection ends here for the HTTP library; the answer is written in its
                 // place.

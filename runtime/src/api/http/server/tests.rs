@@ -3,7 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::{HeaderMap, Request};
 use axum::routing::{get, post};
+use http_body_util::BodyExt;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -15,8 +20,10 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Server {
-    /// Notified of each request for `/slow`.
+    /// Notified of each request for `/slow` and `/gate`.
     reached: Arc<Notify>,
+    /// Lets `/gate` answer.
+    gate: Arc<Notify>,
     address: SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<()>,
@@ -29,8 +36,18 @@ async fn server(max_connections: usize) -> Server {
         told.notify_one();
         std::future::pending::<&'static str>()
     };
+    let gate = Arc::new(Notify::new());
+    let (waits, passes) = (reached.clone(), gate.clone());
+    let gated = move || async move {
+        waits.notify_one();
+        passes.notified().await;
+        "late"
+    };
+    let host = |headers: HeaderMap| async move { headers["host"].to_str().unwrap().to_owned() };
     let router = Router::new()
         .route("/", get(|| async { "fine" }))
+        .route("/gate", get(gated))
+        .route("/host", get(host))
         .route("/slow", get(slow))
         .route(
             "/refuse",
@@ -41,6 +58,7 @@ async fn server(max_connections: usize) -> Server {
     let running = tokio::spawn(serve(listener, router, max_connections, stop.clone()));
     Server {
         reached,
+        gate,
         address,
         stop,
         running,
@@ -164,4 +182,86 @@ async fn the_stop_ends_idle_connections_at_once_and_answers_what_is_asked() {
         .unwrap();
     assert_eq!(read_all(&mut idle).await, "");
     assert!(read_all(&mut used).await.ends_with("fine"));
+}
+
+type Sender = http2::SendRequest<Body>;
+
+async fn ask_http2(sender: &mut Sender, path: &str) -> String {
+    let request = Request::builder().uri(format!("http://x.example{path}"));
+    let request = request.body(Body::empty()).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+impl Server {
+    async fn connect_http2(&self) -> Sender {
+        let stream = TokioIo::new(self.connect().await);
+        let handshake = http2::handshake(TokioExecutor::new(), stream);
+        let (sender, connection) = handshake.await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+}
+
+#[tokio::test]
+async fn http_2_is_answered_and_at_the_stop_what_was_asked_still_is() {
+    let server = server(8).await;
+    let mut sender = server.connect_http2().await;
+    assert_eq!(ask_http2(&mut sender, "/host").await, "x.example");
+    let mut other = sender.clone();
+    let late = tokio::spawn(async move { ask_http2(&mut other, "/gate").await });
+    tokio::time::timeout(PATIENCE, server.reached.notified())
+        .await
+        .expect("the request arrives");
+    assert_eq!(ask_http2(&mut sender, "/").await, "fine");
+    server.stop.cancel();
+    server.gate.notify_one();
+    assert_eq!(late.await.unwrap(), "late");
+    tokio::time::timeout(PATIENCE, server.running)
+        .await
+        .expect("it stops")
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_http_2_connection_makes_room_as_others_do() {
+    let server = server(1).await;
+    let mut idle = server.connect_http2().await;
+    assert_eq!(ask_http2(&mut idle, "/").await, "fine");
+    assert!(server.ask(GET).await.ends_with("fine"));
+    let mut busy = server.connect_http2().await;
+    let asked = tokio::spawn(async move { ask_http2(&mut busy, "/gate").await });
+    tokio::time::timeout(PATIENCE, server.reached.notified())
+        .await
+        .expect("the request arrives");
+    let mut newcomer = server.connect().await;
+    assert_eq!(read_all(&mut newcomer).await, "", "refused");
+    server.gate.notify_one();
+    assert_eq!(asked.await.unwrap(), "late");
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_that_are_taken_back_ends_its_connection_alone() {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // `GET /` of `http://x`, by the static table of HPACK.
+    const HEAD: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'x'];
+    let server = server(8).await;
+    let mut flood = frames::PREFACE.to_vec();
+    flood.extend_from_slice(SETTINGS);
+    for stream in (1_u32..2_000).step_by(2) {
+        flood.extend_from_slice(&[0, 0, HEAD.len() as u8, 1, 5]);
+        flood.extend_from_slice(&stream.to_be_bytes());
+        flood.extend_from_slice(HEAD);
+        flood.extend_from_slice(&[0, 0, 4, 3, 0]);
+        flood.extend_from_slice(&stream.to_be_bytes());
+        flood.extend_from_slice(&[0, 0, 0, 8]);
+    }
+    let mut stream = server.connect().await;
+    // It may be closed while it is written.
+    drop(stream.write_all(&flood).await);
+    let mut rest = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest));
+    drop(read.await.expect("the server closes"));
+    assert!(server.ask(GET).await.ends_with("fine"));
 }

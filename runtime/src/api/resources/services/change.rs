@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, NoContent, Response};
 use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{SlugPath, tagged};
 use crate::api::http::auth::Principal;
@@ -19,7 +19,9 @@ use crate::api_types::observations::ObservationBody;
 use crate::api_types::scope::Scope;
 use crate::api_types::scope::Scope::Write;
 use crate::api_types::services::ServiceBody;
+use crate::domain::FieldChange;
 use crate::monitoring::CheckError;
+use crate::registry::{ChangeKind, ServiceChange, ServiceChanged, ServiceRecord};
 use crate::spec::ServiceSpec;
 
 /// Declares the operations.
@@ -56,8 +58,8 @@ async fn create(
     Json(SpecBody(spec)): Json<SpecBody>,
 ) -> ApiResult<Response> {
     private_is_allowed(&principal, &spec)?;
-    let record = state.deps.registry.create(Value::Object(spec)).await?;
-    audit::note(&state, &principal, "service.create", &record.slug).await;
+    let spec = Value::Object(spec);
+    let record = changed(&state, &principal, ServiceChange::Create { spec }).await?;
     state.live.changes().services();
     let location =
         HeaderValue::try_from(format!("/api/v1/services/{}", path_segment(&record.slug)))
@@ -80,15 +82,22 @@ async fn replace(
 ) -> ApiResult<Response> {
     private_is_allowed(&principal, &spec)?;
     let revision = if_match(&state, &slug, &headers)?;
-    let replaced = state
-        .deps
-        .registry
-        .replace(&slug, Value::Object(spec), revision)
-        .await;
-    let record = replaced?;
-    audit::note(&state, &principal, "service.replace", &slug).await;
+    let change = ServiceChange::Replace {
+        slug,
+        spec: Value::Object(spec),
+        revision,
+    };
+    let record = changed(&state, &principal, change).await?;
     state.live.changes().services();
     Ok(tagged(ServiceBody::new(&state, record)))
+}
+
+/// Gives a new heartbeat its address, so that the answer has it. If that fails it is tried again
+/// without the caller.
+pub(super) async fn follow_heartbeat(state: &ApiState) {
+    if let Err(error) = state.deps.heartbeats.follow_catalog().await {
+        tracing::warn!(%error, "a new heartbeat has no address yet");
+    }
 }
 
 async fn delete(
@@ -98,10 +107,69 @@ async fn delete(
     headers: HeaderMap,
 ) -> ApiResult<NoContent> {
     let revision = if_match(&state, &slug, &headers)?;
-    state.deps.registry.delete(&slug, revision).await?;
-    audit::note(&state, &principal, "service.delete", &slug).await;
+    let change = ServiceChange::Delete { slug, revision };
+    to_its_end(&state, &principal, change).await?;
     state.live.changes().services();
     Ok(NoContent)
+}
+
+async fn changed(
+    state: &ApiState,
+    principal: &Principal,
+    change: ServiceChange,
+) -> ApiResult<ServiceRecord> {
+    let changed = to_its_end(state, principal, change).await?;
+    let missing = || ApiError::internal(anyhow::anyhow!("a service that was stored is not there"));
+    changed.record.ok_or_else(missing)
+}
+
+/// Makes a change to its end, though the client may leave: what is stored is also watched, and
+/// written down.
+async fn to_its_end(
+    state: &ApiState,
+    principal: &Principal,
+    change: ServiceChange,
+) -> ApiResult<ServiceChanged> {
+    let (working, who) = (state.clone(), principal.clone());
+    let changing = state.work.spawn(async move {
+        let changed = working.deps.registry.change_one(change).await?;
+        follow_heartbeat(&working).await;
+        note(&working, &who, std::slice::from_ref(&changed)).await;
+        Ok(changed)
+    });
+    let changed = changing.await;
+    changed.map_err(|error| ApiError::internal(error.into()))?
+}
+
+/// Writes down what changes did, field by field.
+pub(super) async fn note(state: &ApiState, principal: &Principal, changed: &[ServiceChanged]) {
+    let entries: Vec<(&str, &str, Value)> = changed.iter().filter_map(entry).collect();
+    let entries: Vec<(&str, &str, &Value)> = entries
+        .iter()
+        .map(|(action, slug, detail)| (*action, *slug, detail))
+        .collect();
+    audit::note_all(state, principal, &entries).await;
+}
+
+fn entry(changed: &ServiceChanged) -> Option<(&'static str, &str, Value)> {
+    let action = match changed.kind {
+        ChangeKind::Created => "service.create",
+        ChangeKind::Changed => "service.replace",
+        ChangeKind::Deleted => "service.delete",
+        ChangeKind::Unchanged => return None,
+    };
+    let (shown, left_out) = shown_fields(&changed.fields);
+    let mut detail = json!({"changes": shown});
+    if left_out > 0 {
+        detail["changesLeftOut"] = left_out.into();
+    }
+    Some((action, &changed.slug, detail))
+}
+
+/// Returns the first fields of a list, and how many there are beside them.
+pub(super) fn shown_fields(fields: &[FieldChange]) -> (&[FieldChange], usize) {
+    let shown = &fields[..fields.len().min(FieldChange::MAX)];
+    (shown, fields.len() - shown.len())
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -123,7 +191,10 @@ async fn check(
 
 /// Rejects what opens private addresses to a service for all but admins: that opens the operator's
 /// own network.
-fn private_is_allowed(principal: &Principal, spec: &Map<String, Value>) -> ApiResult<()> {
+pub(super) fn private_is_allowed(
+    principal: &Principal,
+    spec: &Map<String, Value>,
+) -> ApiResult<()> {
     let is_private = spec
         .get("private")
         .is_some_and(|private| private != &Value::Bool(false));
@@ -193,6 +264,9 @@ impl From<CheckError> for ApiError {
                 Self::not_found("probe-not-found", "Probe not found", error.to_string())
             }
             CheckError::Busy => Self::busy(error.to_string()),
+            CheckError::NeverPinged(_) => {
+                Self::conflict("never-pinged", "Never pinged", error.to_string())
+            }
             CheckError::NotStored(_) => Self::internal(error.into()),
         }
     }

@@ -102,6 +102,7 @@ fn request(
         },
         limits,
         cancel: registration.cancel.clone(),
+        progress: registration.progress.clone(),
     }
 }
 

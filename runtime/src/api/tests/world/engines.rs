@@ -1,12 +1,27 @@
 //! The engines of the tests, and the program around them.
 
 use super::*;
+use crate::monitoring::{HeartbeatStatus, PingError, ReplayError};
 use crate::plugin_host::InboundMemory;
+use crate::store::ControlError;
 
 /// One webhook, `told` of `shop-api`, which does as the body asks.
 impl Webhooks for World {
     fn has(&self, service: &str, webhook: &str) -> bool {
         (service, webhook) == ("shop-api", "told")
+    }
+
+    fn default_of(&self, service: &str) -> Option<String> {
+        (service == "shop-api").then(|| "told".to_owned())
+    }
+
+    fn replay<'a>(
+        &'a self,
+        service: &'a str,
+        id: i64,
+    ) -> BoxFuture<'a, Result<Accepted, ReplayError>> {
+        let service = service.to_owned();
+        now(Err(ReplayError::UnknownDelivery { service, id }))
     }
 
     fn memory(&self) -> InboundMemory {
@@ -55,6 +70,44 @@ impl Webhooks for World {
             }
             _ => Ok(accepted),
         })
+    }
+}
+
+/// Keeps every ping whose message is not `not kept`.
+impl Heartbeats for World {
+    fn status(&self, _service: &str) -> Option<HeartbeatStatus> {
+        None
+    }
+
+    fn all(&self) -> Vec<HeartbeatStatus> {
+        Vec::new()
+    }
+
+    fn service_of(&self, uuid: &str) -> Option<String> {
+        (uuid == HEARTBEAT_ID).then(|| "shop-api".to_owned())
+    }
+
+    fn ping<'a>(
+        &'a self,
+        _uuid: &'a str,
+        ping: Ping,
+    ) -> BoxFuture<'a, Result<HeartbeatState, PingError>> {
+        if ping.message.as_deref() == Some("not kept") {
+            return now(Err(PingError::NotKept(ControlError::NoRoom)));
+        }
+        self.pings.lock().unwrap().push(ping);
+        now(Ok(HeartbeatState::Up))
+    }
+
+    fn rotate<'a>(
+        &'a self,
+        _service: &'a str,
+    ) -> BoxFuture<'a, Result<Option<HeartbeatStatus>, ControlError>> {
+        now(Ok(None))
+    }
+
+    fn follow_catalog(&self) -> BoxFuture<'_, Result<(), ControlError>> {
+        now(Ok(()))
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Credential> {
         name: name.to_owned(),
         kind,
         hosts: Vec::new(),
+        expiry: None,
     })
 }
 

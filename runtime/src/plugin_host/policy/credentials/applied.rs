@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::oauth::Token;
-use super::{CredentialCache, Login, bearer, choose, inject};
-use crate::domain::{CredentialKind, Service};
+use super::{CredentialCache, Login, RequestSigner, bearer, choose, inject};
+use crate::domain::{CredentialKind, Service, now_ms};
 use crate::net::{ClientIdentity, HttpRequest, Net, NetError, NetFailure};
 use crate::plugin_host::policy::reach::SecretScope;
 use crate::plugin_host::policy::secrets::SealedSettings;
@@ -22,6 +22,8 @@ pub struct AppliedCredential {
     /// Parameters of the query, which take the place of those of the same name.
     pub parameters: Vec<(String, String)>,
     pub identity: Option<ClientIdentity>,
+    /// Signs each attempt, in the place of headers and parameters.
+    pub signer: Option<RequestSigner>,
     token: Option<Arc<Token>>,
 }
 
@@ -65,6 +67,13 @@ impl CredentialSource<'_> {
         let mut bare = url.clone();
         bare.set_query(None);
         let credential = choose(&service.credentials, &scope, name, bare.as_str())?;
+        self.cache.uses.note(&service.slug, name, now_ms());
+        if let Some(signer) = RequestSigner::of(credential) {
+            return Ok(AppliedCredential {
+                signer: Some(signer),
+                ..AppliedCredential::default()
+            });
+        }
         let mut call = HttpRequest::new("GET", bare.as_str(), deadline);
         let secrets = SealedSettings::default();
         let mut taken = None;
@@ -82,6 +91,7 @@ impl CredentialSource<'_> {
             headers: call.headers,
             parameters: url.query_pairs().into_owned().collect(),
             identity: call.identity,
+            signer: None,
             token: taken,
         })
     }

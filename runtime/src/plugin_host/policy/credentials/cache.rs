@@ -1,17 +1,22 @@
 //! Credentials that runs share: access tokens until they end, and client certificates that were
-//! read. Nothing of it is stored.
+//! read. Of all of it only refresh tokens are stored: one that a token endpoint replaced is worth
+//! nothing any more.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::sync::MutexGuard;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
-use super::oauth::{Login, Token};
+use super::oauth::{Granted, Login, OwnedLogin, Token};
+use super::uses::CredentialUses;
 use crate::net::{ClientIdentity, NetError};
+use crate::store::ControlStore;
 
 /// Most entries of each kind; over it all are dropped, which costs one request or one reading each.
 const MOST: usize = 10_000;
@@ -28,23 +33,37 @@ const YOUNG: Duration = Duration::from_secs(30);
 /// of the new tokens.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
+/// Time for a request with a refresh token, which goes on without the run that began it: its answer
+/// may hold the only good token.
+const REFRESH_WITHIN: Duration = Duration::from_secs(30);
+
 pub(in crate::plugin_host) type Key = [u8; 32];
 
 #[derive(Default)]
 pub(in crate::plugin_host) struct CredentialCache {
     tokens: Mutex<HashMap<Key, Arc<Slot>>>,
     identities: Mutex<HashMap<Key, ClientIdentity>>,
+    pub(in crate::plugin_host) uses: CredentialUses,
+    /// Keeps refresh tokens; none: they last as long as the program.
+    store: Option<ControlStore>,
+    tasks: TaskTracker,
 }
 
 /// The run that holds it asks for the token; the others wait for theirs.
 #[derive(Default)]
 struct Slot {
-    entry: tokio::sync::Mutex<Entry>,
+    entry: Arc<tokio::sync::Mutex<Entry>>,
 }
 
 #[derive(Default)]
 struct Entry {
     state: State,
+    /// Refresh token in the place of the one that was written.
+    refresh_token: Option<SecretString>,
+    /// The store was asked for it.
+    is_read: bool,
+    /// The last one is not in the store yet.
+    is_unkept: bool,
     /// Renewals in a row that changed nothing: the service answered 401 to the new token, too.
     useless: u32,
     /// No token is renewed before.
@@ -64,7 +83,23 @@ enum State {
     },
 }
 
+/// A refresh token as it is stored, sealed, with the fingerprint of the one that was written: what
+/// followed another one counts no more.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KeptToken {
+    written: String,
+    refresh_token: String,
+}
+
 impl CredentialCache {
+    pub(in crate::plugin_host) fn new(store: Option<ControlStore>) -> Self {
+        Self {
+            store,
+            ..Self::default()
+        }
+    }
+
     /// The token of a login. One request for a token at a time and login.
     pub(in crate::plugin_host) async fn token(
         &self,
@@ -72,10 +107,38 @@ impl CredentialCache {
         deadline: Instant,
     ) -> Result<Arc<Token>, NetError> {
         let slot = self.slot(login);
-        let mut entry = slot.enter(login, deadline).await?;
+        let entry = slot.enter(login, deadline).await?;
         match &entry.state {
             State::Good(token) if token.is_good() => Ok(token.clone()),
-            _ => entry.ask(login, deadline).await,
+            _ => self.ask(entry, login, deadline).await,
+        }
+    }
+
+    /// Asks for a token. A refresh token is replaced by its use, so that request is not given up
+    /// with the run that began it.
+    async fn ask(
+        &self,
+        mut entry: OwnedMutexGuard<Entry>,
+        login: &Login<'_>,
+        deadline: Instant,
+    ) -> Result<Arc<Token>, NetError> {
+        if login.written_refresh_token().is_none() {
+            return entry.ask(login, deadline).await;
+        }
+        let (owned, store) = (login.owned(), self.store.clone());
+        let work = self
+            .tasks
+            .spawn(async move { entry.refresh(&owned, store.as_ref()).await });
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(NetError::Protocol(format!(
+                "{} got no token: the work for it broke off",
+                login.shown()
+            ))),
+            Err(_) => Err(NetError::Timeout(format!(
+                "{} waited for its token",
+                login.shown()
+            ))),
         }
     }
 
@@ -99,9 +162,9 @@ impl CredentialCache {
                 Ok(None)
             }
             _ => {
-                let token = entry.ask(login, deadline).await?;
+                // Nobody judges a token that was not got.
                 entry.is_on_trial = true;
-                Ok(Some(token))
+                self.ask(entry, login, deadline).await.map(Some)
             }
         }
     }
@@ -153,8 +216,8 @@ impl Slot {
         &self,
         login: &Login<'_>,
         deadline: Instant,
-    ) -> Result<MutexGuard<'_, Entry>, NetError> {
-        let entry = tokio::time::timeout_at(deadline, self.entry.lock())
+    ) -> Result<OwnedMutexGuard<Entry>, NetError> {
+        let entry = tokio::time::timeout_at(deadline, self.entry.clone().lock_owned())
             .await
             .map_err(|_| {
                 NetError::Timeout(format!(
@@ -171,13 +234,97 @@ impl Slot {
 
 impl Entry {
     async fn ask(&mut self, login: &Login<'_>, deadline: Instant) -> Result<Arc<Token>, NetError> {
-        match login.ask(deadline).await {
+        let asked = login.ask(None, deadline).await;
+        self.take(asked)
+    }
+
+    /// Asks with the refresh token that is good now, and keeps the next one before its access token
+    /// is used.
+    async fn refresh(
+        &mut self,
+        owned: &OwnedLogin,
+        store: Option<&ControlStore>,
+    ) -> Result<Arc<Token>, NetError> {
+        let login = owned.login();
+        self.read(&login, store).await?;
+        let asked = login
+            .ask(self.refresh_token.as_ref(), Instant::now() + REFRESH_WITHIN)
+            .await;
+        let sent = self
+            .refresh_token
+            .as_ref()
+            .or(login.written_refresh_token());
+        let next = asked
+            .as_ref()
+            .ok()
+            .and_then(|granted| granted.refresh_token.clone());
+        if let Some(next) = next
+            && sent.map(ExposeSecret::expose_secret) != Some(next.expose_secret())
+        {
+            self.refresh_token = Some(next);
+            self.is_unkept = true;
+        }
+        self.keep(&login, store).await;
+        self.take(asked)
+    }
+
+    /// Reads the refresh token of before this start. One that was replaced must not be sent again,
+    /// so nothing is asked for while the store does not answer.
+    async fn read(
+        &mut self,
+        login: &Login<'_>,
+        store: Option<&ControlStore>,
+    ) -> Result<(), NetError> {
+        if let (Some(store), false) = (store, self.is_read) {
+            let kept = store.credential_token(login.service, login.name).await;
+            let kept = kept.map_err(|error| {
+                NetError::Protocol(format!(
+                    "the refresh token of {} can't be read from the store: {error}",
+                    login.shown()
+                ))
+            })?;
+            let kept = kept.and_then(|text| serde_json::from_slice::<KeptToken>(&text).ok());
+            self.refresh_token = kept
+                .filter(|kept| kept.written == login.written_id())
+                .map(|kept| kept.refresh_token.into());
+        }
+        self.is_read = true;
+        Ok(())
+    }
+
+    /// Keeps the refresh token for the next start; what fails is tried again with the next one.
+    async fn keep(&mut self, login: &Login<'_>, store: Option<&ControlStore>) {
+        let (Some(store), Some(token), true) = (store, &self.refresh_token, self.is_unkept) else {
+            return;
+        };
+        let kept = KeptToken {
+            written: login.written_id(),
+            refresh_token: token.expose_secret().to_owned(),
+        };
+        let text = serde_json::to_vec(&kept).expect("two texts are JSON");
+        match store
+            .credential_token_put(login.service, login.name, &text)
+            .await
+        {
+            Ok(()) => self.is_unkept = false,
+            Err(error) => tracing::error!(
+                service = login.service,
+                credential = login.name,
+                %error,
+                "the new refresh token can't be stored; after a restart the credential may need a new login"
+            ),
+        }
+    }
+
+    fn take(&mut self, asked: Result<Granted, NetError>) -> Result<Arc<Token>, NetError> {
+        match asked.and_then(|granted| granted.token) {
             Ok(token) => {
                 let token = Arc::new(token);
                 self.state = State::Good(token.clone());
                 Ok(token)
             }
             Err(error) => {
+                self.is_on_trial = false;
                 // A run that was short of time proves nothing about the next one.
                 self.state = match &error {
                     NetError::Timeout(_) => State::Empty,

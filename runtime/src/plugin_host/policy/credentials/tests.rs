@@ -1,3 +1,4 @@
+mod grants;
 mod tokens;
 
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::*;
-use crate::domain::{ClientAuth, OAuth2};
+use crate::domain::{ClientAuth, OAuth2, OAuth2Grant};
 use crate::net::{HostRule, HttpResponse, Net, NetSettings, Permission};
 use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::capabilities::outgoing;
@@ -120,6 +121,7 @@ fn access(address: SocketAddr, kind: CredentialKind) -> Access {
         name: "default".to_owned(),
         kind,
         hosts: vec!["localhost".to_owned()],
+        expiry: None,
     };
     let scope = SecretScope::of_base_url(&format!("http://{address}"));
     Access {
@@ -137,6 +139,7 @@ fn oauth(address: SocketAddr) -> CredentialKind {
         scopes: vec!["read".to_owned(), "write:all".to_owned()],
         audience: Some("https://api.example".to_owned()),
         client_auth: ClientAuth::Basic,
+        grant: OAuth2Grant::ClientCredentials,
     })
 }
 

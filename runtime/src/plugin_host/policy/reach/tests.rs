@@ -20,6 +20,7 @@ fn service(base_url: &str, hosts: &[&str]) -> Service {
         depends_on: Vec::new(),
         owner: None,
         description: None,
+        profile: Default::default(),
         slo: None,
         rate_limits: Default::default(),
         origin: Origin::Api,

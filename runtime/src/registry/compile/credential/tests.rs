@@ -35,6 +35,19 @@ fn compiled(spec: Value) -> (String, Vec<String>) {
             oauth.audience
         ),
         Some(CredentialKind::Mtls { .. }) => "mtls".to_owned(),
+        Some(CredentialKind::Hmac(signing)) => format!(
+            "{} {}: {:?}",
+            signing.header,
+            signing.secret.expose_secret(),
+            signing.algorithm
+        ),
+        Some(CredentialKind::SigV4(signing)) => format!(
+            "{}:{} {}/{}",
+            signing.access_key,
+            signing.secret_key.expose_secret(),
+            signing.region,
+            signing.service
+        ),
     };
     let texts = report.faults.iter().chain(&report.warnings);
     (
@@ -92,12 +105,115 @@ fn reads_each_form() {
             }),
             "https://l/t i:s3cret Post a+b:c Some(\"u\")",
         ),
+        (
+            json!({"type": "oauth2", "tokenUrl": "https://l/t", "clientId": "i", "refreshToken": "r3fresh"}),
+            "https://l/t i: Basic  None",
+        ),
+        (
+            json!({"type": "hmac", "secret": "s3cret", "sign": "{method}{target}{body}"}),
+            "X-Signature s3cret: Sha256",
+        ),
+        (
+            json!({
+                "type": "hmac", "secret": "c2VjcmV0", "secretEncoding": "base64", "algorithm": "sha512", "keyId": "k",
+                "sign": "{timestamp}{body}", "header": "Authorization", "format": "HMAC {keyId}:{signature}",
+                "encoding": "base64", "timestamp": "iso8601", "timestampHeader": "X-Time",
+            }),
+            "Authorization c2VjcmV0: Sha512",
+        ),
+        (
+            json!({"type": "aws_sigv4", "accessKey": "AKID", "secretKey": "s3cret", "region": "eu-central-1", "service": "s3"}),
+            "AKID:s3cret eu-central-1/s3",
+        ),
     ] {
         assert_eq!(
             compiled(spec.clone()),
             (wanted.to_owned(), vec![]),
             "{spec}"
         );
+    }
+}
+
+#[test]
+fn a_credential_that_can_t_sign_is_refused_with_the_key_that_is_wrong() {
+    let hmac = |changes: Value| {
+        let mut spec = json!({"type": "hmac", "secret": "s3cret", "sign": "{body}"});
+        let (all, changes) = (spec.as_object_mut().unwrap(), changes);
+        all.extend(changes.as_object().unwrap().clone());
+        spec
+    };
+    for (spec, wanted) in [
+        (
+            hmac(json!({"sign": "{nonce}"})),
+            "/sign: has no field `{nonce}`",
+        ),
+        (
+            hmac(json!({"sign": "{signature}"})),
+            "/sign: can't hold its own `{signature}`",
+        ),
+        (
+            hmac(json!({"sign": "{timestamp}"})),
+            "/sign: has a `{timestamp}` exactly if it is sent",
+        ),
+        (
+            hmac(json!({"timestampHeader": "X-T"})),
+            "/sign: has a `{timestamp}` exactly if it is sent",
+        ),
+        (
+            hmac(json!({"format": "none"})),
+            "/format: has no `{signature}`",
+        ),
+        (
+            hmac(json!({"format": "{signature}{body}"})),
+            "/format: is the value of a header",
+        ),
+        (
+            hmac(json!({"format": "{keyId}:{signature}"})),
+            "/keyId: is missing",
+        ),
+        (
+            hmac(json!({"secretEncoding": "hex"})),
+            "/secret: is not written as `secretEncoding`",
+        ),
+        (
+            hmac(json!({"header": "host"})),
+            "/header: `host` can't carry a credential",
+        ),
+        (
+            hmac(json!({"keyId": "k", "keyHeader": "x-signature"})),
+            "/header: carries more than one of",
+        ),
+        (
+            hmac(json!({"region": "x"})),
+            "/region: has no meaning with this `type`",
+        ),
+        (
+            json!({"type": "aws_sigv4", "accessKey": "A K", "secretKey": "s3cret", "region": "r", "service": "s3"}),
+            "/accessKey: must be a word such as",
+        ),
+        (
+            json!({"type": "aws_sigv4", "accessKey": "AKID", "secretKey": "s3cret", "service": "s3"}),
+            "/region: is missing (region)",
+        ),
+        (
+            json!({"type": "oauth2", "tokenUrl": "https://l/t", "grant": "jwt_bearer", "issuer": "i", "key": "no-pem"}),
+            "/key: there is no `BEGIN PRIVATE KEY`",
+        ),
+        (
+            json!({"type": "oauth2", "tokenUrl": "https://l/t", "clientId": "i", "clientSecret": "s3cret", "issuer": "i"}),
+            "/issuer: has no meaning with this `grant`",
+        ),
+        (
+            json!({"type": "oauth2", "tokenUrl": "https://l/t", "grant": "refresh_token", "clientId": "i", "refreshTokenFile": "x"}),
+            "/refreshTokenFile: is read in configuration files only",
+        ),
+    ] {
+        let (_, texts) = compiled(spec.clone());
+        assert!(
+            texts.iter().any(|text| text.starts_with(wanted)),
+            "{spec}: {texts:?}"
+        );
+        assert!(!texts.concat().contains("s3cret"), "{texts:?}");
     }
 }
 

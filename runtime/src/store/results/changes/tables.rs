@@ -53,6 +53,7 @@ pub(in crate::store::results) const TABLES: &[SealedTable] = &[
     by_time("plugin_run_minutes", DAY),
     whole("month_frozen"),
     whole("services"),
+    whole("invoices"),
 ];
 
 /// Tables that are about the store itself.

@@ -20,6 +20,8 @@ use crate::store::results::value::type_name;
 const MEMORY: &str = "1GB";
 /// Large sorts go to the disk, up to here.
 const SPILL: &str = "1GB";
+/// Milliseconds after which a statement shows how far it is.
+const BAR_AFTER_MS: u32 = 300;
 /// A batch of more than this is sent in parts.
 const PART: usize = 4 << 20;
 
@@ -116,8 +118,10 @@ fn open(task: &Task) -> duckdb::Result<Connection> {
         }
     }
     let files = list(task.snapshot.tables.values().flatten());
+    // Its bar goes to the standard output, between frames: both are written by this thread.
     connection.execute_batch(&format!(
-        "SET GLOBAL allowed_paths = {files}; SET GLOBAL enable_external_access = false; \
+        "SET progress_bar_time = {BAR_AFTER_MS}; \
+         SET GLOBAL allowed_paths = {files}; SET GLOBAL enable_external_access = false; \
          SET GLOBAL lock_configuration = true"
     ))?;
     Ok(connection)

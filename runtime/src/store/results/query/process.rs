@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{Item, Output, Unread};
 use super::protocol::{End, Failure, FrameReader, Garbage, Head, Kind};
-use super::{QueryLimits, SqlColumn, memory_of};
+use super::{QueryLimits, QueryProgress, SqlColumn, memory_of};
 use crate::child::{Conversation, Stopped};
 use crate::store::results::ResultError;
 use crate::store::results::diagnosis::Diagnosis;
@@ -40,6 +40,7 @@ pub(super) struct Statement {
     pub(super) limits: QueryLimits,
     pub(super) deadline: Instant,
     pub(super) cancel: CancellationToken,
+    pub(super) progress: QueryProgress,
     pub(super) kept: Kept,
 }
 
@@ -103,7 +104,7 @@ impl Statement {
         // Where the process did not read it, its answer shows why.
         let _ = self.child.input.write_all(&self.task).await;
         let failed = |failure| failed(failure, &self.admitted, &self.sql);
-        let mut frames = FrameReader::begin(&mut self.child.output).await?;
+        let mut frames = FrameReader::begin(&mut self.child.output, self.progress.clone()).await?;
         let head = match frames.next().await? {
             (Kind::Head, json) => read::<Head>(&json)?,
             (Kind::Failed, json) => return Err(failed(read(&json)?)),

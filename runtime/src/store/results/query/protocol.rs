@@ -1,6 +1,7 @@
 //! What the program and the process that runs a statement say to each other. To the process: its
 //! task, as JSON behind its length. From the process: a mark, and behind it frames of a kind, a
-//! length and a content. Nothing depends on what came before.
+//! length and a content; between frames the database may draw its bar of progress. Nothing depends on
+//! what came before.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -9,7 +10,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 
-use super::{QueryLimits, QueryParams, SqlColumn};
+use super::percent::Bar;
+use super::{QueryLimits, QueryParams, QueryProgress, SqlColumn};
 use crate::child::{Limits, Sandbox};
 
 /// Limit of a task: a statement, its values, and some ten thousand files.
@@ -143,11 +145,12 @@ pub(super) struct Garbage;
 /// The receiving side, which believes nothing.
 pub(super) struct FrameReader<R> {
     input: BufReader<R>,
+    bar: Bar,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// Reads up to the mark.
-    pub(super) async fn begin(input: R) -> Result<Self, Garbage> {
+    pub(super) async fn begin(input: R, progress: QueryProgress) -> Result<Self, Garbage> {
         let mut input = BufReader::new(input);
         let mut seen: Vec<u8> = Vec::new();
         while !seen.ends_with(MARK) {
@@ -156,15 +159,27 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             }
             seen.push(input.read_u8().await.map_err(|_| Garbage)?);
         }
-        Ok(Self { input })
+        Ok(Self {
+            input,
+            bar: Bar::new(progress),
+        })
+    }
+
+    /// Reads up to the next frame.
+    async fn kind(&mut self) -> Result<Kind, Garbage> {
+        loop {
+            let byte = self.input.read_u8().await.map_err(|_| Garbage)?;
+            if let Some(kind) = Kind::ALL.into_iter().find(|kind| *kind as u8 == byte) {
+                return Ok(kind);
+            }
+            if !self.bar.take(byte) {
+                return Err(Garbage);
+            }
+        }
     }
 
     pub(super) async fn next(&mut self) -> Result<(Kind, Vec<u8>), Garbage> {
-        let kind = self.input.read_u8().await.map_err(|_| Garbage)?;
-        let kind = Kind::ALL
-            .into_iter()
-            .find(|known| *known as u8 == kind)
-            .ok_or(Garbage)?;
+        let kind = self.kind().await?;
         let length = self.input.read_u32_le().await.map_err(|_| Garbage)?;
         if length > MAX_FRAME {
             return Err(Garbage);
@@ -184,11 +199,21 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 mod tests {
     use super::*;
 
+    async fn begin<'a>(
+        sent: &'a [u8],
+        progress: &QueryProgress,
+    ) -> Result<FrameReader<&'a [u8]>, Garbage> {
+        FrameReader::begin(sent, progress.clone()).await
+    }
+
     #[tokio::test]
     async fn frames_are_read_behind_noise_and_nothing_else_is() {
         let mut sent = b"a library's greeting\n".to_vec();
         let mut writer = FrameWriter::begin(&mut sent).unwrap();
         writer.frame(Kind::Rows, b"abc").unwrap();
+        writer
+            .output
+            .extend("\r 40% ▕██ ▏ (~2 seconds remaining)\n".bytes());
         let end = End { is_truncated: true };
         writer.json(Kind::End, &end).unwrap();
         assert!(
@@ -196,9 +221,12 @@ mod tests {
                 .frame(Kind::Rows, &vec![0; MAX_FRAME as usize + 1])
                 .is_err()
         );
-        let mut reader = FrameReader::begin(sent.as_slice()).await.unwrap();
+        let progress = QueryProgress::default();
+        let mut reader = begin(&sent, &progress).await.unwrap();
         assert_eq!(reader.next().await.unwrap(), (Kind::Rows, b"abc".to_vec()));
+        assert_eq!(progress.percent(), None);
         assert_eq!(reader.next().await.unwrap().0, Kind::End);
+        assert_eq!(progress.percent(), Some(40));
         assert!(reader.next().await.is_err(), "its end");
         for garbage in [
             &[9, 0, 0, 0, 0][..],
@@ -207,11 +235,11 @@ mod tests {
             &[2, 0],
         ] {
             let sent = [MARK, garbage].concat();
-            let mut reader = FrameReader::begin(sent.as_slice()).await.unwrap();
+            let mut reader = begin(&sent, &progress).await.unwrap();
             assert!(reader.next().await.is_err(), "{garbage:?}");
         }
         let noise = vec![b'x'; 1 << 20];
-        assert!(FrameReader::begin(noise.as_slice()).await.is_err());
+        assert!(begin(&noise, &progress).await.is_err());
     }
 
     #[test]

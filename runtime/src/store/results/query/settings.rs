@@ -106,6 +106,7 @@ impl SqlSettings {
             limits: request.limits,
             deadline,
             cancel: request.cancel,
+            progress: request.progress,
             kept: Kept {
                 _slot: slot,
                 _snapshot: snapshot,

@@ -96,6 +96,8 @@ impl Store {
             tags: vec!["a".to_owned()],
             owner: None,
             slo: None,
+            profile: Default::default(),
+            depends_on: Vec::new(),
         });
         let work = Work {
             services: Some(services.collect()),

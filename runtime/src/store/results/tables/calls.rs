@@ -101,9 +101,12 @@ fn ending() -> Vec<Column<CallRow>> {
         column("attempts", U32, "requests sent to the service", |row| {
             Cell::Unsigned(row.attempts.into())
         }),
-        column("cache", Text, "`none`, `hit` or `miss`", |row| {
-            Cell::text(row.cache.as_str())
-        }),
+        column(
+            "cache",
+            Text,
+            "`none`, `hit`, `miss`, `revalidated` or `bypass`",
+            |row| Cell::text(row.cache.as_str()),
+        ),
         column(
             "source",
             Text,

@@ -65,7 +65,7 @@ impl Record for Incident {
             nullable(
                 "probe",
                 Text,
-                "probe that failed first, or the vendor's webhook",
+                "probe that failed first, or read the vendor's page, or the vendor's webhook",
                 |row| Cell::optional(row.facts.probe.as_deref(), Cell::text),
             ),
             nullable(

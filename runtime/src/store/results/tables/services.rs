@@ -1,8 +1,10 @@
 //! `services`: one row a service of now, without secrets.
 
-use super::ColumnType::{F64, I64, Json, Text};
+use serde_json::Value;
+
+use super::ColumnType::{Boolean, F64, I64, Json, Text};
 use super::{Cell, Column, Record, column, nullable};
-use crate::domain::Slo;
+use crate::domain::{Criticality, ServiceProfile, Slo};
 
 /// One service as SQL users see it. `base` is the address without user information and query.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +17,9 @@ pub struct ServiceRow {
     pub tags: Vec<String>,
     pub owner: Option<String>,
     pub slo: Option<Slo>,
+    pub profile: ServiceProfile,
+    /// Slugs of services that it can't work without.
+    pub depends_on: Vec<String>,
 }
 
 impl ServiceRow {
@@ -27,6 +32,8 @@ impl ServiceRow {
             tags: service.tags.clone(),
             owner: service.owner.clone(),
             slo: service.slo,
+            profile: service.profile.clone(),
+            depends_on: service.depends_on.clone(),
         }
     }
 }
@@ -73,6 +80,64 @@ impl Record for ServiceRow {
             nullable("slo_days", I64, "days over which it is wanted", |row| {
                 Cell::optional(row.slo, |slo| Cell::Signed(slo.days.into()))
             }),
+            nullable("team", Text, "team that answers for it", |row| {
+                Cell::optional(row.profile.team.as_deref(), Cell::text)
+            }),
+            nullable(
+                "criticality",
+                Text,
+                "`low`, `medium`, `high` or `critical`",
+                |row| {
+                    let criticality = row.profile.criticality.map(Criticality::as_str);
+                    Cell::optional(criticality, Cell::text)
+                },
+            ),
+            nullable(
+                "environment",
+                Text,
+                "where it is used, e.g. `production`",
+                |row| Cell::optional(row.profile.environment.as_deref(), Cell::text),
+            ),
+            nullable("links", Json, "HTTPS URLs by name, an object", |row| {
+                let links = &row.profile.links;
+                let links = links
+                    .iter()
+                    .map(|(name, url)| (name.clone(), url.clone().into()));
+                Cell::json(Value::Object(links.collect()))
+            }),
+            nullable(
+                "depends_on",
+                Json,
+                "slugs of services it can't work without, a list",
+                |row| Cell::json(row.depends_on.clone().into()),
+            ),
+            nullable(
+                "sla",
+                F64,
+                "percent of a month that its vendor has promised",
+                |row| {
+                    let sla = row.profile.contract.and_then(|contract| contract.sla);
+                    Cell::optional(sla, Cell::Float)
+                },
+            ),
+            nullable(
+                "claim_days",
+                I64,
+                "days after a month within which a credit has to be claimed",
+                |row| {
+                    let days = row
+                        .profile
+                        .contract
+                        .and_then(|contract| contract.claim_days);
+                    Cell::optional(days, |days| Cell::Signed(days.into()))
+                },
+            ),
+            nullable(
+                "public",
+                Boolean,
+                "may be shown to people without a token",
+                |row| Cell::Boolean(row.profile.public),
+            ),
         ]
     }
 }

@@ -3,7 +3,9 @@ use std::fmt::Write as _;
 use duckdb::Connection;
 
 use super::*;
-use crate::domain::{CallRow, Event, Incident, Observation, PluginRun, ShadowRun, UsageTotal};
+use crate::domain::{
+    CallRow, Event, Incident, InvoiceLine, Observation, PluginRun, ShadowRun, UsageTotal,
+};
 use crate::store::results::schema;
 
 /// Name, type and nullability of the columns of a table, as it was described.
@@ -65,7 +67,7 @@ fn check<R: Record>(connection: &Connection) {
     for column in R::columns() {
         let kind = match column.kind {
             // A list has a type of its own.
-            ColumnType::Json if column.name == "tags" => "VARCHAR[]",
+            ColumnType::Json if ["tags", "depends_on"].contains(&column.name) => "VARCHAR[]",
             ColumnType::Json => "JSON",
             kind => kind.sql(),
         };
@@ -85,6 +87,7 @@ fn the_description_of_each_table_is_what_migrations_made() {
     check::<RateLimitRow>(&connection);
     check::<AlertEventRow>(&connection);
     check::<Incident>(&connection);
+    check::<InvoiceLine>(&connection);
     check::<ServiceRow>(&connection);
     check::<CallRow>(&connection);
     check_table::<CallKeyRow>(&connection);
@@ -99,7 +102,7 @@ fn the_description_of_each_table_is_what_migrations_made() {
             |row| row.get("tables"),
         )
         .unwrap();
-    assert_eq!(tables, 12, "a table is not described");
+    assert_eq!(tables, 13, "a table is not described");
 }
 
 fn documented<R: Record>(page: &mut String) {
@@ -137,6 +140,7 @@ fn the_page_on_sql_documents_each_column() {
     documented::<ShadowRun>(&mut tables);
     documented::<AlertEventRow>(&mut tables);
     documented::<Incident>(&mut tables);
+    documented::<InvoiceLine>(&mut tables);
     documented::<ServiceRow>(&mut tables);
     documented::<CallRow>(&mut tables);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sql.md");

@@ -41,23 +41,17 @@ async fn what_was_committed_is_there_after_a_restart() {
         .await
         .unwrap();
     assert_eq!(next, [observation(2_499)]);
+    let last_ms = START + 2_501 * MINUTE;
     let history = running
-        .store
-        .observation_history("shop-api", (START + 2_499 * MINUTE, i64::MAX), 2)
-        .await
-        .unwrap();
+        .past("shop-api", last_ms - 2 * MINUTE, last_ms)
+        .await;
+    let whole = &history.observations;
     assert_eq!(
-        history.iter().map(|row| row.run_id).collect::<Vec<_>>(),
-        [2_500, 2_501]
+        whole.iter().map(|row| row.run_id).collect::<Vec<_>>(),
+        [2_499, 2_500],
+        "the last one was missed"
     );
-    assert!(
-        running
-            .store
-            .observation_history("other", (0, i64::MAX), 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(running.past("other", 0, last_ms).await.sources.is_empty());
     running.stop().await;
 }
 

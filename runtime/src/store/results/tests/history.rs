@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::{Tier, latency_bin, latency_bin_estimate_us, now_ms};
 
-fn counting(interval: Duration) -> ResultSettings {
+pub(super) fn counting(interval: Duration) -> ResultSettings {
     ResultSettings {
         tiers: TierSettings {
             interval,
@@ -15,8 +15,8 @@ fn counting(interval: Duration) -> ResultSettings {
     }
 }
 
-const NEVER: Duration = Duration::from_secs(86_400);
-const SOON: Duration = Duration::from_millis(5);
+pub(super) const NEVER: Duration = Duration::from_secs(86_400);
+pub(super) const SOON: Duration = Duration::from_millis(5);
 
 /// Runs of the last hours: the first of them is due at `since_ms`.
 async fn append(running: &Running, since_ms: i64, runs: Vec<Observation>) {
@@ -66,7 +66,7 @@ fn mixed() -> Vec<Observation> {
     ]
 }
 
-async fn until_counted(store: &ResultStore, until_ms: i64) {
+pub(super) async fn until_counted(store: &ResultStore, until_ms: i64) {
     let counted = async {
         while store
             .counted_until_ms(Tier::Hour)

@@ -358,6 +358,45 @@ async fn a_cancelled_query_ends_and_its_slot_is_free() {
 }
 
 #[tokio::test]
+async fn a_statement_that_runs_shows_how_far_it_is() {
+    let running = Running::start();
+    for run_id in 1..2_000 {
+        running
+            .store
+            .observation_record(Arc::new(observation(run_id)));
+    }
+    running
+        .store
+        .observation_append_durable(Arc::new(observation(2_000)))
+        .await
+        .unwrap();
+    let sql = "SELECT sum(a.run_id * b.run_id + c.run_id * d.run_id) \
+               FROM observations a, observations b, observations c, observations d";
+    let request = QueryRequest::new(
+        sql,
+        QueryLimits {
+            timeout: Duration::from_secs(600),
+            ..limits()
+        },
+    );
+    let (progress, cancel) = (request.progress.clone(), request.cancel.clone());
+    assert_eq!(progress.percent(), None);
+    let shown = async {
+        while progress.percent().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        cancel.cancel();
+    };
+    let asked = async { running.store.query_stream(request).await.map(drop) };
+    let both = async { tokio::join!(asked, shown) };
+    let both = tokio::time::timeout(Duration::from_secs(120), both);
+    let (ended, ()) = both.await.expect("the database has an estimate");
+    assert!(matches!(ended, Err(QueryError::Cancelled)), "{ended:?}");
+    assert!(progress.percent().is_some_and(|percent| percent <= 100));
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn values_are_bound_with_their_types() {
     let running = Running::start();
     running

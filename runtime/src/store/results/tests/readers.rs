@@ -111,14 +111,11 @@ async fn alerting_reads_while_all_other_readers_are_taken() {
         taken.push(reader.unwrap());
     }
     assert!(taken.len() >= 4, "{}", taken.len());
-    let history = running
-        .store
-        .observation_history("shop-api", (0, i64::MAX), 10);
+    let history = running.past("shop-api", 0, START + 2 * MINUTE);
     let history = tokio::time::timeout(Duration::from_secs(20), history)
         .await
-        .expect("a reader is kept for it")
-        .unwrap();
-    assert_eq!(history.len(), 1);
+        .expect("a reader is kept for it");
+    assert_eq!(history.observations.len(), 1);
     drop(taken);
     running.stop().await;
 }

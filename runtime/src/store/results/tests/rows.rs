@@ -107,6 +107,8 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         tags: vec!["a".to_owned(), "b".to_owned()],
         owner: None,
         slo: None,
+        profile: Default::default(),
+        depends_on: Vec::new(),
     };
     running
         .store
@@ -186,6 +188,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
             ["hist_1h"],
             ["hist_5m"],
             ["incidents"],
+            ["invoices"],
             ["observations"],
             ["plugin_health"],
             ["plugin_run_minutes"],
@@ -197,7 +200,8 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
             ["services"],
             ["shadow_runs"],
             ["slo"],
-            ["usage_totals"]
+            ["usage_totals"],
+            ["vendor_claims"]
         ])
     );
     let dir = running.stop().await;
@@ -351,12 +355,16 @@ async fn rate_limits_are_rows_and_come_back_with_their_runs() {
             1
         ]])
     );
-    let history = running
-        .store
-        .observation_history("shop-api", (START, i64::MAX), 3)
-        .await
-        .unwrap();
-    assert_eq!(history, [said(2), said(3), observation(4)]);
+    let past = running
+        .past("shop-api", START + 2 * MINUTE, START + 5 * MINUTE)
+        .await;
+    assert_eq!(past.observations, [said(2), said(3), observation(4)]);
+    let readings = past.readings.iter();
+    assert_eq!(
+        readings.map(|reading| reading.limit.ts_ms).max(),
+        None,
+        "those of whole runs come with them"
+    );
     let readings = |now_ms: i64| running.store.rate_limit_readings("shop-api", now_ms);
     let minutes = |readings: &[crate::store::StoredReading]| -> Vec<i64> {
         let core = readings.iter().filter(|one| one.limit.name == "core");
@@ -370,86 +378,6 @@ async fn rate_limits_are_rows_and_come_back_with_their_runs() {
     assert_eq!((later.len(), minutes(&later)), (2, vec![3]));
     let gone = readings(START + 2 * 1_440 * MINUTE).await.unwrap();
     assert_eq!(gone, []);
-    running.stop().await;
-}
-
-#[tokio::test]
-async fn runs_are_counted_by_slots_of_time() {
-    let running = Running::start();
-    let fine_ms = crate::domain::FINE_MS;
-    // Every ten minutes for five days; every third fails, and one is missed.
-    for run_id in 0..720 {
-        let run = match run_id {
-            100 => failed(run_id),
-            _ if run_id % 3 == 0 => Observation {
-                status: Status::Unhealthy,
-                ..observation(run_id)
-            },
-            _ => observation(run_id),
-        };
-        let run = Observation {
-            ts_ms: START + run_id * 10 * MINUTE,
-            ..run
-        };
-        running.store.observation_record(Arc::new(run));
-    }
-    running
-        .store
-        .observation_append_durable(Arc::new(observation(720)))
-        .await
-        .unwrap();
-    let before_ms = START + 5 * 86_400_000 - 600_000;
-    let span = GroupSpan {
-        since_ms: START,
-        before_ms,
-        covered_by_one_run: Duration::from_secs(300),
-    };
-    let groups = running
-        .store
-        .observation_groups("shop-api", span)
-        .await
-        .unwrap();
-    let runs = |status: Status| {
-        groups
-            .iter()
-            .filter(|group| group.status == status)
-            .map(|group| group.runs)
-            .sum::<u64>()
-    };
-    // The last one lies at the end of the span, and run 720 of the other test data in its
-    // beginning.
-    assert_eq!(
-        (
-            runs(Status::Healthy),
-            runs(Status::Unhealthy),
-            runs(Status::Error)
-        ),
-        (479, 240, 0)
-    );
-    assert!(
-        groups
-            .iter()
-            .all(|group| group.covered_ms <= 300_000 * group.runs)
-    );
-    let hours = groups.iter().filter(|group| group.runs > 1).count();
-    assert!(hours > 80, "the first two days are by the hour: {hours}");
-    let last = groups.last().unwrap();
-    assert_eq!(
-        (last.start_ms % fine_ms, last.runs, last.covered_ms),
-        (0, 1, 300_000)
-    );
-    assert!(groups.is_sorted_by_key(|group| group.start_ms));
-    for group in groups
-        .iter()
-        .filter(|group| group.status == Status::Healthy)
-    {
-        assert_eq!(group.latency_bin, Some(crate::domain::latency_bin(12_500)));
-    }
-    assert!(
-        groups
-            .iter()
-            .all(|group| group.status == Status::Healthy || group.latency_bin.is_none())
-    );
     running.stop().await;
 }
 

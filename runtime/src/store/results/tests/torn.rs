@@ -104,10 +104,19 @@ async fn a_block_that_is_part_old_and_part_new_loses_no_row() {
 #[tokio::test]
 async fn a_wrong_checksum_without_a_checkpoint_is_damage_and_file_and_log_stay_together() {
     let Stopped { mut old, log, .. } = stopped_in_a_checkpoint().await;
-    // The first block holds the list of tables; a bit of it is flipped.
-    old[BLOCKS_AT + 40] ^= 1;
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join(FILE), &old).unwrap();
+    let path = dir.path().join(FILE);
+    // A bit is flipped in the first block that DuckDB reads to open the file.
+    let is_read = |at: &usize| {
+        let mut flipped = old.clone();
+        flipped[at + 40] ^= 1;
+        std::fs::write(&path, &flipped).unwrap();
+        !opens_as_it_is(&path)
+    };
+    let read = (BLOCKS_AT..old.len()).step_by(BLOCK).find(is_read);
+    let at = read.expect("a block that is read");
+    old[at + 40] ^= 1;
+    std::fs::write(&path, &old).unwrap();
     // A transaction after the mark: no checkpoint was under way when the program stopped.
     let flush = &log[log.len() - 21..];
     std::fs::write(dir.path().join(WAL), [&log[..], flush].concat()).unwrap();
