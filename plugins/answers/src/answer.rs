@@ -14,6 +14,7 @@ const SHOWN_CHARACTERS: usize = 120;
 pub struct Answer<'a> {
     pub response: &'a http::Response,
     text: Cow<'a, str>,
+    is_private: bool,
     json: OnceCell<Result<Value, String>>,
 }
 
@@ -22,8 +23,15 @@ impl<'a> Answer<'a> {
         Self {
             response,
             text: response.text(),
+            is_private: false,
             json: OnceCell::new(),
         }
+    }
+
+    /// Keeps the body out of messages: it may hold a token that is taken out of it.
+    pub fn private(mut self, is_private: bool) -> Self {
+        self.is_private = is_private;
+        self
     }
 
     /// The body as text, or why it is none. Where its coding or charset is not known, it is text
@@ -59,6 +67,7 @@ impl<'a> Answer<'a> {
         let shown = match self.text() {
             Err(_) => "not readable".to_owned(),
             Ok("") => "empty".to_owned(),
+            Ok(_) if self.is_private => "not shown, as values are taken from it".to_owned(),
             Ok(text) => format!("`{}`", beginning(text)),
         };
         match &self.response.unread {

@@ -103,6 +103,7 @@ fn wanted(settings: &Settings) -> Wanted<'_> {
         status: &settings.expected_status,
         body_contains: settings.body_contains.as_deref(),
         assertions: &settings.assertions,
+        is_private: false,
     }
 }
 

@@ -125,6 +125,7 @@ impl Step {
                 .unwrap_or(&settings.expected_status),
             body_contains: self.body_contains.as_deref(),
             assertions: &self.assertions,
+            is_private: !self.extract.is_empty(),
         }
     }
 
@@ -177,7 +178,7 @@ impl Step {
         if let Some(fault) = self.wanted(settings).fault(response)? {
             return Ok(Some(fault));
         }
-        let answer = Answer::new(response);
+        let answer = Answer::new(response).private(true);
         for (name, extract) in &self.extract {
             match extract.value(&answer) {
                 Ok(value) => variables.set(name, value),

@@ -7,6 +7,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) status: &'a ExpectedStatus,
     pub(crate) body_contains: Option<&'a str>,
     pub(crate) assertions: &'a [Assertion],
+    /// Whether messages leave the body out.
+    pub(crate) is_private: bool,
 }
 
 impl Wanted<'_> {
@@ -21,7 +23,7 @@ impl Wanted<'_> {
             let found = response.status;
             return Ok(Some(format!("status is {found}, wanted {}", self.status)));
         }
-        let answer = Answer::new(response);
+        let answer = Answer::new(response).private(self.is_private);
         if let Some(wanted) = self.body_contains
             && !answer.text().is_ok_and(|text| text.contains(wanted))
         {
