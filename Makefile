@@ -44,7 +44,7 @@ lint: setup
 
 bench: setup-bench
 	cargo build --locked --release
-	cargo bench --locked -p extrack-tests --bench scheduler --bench sandbox --bench backtest --bench tiers --bench sealed --bench hostile --bench languages --bench gateway
+	cargo bench --locked -p extrack-tests --bench scheduler --bench sandbox --bench backtest --bench tiers --bench sealed --bench hostile --bench languages --bench gateway --bench pages --bench peers
 
 bench-crash: setup-bench
 	cargo build --locked --release

@@ -15,6 +15,9 @@ READERS="duckdb==1.4.4 --hash=sha256:4c25d5b0febda02b7944e94fdae95aecf952797afc8
 pyarrow==21.0.0 --hash=sha256:40ebfcb54a4f11bcde86bc586cbd0272bac0d516cfa539c799c2453768477569 \
   --hash=sha256:b7ae0bbdc8c6674259b25bef5d2a1d6af5d39d7200c819cf99e07f7dfef1c51e \
   --hash=sha256:69cbbdf0631396e9925e048cfa5bce4e8c3d3b41562bbd70c685a8eb53a91e61"
+# What drives a browser, and what finds faults of accessibility in its pages.
+BROWSER_PACKAGES="playwright-core@1.65.1 sha512-hqPpz7blSMPxWVdoeE1yiBSzXsKiVOd2k+kjCvmUywD2GPO2Dd9HfcWnq9NN0GHbNZDFgZ9JfBFr+X5/BLo0qw==
+axe-core@4.14.1 sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 RCLONE_SHA256=022e7621d16d923732339277a03bd2282e267d7358bbaf0cf4e493933c57014a
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -28,11 +31,27 @@ as_root() {
 }
 
 apt_updated=
+apt_update() {
+  if [ -z "$apt_updated" ]; then as_root apt-get update -qq; apt_updated=yes; fi
+}
 apt_install() {
   have apt-get || return 1
-  if [ -z "$apt_updated" ]; then as_root apt-get update -qq; apt_updated=yes; fi
+  apt_update
   say "installing $*"
   DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+# Unpacks a package into a folder; nothing of it is installed, and no service of it is started.
+apt_unpack() {
+  have apt-get && have dpkg-deb || return 1
+  local package=$1 folder=$2 archives
+  archives=$(mktemp -d)
+  say "fetching $package"
+  rm -rf "$folder.new"
+  (cd "$archives" && { apt-get download -qq "$package" || { apt_update && apt-get download -qq "$package"; }; }) >&2 &&
+    mkdir -p "$folder.new" && dpkg-deb --extract "$archives"/*.deb "$folder.new" &&
+    rm -rf "$folder" && mv "$folder.new" "$folder" && rm -rf "$archives" && return 0
+  rm -rf "$archives" "$folder.new"
+  return 1
 }
 
 have cargo || fail "cargo is not installed; install Rust 1.95 or newer, e.g. with rustup"
@@ -105,6 +124,8 @@ if [ "$what" != build ]; then
     rm -rf "$wheels" "$readers"
     mv "$readers.new" "$readers"
   fi
+  # Reads the PDFs of reports.
+  { have pdffonts && have pdftotext; } || apt_install poppler-utils || fail "the tests need poppler-utils"
   have redis-server || apt_install redis-server || fail "the tests need redis-server"
   # Clients of the PostgreSQL protocol.
   have psql || apt_install postgresql-client || fail "the tests need psql"
@@ -116,6 +137,23 @@ if [ "$what" != build ]; then
   # The templates for JavaScript and Python fetch the rest from their package registries.
   node_is_new() { have npm && node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null; }
   node_is_new || { apt_install nodejs npm && node_is_new; } || fail "the tests of the JavaScript templates need Node.js 20 or newer, with npm"
+  have chromium || apt_install chromium || fail "the tests of the pages need Chromium"
+  browser=$HOME/.cache/extrack/browser
+  if [ ! -d "$browser/node_modules/playwright-core" ] || [ ! -d "$browser/node_modules/axe-core" ]; then
+    packages=$(mktemp -d)
+    say "fetching playwright-core and axe-core (4 MB)"
+    while read -r package integrity; do
+      archive=$(cd "$packages" && npm pack --silent "$package" 2>/dev/null | tail -n 1)
+      found=sha512-$(openssl dgst -sha512 -binary "$packages/$archive" | base64 -w0)
+      [ "$found" = "$integrity" ] || fail "the $package that came is not the pinned one: $found"
+      mkdir -p "$packages/node_modules/${package%@*}"
+      tar -xzf "$packages/$archive" -C "$packages/node_modules/${package%@*}" --strip-components=1
+    done <<<"$BROWSER_PACKAGES"
+    rm -rf "$browser"
+    mkdir -p "$browser"
+    mv "$packages/node_modules" "$browser/node_modules"
+    rm -rf "$packages"
+  fi
   python_has_venv() { python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
   python_has_venv || { apt_install python3 python3-venv && python_has_venv; } || fail "the tests of the Python templates need Python 3.11 or newer, with venv"
 fi
@@ -123,4 +161,9 @@ fi
 if [ "$what" = bench ]; then
   have check_http || [ -x /usr/lib/nagios/plugins/check_http ] || apt_install monitoring-plugins-basic ||
     say "without Debian's monitoring-plugins-basic the benchmarks leave out the comparison with check_http"
+  for package in prometheus prometheus-blackbox-exporter; do
+    unpacked=$HOME/.cache/extrack/peers/$package
+    have "$package" || [ -x "$unpacked/usr/bin/$package" ] || apt_unpack "$package" "$unpacked" ||
+      say "without Debian's $package the benchmarks leave out the comparison with Prometheus"
+  done
 fi

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::meter::{Question, ReadError, Reading};
 use crate::notifier::{Notification, NotifyError, Receipt};
 use crate::probe::{Check, Observation, Service, Stop};
 use crate::rule::{Evaluation, RuleError, Verdict};
@@ -53,6 +54,10 @@ pub trait Notifier: Plugin {
 
 pub trait Webhook: Plugin {
     fn receive(delivery: &Delivery, settings: &Self::Settings) -> Result<Reception, Reject>;
+}
+
+pub trait Meter: Plugin {
+    fn read(question: &Question, settings: &Self::Settings) -> Result<Reading, ReadError>;
 }
 
 pub fn describe<P: Plugin>() -> PluginInfo {
@@ -233,6 +238,24 @@ pub mod webhooks {
                 return Err(Reject::Malformed(text).into());
             }
             Ok(reception.into())
+        }
+    }
+}
+
+/// Exports of the world `meter` for a plugin.
+pub mod meters {
+    use super::*;
+    use crate::wit::meter::exports::external_tracking::plugin::meters as wit;
+
+    pub struct Adapter<P>(std::marker::PhantomData<P>);
+    describes!(Meter);
+
+    impl<P: Meter> wit::Guest for Adapter<P> {
+        fn read(context: wit::Context) -> Result<wit::Reading, wit::ReadError> {
+            install_panic_hook();
+            let settings = parse(&context.settings)
+                .map_err(|faults| wit::ReadError::Settings(together(&faults)))?;
+            Ok(P::read(&context.into(), &settings)?.into())
         }
     }
 }

@@ -34,12 +34,12 @@ use crate::log::Level;
 use crate::mail::{MailError, Message};
 use crate::net::NetError;
 use crate::settings::Secret;
-use crate::wit::{cel, dns, http, mail};
+use crate::wit::{cel, dns, http, icmp, mail, programs};
 
 pub use history::{rate_limit, sample};
 pub use message::{awkward, notification, resolved, with_attribute, with_omitted};
 pub(crate) use net::join;
-pub use net::{certificate, dns_response, response, tls_session};
+pub use net::{certificate, dns_response, echoes, finished, response, tls_session};
 pub use request::Request;
 pub use stream::{Connection, Socket, StreamScript};
 pub use webhook::delivery;
@@ -61,6 +61,8 @@ pub(crate) struct State {
     http: Answers<http::Response>,
     http_requests: Vec<Request>,
     dns: Answers<dns::Response>,
+    icmp: Answers<icmp::Echoes>,
+    programs: Answers<programs::Finished>,
     stream: Answers<StreamScript>,
     written: Vec<u8>,
     udp: Answers<StreamScript>,
@@ -75,6 +77,7 @@ pub(crate) struct State {
     watched_ms: Option<u64>,
     cel: Option<Cel>,
     logs: Vec<(Level, String)>,
+    hidden: Vec<String>,
     now_ms: u64,
     monotonic_us: u64,
     random: u8,
@@ -92,6 +95,8 @@ impl Host {
             http: Answers::new(),
             http_requests: Vec::new(),
             dns: Answers::new(),
+            icmp: Answers::new(),
+            programs: Answers::new(),
             stream: Answers::new(),
             written: Vec::new(),
             udp: Answers::new(),
@@ -105,6 +110,7 @@ impl Host {
             watched_ms: None,
             cel: None,
             logs: Vec::new(),
+            hidden: Vec::new(),
             now_ms: START_MS,
             monotonic_us: 0,
             random: 0,
@@ -131,6 +137,26 @@ impl Host {
             .borrow_mut()
             .dns
             .entry(query.to_owned())
+            .or_default()
+            .push_back(answer.into().0);
+    }
+
+    /// Sets the answers to echo requests to a host. See [`echoes`].
+    pub fn answer_icmp(&self, host: &str, answer: impl Into<Answer<icmp::Echoes>>) {
+        self.0
+            .borrow_mut()
+            .icmp
+            .entry(host.to_owned())
+            .or_default()
+            .push_back(answer.into().0);
+    }
+
+    /// Sets how a program ends, by its path and its arguments, such as `/bin/check -w 5`. See [`finished`].
+    pub fn answer_program(&self, command: &str, answer: impl Into<Answer<programs::Finished>>) {
+        self.0
+            .borrow_mut()
+            .programs
+            .entry(command.to_owned())
             .or_default()
             .push_back(answer.into().0);
     }
@@ -223,6 +249,11 @@ impl Host {
     pub fn logs(&self) -> Vec<(Level, String)> {
         self.0.borrow().logs.clone()
     }
+
+    /// Texts kept out of recordings, in order.
+    pub fn hidden(&self) -> Vec<String> {
+        self.0.borrow().hidden.clone()
+    }
 }
 
 impl Drop for Host {
@@ -266,6 +297,8 @@ macro_rules! from_error {
 from_error!(
     http::Response,
     dns::Response,
+    icmp::Echoes,
+    programs::Finished,
     crate::stream::Session,
     StreamScript
 );
@@ -355,6 +388,10 @@ impl State {
 
     pub(crate) fn log(&mut self, level: Level, message: &str) {
         self.logs.push((level, message.to_owned()));
+    }
+
+    pub(crate) fn hide(&mut self, text: &str) {
+        self.hidden.push(text.to_owned());
     }
 
     pub(crate) fn now_ms(&mut self) -> u64 {

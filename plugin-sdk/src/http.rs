@@ -281,11 +281,13 @@ impl Request {
         complete(&mut Exchange::new(self))
     }
 
-    /// Sends it with the cookies that earlier answers set, and keeps those that its answers set.
+    /// Sends it with the cookies that earlier answers set, and keeps those that its answers set, whose
+    /// values stay out of recordings.
     pub fn send_with(self, jar: &mut CookieJar) -> Result<Response, NetError> {
         let mut exchange = Exchange::with_jar(self, std::mem::take(jar));
         let response = complete(&mut exchange);
         *jar = exchange.into_jar();
+        jar.hide();
         response
     }
 }

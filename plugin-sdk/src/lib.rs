@@ -1,6 +1,6 @@
 //! Write plugins for External Tracking: probes that check a service, rules that evaluate its
-//! history, notifiers that send messages, webhooks that take in a service's events. One function
-//! with an attribute and one struct of settings make a plugin:
+//! history, notifiers that send messages, webhooks that take in a service's events, meters that read
+//! what a vendor bills. One function with an attribute and one struct of settings make a plugin:
 //!
 //! ```
 //! use extrack_plugin::prelude::*;
@@ -45,14 +45,18 @@ mod handles;
 pub mod history;
 pub mod host;
 pub mod http;
+pub mod icmp;
 pub mod jsonpath;
 pub mod log;
 pub mod mail;
+pub mod meter;
 pub mod net;
 pub mod notifier;
 pub mod probe;
+pub mod programs;
 pub mod random;
 pub mod rule;
+pub mod secrets;
 pub mod settings;
 pub mod signatures;
 pub mod stream;
@@ -62,7 +66,7 @@ pub mod url;
 pub mod value;
 pub mod webhook;
 
-pub use extrack_plugin_macros::{Settings, notifier, probe, rule, webhook};
+pub use extrack_plugin_macros::{Settings, meter, notifier, probe, rule, webhook};
 pub use serde;
 pub use serde_json as json;
 
@@ -75,6 +79,7 @@ pub mod wit;
 pub mod prelude {
     pub use std::time::Duration;
 
+    pub use crate::meter::{Figure, Question, ReadError, Reading};
     pub use crate::net::NetError;
     pub use crate::notifier::{Alert, Notification, NotifyError, Receipt};
     pub use crate::probe::{Check, ErrorKind, Failure, Observation, Service, Status, Stop};
@@ -83,9 +88,10 @@ pub mod prelude {
     pub use crate::signatures::{Algorithm, Scheme};
     pub use crate::value::Value;
     pub use crate::webhook::{Delivery, Event, Reception, Reject, Report};
-    pub use crate::{Settings, notifier, probe, rule, webhook};
+    pub use crate::{Settings, meter, notifier, probe, rule, webhook};
     pub use crate::{
-        cel, clock, dns, history, host, http, json, jsonpath, log, mail, random, stream, time, udp,
+        cel, clock, dns, history, host, http, icmp, json, jsonpath, log, mail, programs, random,
+        stream, time, udp,
     };
 }
 

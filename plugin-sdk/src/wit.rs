@@ -24,6 +24,8 @@ pub mod host {
                 import external-tracking:plugin/http@0.2.0;
                 import external-tracking:plugin/%stream@0.2.0;
                 import external-tracking:plugin/udp@0.2.0;
+                import external-tracking:plugin/icmp@0.2.0;
+                import external-tracking:plugin/programs@0.2.0;
                 import external-tracking:plugin/dns@0.2.0;
                 import external-tracking:plugin/mail@0.2.0;
                 import external-tracking:plugin/history@0.2.0;
@@ -46,8 +48,8 @@ pub mod host {
 }
 
 pub use host::external_tracking::plugin::{
-    cel, clock, dns, history, host as program, http, log, mail, net, random, secrets, signatures,
-    stream, types, udp,
+    cel, clock, dns, history, host as program, http, icmp, log, mail, net, programs, random,
+    secrets, signatures, stream, types, udp,
 };
 
 macro_rules! export {
@@ -89,4 +91,9 @@ export!(
     webhook,
     "export_webhook",
     "package external-tracking:sdk; world receiving { export external-tracking:plugin/webhooks@0.2.0; }"
+);
+export!(
+    meter,
+    "export_meter",
+    "package external-tracking:sdk; world metering { export external-tracking:plugin/meters@0.2.0; }"
 );

@@ -6,8 +6,10 @@ mod groups;
 mod invoice_book;
 mod invoices;
 mod pricing;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
+mod trends;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +22,9 @@ use crate::store::{CallSum, ResultError, ResultStore, RetrySum, UsageQuestion, U
 pub use cycles::{CycleForecast, CycleOfService};
 pub use groups::{Group, GroupKey};
 pub use invoice_book::InvoiceBook;
-pub use invoices::{DriftReason, InvoiceComparison, MAX_COMPARED};
+pub use invoices::{DriftReason, InvoiceComparison};
 pub use pricing::Prices;
+pub use trends::{Trend, TrendOf, WeekFigures};
 
 use groups::keys_of;
 

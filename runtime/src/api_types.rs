@@ -7,6 +7,7 @@
 
 pub mod alert_routes;
 pub mod alerts;
+pub mod analytics;
 pub mod archive;
 pub mod audit;
 pub mod backtest;
@@ -35,11 +36,14 @@ pub mod problem;
 pub mod queries;
 pub mod rate_limits;
 pub mod recordings;
+pub mod registry_file;
+pub mod reports;
 pub mod rules;
 pub mod scope;
 pub mod services;
 pub mod silences;
 pub mod sql;
+pub mod status_pages;
 pub mod tokens;
 pub mod webhooks;
 

@@ -65,6 +65,9 @@ pub async fn run(
     started: impl FnOnce(Started),
 ) -> Result<()> {
     private_files::prepare(&options.data)?;
+    if !options.may_dump_core {
+        private_files::leave_no_core();
+    }
     let (folder, environment) = (options.config.clone(), Environment::read(&options.config));
     let found = tokio::task::spawn_blocking(move || config::read(&folder, &environment)).await?;
     let settings = found.settings().clone();

@@ -2,6 +2,7 @@
 //! budget inside a process bounds. Whatever such work does, it ends, and nothing else ends with it.
 
 mod limits;
+mod output;
 mod sandbox;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 pub use limits::Limits;
+pub use output::Output;
 pub use sandbox::Sandbox;
 
 /// A child ends with this code when it has said why on its standard error.

@@ -2,6 +2,7 @@
 
 mod add;
 mod alerts;
+mod analytics;
 mod apply;
 mod archive;
 mod backup;
@@ -23,10 +24,12 @@ mod invoices;
 mod maintenance;
 mod notifications;
 mod outcome;
+mod owned;
 mod plugin;
 mod print;
 mod queries;
 mod rate_limits;
+mod reports;
 mod routes;
 mod rule;
 mod secrets;
@@ -34,6 +37,7 @@ mod serve;
 mod services;
 mod silences;
 mod sql;
+mod status_page;
 mod store;
 mod tokens;
 mod vendors;
@@ -44,7 +48,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::{SQL_SUBCOMMAND, sql_child};
-use crate::plugin_host::{COMPILE_SUBCOMMAND, compile_child};
+use crate::plugin_host::{COMPILE_SUBCOMMAND, PROGRAM_SUBCOMMAND, compile_child, program_child};
 use outcome::{EXIT_USAGE, failed};
 
 /// Watches the services you depend on and do not run.
@@ -78,6 +82,9 @@ enum Command {
     /// Saved queries: list, show, save, run, delete.
     #[command(subcommand)]
     Queries(queries::Queries),
+    /// Reports: list, show with its runs, make one now, preview.
+    #[command(subcommand)]
+    Reports(reports::Reports),
     /// The configuration files: whether they are in use, and the confirmation of what is held.
     #[command(subcommand)]
     Config(config::Config),
@@ -114,6 +121,12 @@ enum Command {
     /// Incidents: times in which a service was not available.
     #[command(subcommand)]
     Incidents(incidents::Incidents),
+    /// Status pages of public services: write them as files for another web server.
+    #[command(subcommand)]
+    StatusPage(status_page::StatusPage),
+    /// Trends, objectives, noise of alerts, honesty of vendors, services side by side.
+    #[command(subcommand)]
+    Analytics(analytics::Analytics),
     Usage(costs::Usage),
     Costs(costs::Costs),
     Budgets(budgets::Budgets),
@@ -156,15 +169,21 @@ enum Command {
     /// A child of this program, which it starts by itself.
     #[command(name = SQL_SUBCOMMAND, hide = true)]
     RunStatement,
+    /// A child of this program, which it starts by itself.
+    #[command(name = PROGRAM_SUBCOMMAND, hide = true)]
+    RunProgram {
+        task: String,
+    },
 }
 
 /// Parses, runs, and prints the whole chain of causes once.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // Before there are threads: they take limits on themselves.
-    match cli.command {
+    match &cli.command {
         Command::CompileComponent => return compile_child(),
         Command::RunStatement => return sql_child(),
+        Command::RunProgram { task } => return program_child(task),
         _ => {}
     }
     // The one crypto library, for every TLS client in the process.
@@ -187,6 +206,7 @@ pub fn main() -> ExitCode {
             Command::Restore(restore) => restore.run().await,
             Command::Archive(archive) => archive.run(&server).await,
             Command::Queries(queries) => queries.run(&server).await,
+            Command::Reports(reports) => reports.run(&server).await,
             Command::Config(config) => config.run(&server).await,
             Command::Store(store) => store.run().await,
             Command::Services(services) => services.run(&server).await,
@@ -202,6 +222,8 @@ pub fn main() -> ExitCode {
             Command::Alerts(alerts) => alerts.run(&server).await,
             Command::Calls(calls) => calls.run(&server).await,
             Command::Incidents(incidents) => incidents.run(&server).await,
+            Command::StatusPage(status_page) => status_page.run(&server).await,
+            Command::Analytics(analytics) => analytics.run(&server).await,
             Command::Usage(usage) => usage.run(&server).await,
             Command::Costs(costs) => costs.run(&server).await,
             Command::Budgets(budgets) => budgets.run(&server).await,
@@ -216,7 +238,9 @@ pub fn main() -> ExitCode {
             Command::Credentials(credentials) => credentials.run(&server).await,
             Command::Secrets(secrets) => secrets.run().await,
             Command::Routes(routes) => routes.run(&server).await,
-            Command::CompileComponent | Command::RunStatement => Ok(ExitCode::from(EXIT_USAGE)),
+            Command::CompileComponent | Command::RunStatement | Command::RunProgram { .. } => {
+                Ok(ExitCode::from(EXIT_USAGE))
+            }
         }
     });
     // A resolver that hangs in a blocking thread must not keep the program alive.

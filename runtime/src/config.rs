@@ -1,5 +1,5 @@
-//! The configuration: `services.yaml`, `alerts.yaml`, `plugins.yaml`, `storage.yaml`, the
-//! environment and `.env`.
+//! The configuration: `services.yaml`, `alerts.yaml`, `plugins.yaml`, `storage.yaml`,
+//! `status-pages.yaml`, `reports.yaml`, the environment and `.env`.
 //! Everything is checked before anything starts, and all faults are reported at once, each with
 //! file, line, column and key.
 
@@ -45,7 +45,8 @@ use crate::domain::fault::{FaultReport, child};
 use crate::domain::{Fault, PluginTrust, StorageSettings};
 use crate::registry::{CheckedFiles, FileEntries, PluginDirectory, RoutingEntries, check_files};
 use crate::spec::{
-    AlertsFile, NotificationSpec, PluginsFile, Schema, ServicesFile, StorageFile, prune_and_parse,
+    AlertsFile, NotificationSpec, PluginsFile, ReportsFile, Schema, ServicesFile, StatusPagesFile,
+    StorageFile, prune_and_parse,
 };
 use document::{Document, MAX_FILE_BYTES};
 use environment::read_limited;
@@ -58,6 +59,8 @@ const SERVICES: &str = "services.yaml";
 const ALERTS: &str = "alerts.yaml";
 const PLUGINS: &str = "plugins.yaml";
 const STORAGE: &str = "storage.yaml";
+const STATUS_PAGES: &str = "status-pages.yaml";
+const REPORTS: &str = "reports.yaml";
 
 /// Keys at the top that begin so mean nothing, as in Compose files: a place for anchors.
 const EXTENSION: &str = "x-";
@@ -82,6 +85,8 @@ pub struct ParsedConfig {
     services: Document,
     alerts: Document,
     plugins_document: Document,
+    status_pages: Document,
+    reports: Document,
     entries: FileEntries,
     plugins: PluginsConfig,
     storage: StorageSettings,
@@ -193,13 +198,19 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
     let (storage, judged) = storage::read(&storage_document, &mut storage_report);
     let placed = |fault: &Fault| storage_document.place(fault);
     faults.extend(judged.faults.iter().map(placed));
+    let status_pages = document(config_dir, STATUS_PAGES, &files, environment, &mut faults);
+    let mut pages_report = structure_check::<StatusPagesFile>(&status_pages, &mut faults);
+    let reports = document(config_dir, REPORTS, &files, environment, &mut faults);
     let mut report = FaultReport::default();
+    let mut reports_report = structure_check::<ReportsFile>(&reports, &mut faults);
     let mut services_report = structure_check::<ServicesFile>(&services, &mut faults);
     let mut alerts_report = structure_check::<AlertsFile>(&alerts, &mut faults);
     let mut entries = FileEntries {
         services: parse_list(&services, "services", &mut services_report),
+        reports: parse_list(&reports, "reports", &mut reports_report),
         has_offline_targets: !settings.offline_targets.is_empty(),
         has_archive: storage.archive.is_some(),
+        status_pages: parse_list(&status_pages, "statusPages", &mut pages_report),
         ..alert_entries(&alerts, &mut alerts_report)
     };
     for part in [
@@ -207,6 +218,8 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
         alerts_report,
         plugins_report,
         storage_report,
+        pages_report,
+        reports_report,
     ] {
         part.faults.into_iter().for_each(|fault| report.add(fault));
         report.left_out += part.left_out;
@@ -224,6 +237,8 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
         (ALERTS, &alerts),
         (PLUGINS, &plugins_document),
         (STORAGE, &storage_document),
+        (STATUS_PAGES, &status_pages),
+        (REPORTS, &reports),
     ];
     let states: BTreeMap<_, _> = states
         .into_iter()
@@ -237,6 +252,8 @@ pub fn parse(config_dir: &Path, files: ConfigFiles, environment: &Environment) -
         services,
         alerts,
         plugins_document,
+        status_pages,
+        reports,
         entries,
         plugins,
         storage,
@@ -329,6 +346,8 @@ impl ParsedConfig {
             services,
             alerts,
             plugins_document,
+            status_pages,
+            reports,
             entries,
             plugins,
             storage,
@@ -354,6 +373,10 @@ impl ParsedConfig {
         let place = |fault: &Fault| {
             if fault.pointer.starts_with("/services") {
                 services.place(fault)
+            } else if fault.pointer.starts_with("/statusPages") {
+                status_pages.place(fault)
+            } else if fault.pointer.starts_with("/reports") {
+                reports.place(fault)
             } else {
                 alerts.place(fault)
             }
@@ -396,12 +419,12 @@ fn folder_check(config_dir: &Path, faults: &mut Vec<Fault>, warnings: &mut Vec<F
             .unwrap_or_default();
         if name == SERVICES || name == ALERTS {
             found += 1;
-        } else if ![PLUGINS, STORAGE].contains(&name)
+        } else if ![PLUGINS, STORAGE, STATUS_PAGES, REPORTS].contains(&name)
             && (name.ends_with(".yaml") || name.ends_with(".yml"))
         {
             warnings.push(placed(
                 &path,
-                "is not read: only `services.yaml`, `alerts.yaml`, `plugins.yaml` and `storage.yaml` are",
+                "is not read: only `services.yaml`, `alerts.yaml`, `plugins.yaml`, `storage.yaml`, `status-pages.yaml` and `reports.yaml` are",
             ));
         }
     }

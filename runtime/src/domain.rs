@@ -45,6 +45,7 @@ mod plugin_trust;
 pub mod plugin_version;
 mod private_reach;
 pub mod rate_limit;
+mod report;
 pub mod route;
 pub mod route_template;
 pub mod rule;
@@ -57,13 +58,16 @@ pub mod shadow;
 pub mod signing;
 pub mod size;
 pub mod slug;
+mod status_page;
 mod storage;
 mod table_retention;
 mod tier;
+mod time_zone;
 mod trusted_proxies;
 pub mod units;
 mod usage;
 mod vendor_claim;
+mod vendor_meter;
 
 pub use alert::{
     Alert, AlertEvent, AlertId, AlertState, Notification, NotificationReason, NotificationState,
@@ -109,12 +113,12 @@ pub use heartbeat::{
     Cadence, DownCause, HEARTBEAT, Heartbeat, HeartbeatRecord, HeartbeatState, Ping, Signal,
 };
 pub use incident::{Incident, IncidentFacts, IncidentKind, IncidentOutcome, IncidentSource};
-pub use invoice::{InvoiceLine, InvoiceSum, TAX_CATEGORY, USAGE_CATEGORY};
+pub use invoice::{InvoiceLine, InvoiceSum, TAX_CATEGORY, USAGE_CATEGORY, invoice_amount};
 pub use labels::{LabelPairs, Labels};
 pub use latency_bin::{LATENCY_BASE, LATENCY_BINS, latency_bin, latency_bin_estimate_us};
 pub use marks::{Mark, Marked, mark_faults, visit_marked};
 pub use matcher::Matcher;
-pub use message::{DeliveryError, Message, Receipt};
+pub use message::{DeliveryError, Message, MessageFile, Receipt};
 pub use message_template::{MessageTemplate, MessageTexts, MessageView};
 pub use mute::{
     CronSchedule, Dependencies, Firing, Inhibition, Maintenance, Mute, Mutes, MutesNow, Recurrence,
@@ -147,6 +151,10 @@ pub use rate_limit::{
     LimitAnswer, LimitKey, LimitOutlook, MAX_RATE_LIMITS, OutlookKind, RateLimit, RateLimitRules,
     keep_latest, outlook_of, read_rate_limits, read_rate_limits_by, rules_of_vendor, use_share,
 };
+pub use report::{
+    ReportChart, ReportContent, ReportDefinition, ReportFormat, ReportNumber, ReportPeriod,
+    ReportRunState, ReportSchedule, ReportSection, ReportSpan, ReportSql, ReportTable,
+};
 pub use route::{Destination, GroupBy, Route};
 pub use route_template::RouteTemplates;
 pub use rule::{
@@ -168,15 +176,18 @@ pub use signing::{
     SigningPart, SigningTemplate, TimestampForm,
 };
 pub use slug::slug;
+pub use status_page::{StatusGroup, StatusPage};
 pub use storage::{BackupSettings, StorageSettings};
 pub use table_retention::TableRetention;
 pub use tier::{Tier, TierRetention};
+pub use time_zone::time_zone;
 pub use trusted_proxies::TrustedProxies;
 pub use units::{UnitPath, UnitReader, UnitRules};
 pub use usage::{
     CallBatch, CallRow, RowCost, TotalFigures, TotalKey, UsageDifference, UsageTotal, UsageTotals,
 };
 pub use vendor_claim::VendorClaim;
+pub use vendor_meter::{MeterFigure, MeterSpan, VendorMeter, meter_lines, meter_spans};
 
 /// Milliseconds since 1970, UTC: the one representation of a moment between the parts.
 pub type UnixMillis = i64;

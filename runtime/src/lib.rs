@@ -14,6 +14,7 @@ pub mod config;
 pub mod import;
 pub mod plugin_sources;
 pub mod reload;
+pub mod reports;
 pub mod vendors;
 
 pub mod alerts;
@@ -28,6 +29,7 @@ pub mod plugin_host;
 pub mod store;
 
 pub mod api_types;
+pub mod charts;
 pub mod child;
 pub mod domain;
 pub mod spec;

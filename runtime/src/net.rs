@@ -12,6 +12,7 @@ mod failure;
 mod host_rule;
 mod host_text;
 mod http;
+mod icmp;
 mod identity;
 mod mail;
 mod policy;
@@ -39,6 +40,7 @@ pub use self::http::{
     BodyRoom, HttpRequest, HttpResponse, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES,
     is_connection_header,
 };
+pub use self::icmp::{EchoRequest, Echoes};
 pub use self::identity::ClientIdentity;
 pub use self::mail::{MailError, MailMessage, SmtpSettings, SmtpTls, mail_address};
 pub use self::policy::Permission;
@@ -141,6 +143,15 @@ impl Net {
         deadline: Instant,
     ) -> Result<UdpPeer, NetFailure> {
         UdpPeer::open(&self.context, permission, host, port, deadline).await
+    }
+
+    /// Sends echo requests and waits for their answers. One that is not answered is no error.
+    pub async fn icmp_ping(
+        &self,
+        permission: &Permission,
+        request: &EchoRequest,
+    ) -> Result<Echoes, NetFailure> {
+        icmp::ping(&self.context, permission, request).await
     }
 
     /// A name that does not exist is an answer.

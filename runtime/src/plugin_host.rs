@@ -13,6 +13,7 @@ mod engine;
 mod evaluator;
 mod health;
 mod policy;
+mod programs;
 mod recording;
 mod replay;
 mod run;
@@ -29,23 +30,25 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::{
-    Channel, CheckDone, CheckJob, DeliveryError, Fault, Message, PluginHealth, PluginInfo,
-    PluginKind, PluginPolicy, PluginTrust, Receipt, ServiceFacts, StoredRun, StoredRuns,
-    UnixMillis, Verdict,
+    Channel, CheckDone, CheckJob, DeliveryError, Fault, Message, MeterFigure, PluginHealth,
+    PluginInfo, PluginKind, PluginPolicy, PluginTrust, Receipt, ServiceFacts, StoredRun,
+    StoredRuns, UnixMillis, Verdict,
 };
 
-pub use calls::request::{RuleCall, WebhookCall};
+pub use calls::request::{MeterCall, RuleCall, WebhookCall};
 pub use calls::{DeliveredCall, PluginError, ReceiveError, RuleSession, RuleVersion};
 pub use engine::bundled::{Bundled, bundle};
 pub use engine::compile::{COMPILE_SUBCOMMAND, CompileLimits, Compiling, compile_child};
 pub use engine::memory::{InboundMemory, RunMemoryUse};
 pub use evaluator::{EvaluationError, Evaluator};
 pub use policy::credentials::{
-    AppliedCredential, PayloadUse, RequestSigner, RequestToSign, SignedPayload, SigningError,
+    AppliedCredential, PayloadUse, RefusedToken, RequestSigner, RequestToSign, SignedPayload,
+    SigningError,
 };
 pub use policy::grants::PolicyOrigin;
 pub use policy::install_error::{InstallError, InstallStep};
 pub use policy::trust::{SIGNATURE_BYTES, check_key, check_reference};
+pub use programs::{PROGRAM_SUBCOMMAND, Programs, program_child};
 pub use recording::call_replay::{Asked, Difference};
 pub use recording::format::{GivenAnswer, LogLine, RecordedCall, RecordedRun, Recording, Subject};
 pub use recording::recordings::{RecordingEntry, RecordingFilter, RecordingWriter, Recordings};
@@ -160,6 +163,7 @@ impl PluginHost {
             credential_cache: Arc::new(CredentialCache::new(setup.credentials)),
             channel_reach: ChannelReach::default(),
             has_mail: setup.has_mail,
+            programs: setup.programs,
             recordings: setup.recordings,
             runs: setup.runs,
             run_ids: setup.run_ids,
@@ -241,6 +245,11 @@ impl PluginHost {
     /// Takes in a delivery. Whatever goes wrong inside is [`ReceiveError::Broken`].
     pub async fn receive(&self, call: WebhookCall<'_>) -> DeliveredCall {
         self.calls.receive(call).await
+    }
+
+    /// Reads what a vendor bills.
+    pub async fn read_meter(&self, call: MeterCall<'_>) -> Result<Vec<MeterFigure>, PluginError> {
+        self.calls.read_meter(call).await
     }
 
     /// Checks settings: by the plugin's schema first, then by the plugin.

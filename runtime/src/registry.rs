@@ -29,7 +29,10 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use changes::{CatalogError, ChangeKind, RefusedChange, ServiceChange, ServiceChanged};
-pub use compile::{Defaults, RoutingEntries, maintenance_compile, matchers, pause_compile};
+pub use compile::{
+    Defaults, RoutingEntries, bundled_reports, maintenance_compile, matchers, pause_compile,
+    report_compile,
+};
 pub use files::{CheckedFiles, FileEntries, check_files};
 pub use plugin_policy::{plugin_policies, plugin_policy_read};
 pub use plugin_trust::plugin_trust;

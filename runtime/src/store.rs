@@ -16,11 +16,13 @@ pub use duckdb::arrow::record_batch::RecordBatch;
 pub(crate) use lock::DataLock;
 pub use lock::LockError;
 pub use results::{
-    ArchivedDay, CallSum, Catalog, CatalogAnswer, CatalogColumn, CatalogTable, CatalogType, Cell,
-    Cells, DayContent, DayWritten, Diagnosis, EventFilter, HistorySlot, IncidentFilter,
-    IncidentRow, JsonRows, Latencies, LineOutcome, Place, QueryError, QueryLimits, QueryParams,
-    QueryProgress, QueryRequest, QueryStream, ResultError, ResultHealth, ResultSettings,
-    ResultStore, RetrySum, SpoolSettings, SqlAnswer, SqlColumn, SqlMacro, SqlSchema, SqlView,
-    SqlViewColumn, StoredReading, UnitSum, UsageAndBatches, UsageKey, UsageQuestion, UsageSum,
-    Writer, memory_of,
+    ArchivedDay, BareIncident, CallSum, Catalog, CatalogAnswer, CatalogColumn, CatalogTable,
+    CatalogType, Cell, Cells, ClaimSums, ComparisonRow, DayContent, DayWritten, Diagnosis,
+    ErrorBudget, EventFilter, HALF_HOUR_MS, HALF_HOURS, HalfHour, HistorySlot, HistorySpans,
+    HonestyRow, IncidentFilter, IncidentRow, JsonRows, Latencies, LineOutcome, MonthRow, NoiseRow,
+    PhaseSlot, PhaseSums, Place, PluginHour, PluginSwap, QueryError, QueryLimits, QueryParams,
+    QueryProgress, QueryRequest, QueryStream, Replaced, ResultError, ResultHealth, ResultSettings,
+    ResultStore, RetrySum, ServiceHistories, ServiceSummary, SloRow, SpoolSettings, SqlAnswer,
+    SqlColumn, SqlMacro, SqlSchema, SqlView, SqlViewColumn, StoredReading, UnitSum,
+    UsageAndBatches, UsageKey, UsageQuestion, UsageSum, Writer, memory_of,
 };

@@ -10,4 +10,6 @@ mod yaml;
 pub use catalog::{Entry, VendorCatalog, VendorError};
 pub use check::{Checked, Found, VendorCheck};
 pub use service::{Draft, Options, Secrets};
-pub use yaml::{append_service, service_entry, service_yaml, yaml_of};
+pub use yaml::{
+    append_service, escape_variables, service_entry, service_yaml, stored_service, yaml_of,
+};

@@ -6,6 +6,8 @@
 //!
 //! `EXTRACK_BENCH_SERVICES` (100), `EXTRACK_BENCH_DAYS` (35) and `EXTRACK_BENCH_ROWS` (500000) set the sizes.
 
+#[path = "common/counted.rs"]
+mod counted;
 #[path = "common/results.rs"]
 mod results;
 
@@ -13,8 +15,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use counted::is_counted;
 use extrack::child::Program;
-use extrack::domain::{Tier, now_ms};
+use extrack::domain::now_ms;
 use extrack::store::results::{PastSpan, SQL_SUBCOMMAND, SqlSettings, TierSettings};
 use extrack::store::{QueryLimits, ResultSettings, ResultStore};
 use extrack_tests::program::program;
@@ -132,7 +135,9 @@ async fn measure() {
     let nginx = TargetServer::start().await;
     let mut watcher = watcher(services, &nginx);
     let folder = watcher.data();
-    start(&folder, LONG).stop().await;
+    // Both stores begin together.
+    watcher.start().await;
+    watcher.stop().await;
     let began = Instant::now();
     let first_minute = now_ms() / MINUTE_MS - days * 1_440;
     fill(&folder, services, first_minute, days);
@@ -254,15 +259,6 @@ async fn ask_all(questions: &Questions<'_>) {
              AND ts >= utc_now() - INTERVAL 7 DAY AND status IN ('healthy', 'degraded')",
         )
         .await;
-}
-
-fn is_counted(store: &ResultStore) -> bool {
-    Tier::ALL.into_iter().all(|tier| {
-        let slack_ms = 2 * tier.width().as_millis() as i64 + 3 * MINUTE_MS;
-        store
-            .counted_until_ms(tier)
-            .is_some_and(|until_ms| until_ms > now_ms() - slack_ms)
-    })
 }
 
 async fn append(rows: i64) {

@@ -235,6 +235,33 @@ async fn a_websocket_is_opened_and_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn this_machine_answers_echo_requests_or_the_remedy_is_in_the_error() {
+    let settings = "count: 3, interval: 10ms, timeout: 5s";
+    let services = [
+        service("v4", "127.0.0.1", "ICMP", settings),
+        service("v6", "[::1]", "ICMP", settings),
+    ];
+    let (runtime, _roots) = started(&Authority::new("Trusted"), &services).await;
+    let api = runtime.api();
+    for slug in ["v4", "v6"] {
+        let found = api.check(slug).await;
+        let error = found["error"].as_str().unwrap_or_default();
+        match found["errorKind"].as_str() {
+            None => {
+                assert_eq!(found["status"], "healthy", "{found}");
+                let metrics = &found["metrics"];
+                assert_eq!(metrics["received"], 3, "{found}");
+                assert_eq!(metrics["loss_percent"].as_f64(), Some(0.0), "{found}");
+            }
+            // Nothing to measure where the kernel lets this user send none, or has no such protocol.
+            Some("denied") => assert!(error.contains("net.ipv4.ping_group_range"), "{found}"),
+            Some("connect") if slug == "v6" => assert!(error.contains("`::1` failed"), "{found}"),
+            Some(_) => panic!("{found}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_grpc_server_reports_its_health() {
     let authority = Authority::new("Trusted");
     let identity = authority.sign(&["localhost"], -10, 90);

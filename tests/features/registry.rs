@@ -21,10 +21,10 @@ async fn sql_groups_services_by_their_facts_and_alerts_are_routed_by_them() {
     let services = format!(
         r#"
 services:
-  - {{name: Payments, baseUrl: "{url}", healthEndpoint: "/pay", monitoring: {{interval: 1, timeout: 900}},
+  - {{name: Payments, baseUrl: "{url}", healthEndpoint: "/pay", monitoring: {{interval: 1, timeout: 20000}},
       owner: ana, team: payments, criticality: critical, environment: production, dependsOn: [identity],
       links: {{runbook: "https://wiki.example/pay"}}, contract: {{sla: 99.95, claimWithin: 30d}}, public: true}}
-  - {{name: Identity, baseUrl: "{url}", healthEndpoint: "/identity", monitoring: {{interval: 1, timeout: 900}},
+  - {{name: Identity, baseUrl: "{url}", healthEndpoint: "/identity", monitoring: {{interval: 3600, timeout: 20000}},
       team: platform, criticality: low, labels: {{team: on-call}}}}
 "#
     );
@@ -181,6 +181,70 @@ async fn an_export_that_is_applied_changes_nothing_and_holds_no_secret() {
     assert!(out.contains("deleted till"), "{out}");
     api.get("/api/v1/services/till").await.expect_problem(404);
     api.service("shop-api").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_has_windows_silences_and_saved_queries_and_applying_it_changes_nothing() {
+    let runtime = TestRuntime::builder().start().await;
+    let api = runtime.api();
+    let window = json!({
+        "name": "weekly", "match": ["service=\"db\""], "cron": "0 2 * * SUN", "duration": "120m",
+        "timezone": "Europe/Berlin", "comment": "vacuum ${NOT_A_VARIABLE}",
+    });
+    api.post("/api/v1/maintenance", &window).await.expect(201);
+    let silence = json!({
+        "matchers": ["service=~\"db|cache\"", "severity=\"info\""], "endsAt": "2099-01-01T00:00:00Z",
+        "startsAt": "2098-12-31T00:00:00.250Z", "comment": "two\nlines",
+    });
+    api.post("/api/v1/silences", &silence).await.expect(201);
+    let query = json!({
+        "name": "answer", "query": "SELECT $n AS n -- \"quoted\"", "description": "what it is",
+        "defaults": {"n": 42},
+    });
+    api.post("/api/v1/queries", &query).await.expect(201);
+
+    let exported = runtime.cli(["export"]).await;
+    assert_eq!(exported.code, Some(0), "{}", exported.err);
+    let exported = exported.out;
+    let (code, out, err) = apply(&runtime, &exported, &["--prune", "--yes"]).await;
+    assert_eq!(
+        (code, out.trim()),
+        (Some(0), "3 unchanged"),
+        "{exported}\n{err}"
+    );
+
+    // Each is changed where the file differs, and what is wrong has its place.
+    let edited = exported
+        .replace("$n AS n", "$n AS number")
+        .replace("duration: 2h", "duration: 3h")
+        .replace("duration: \"2h\"", "duration: 3h");
+    let (code, out, err) = apply(&runtime, &edited, &[]).await;
+    assert_eq!(code, Some(0), "{edited}\n{err}");
+    for wanted in [
+        "changed maintenance window weekly",
+        "changed saved query answer",
+        "1 unchanged",
+    ] {
+        assert!(out.contains(wanted), "{wanted}: {out}");
+    }
+    let windows = api.list("/api/v1/maintenance").await;
+    assert_eq!(windows[0]["duration"], "3h", "{windows:?}");
+    let wrong = edited.replace("0 2 * * SUN", "0 2 * * NEVER");
+    let (code, _, err) = apply(&runtime, &wrong, &[]).await;
+    assert_eq!(code, Some(64), "{err}");
+    assert!(
+        err.contains("registry.yaml:") && err.contains("cron"),
+        "{err}"
+    );
+    let windows = api.list("/api/v1/maintenance").await;
+    assert_eq!(windows[0]["duration"], "3h", "{windows:?}");
+
+    // Only lists that are there are pruned.
+    let (code, out, err) = apply(&runtime, "silences: []\n", &["--prune", "--yes"]).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("deleted silence"), "{out}");
+    assert_eq!(api.list("/api/v1/silences").await.len(), 0);
+    assert_eq!(api.list("/api/v1/queries").await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -214,3 +214,26 @@ async fn without_an_encryption_key_one_is_made_that_only_the_owner_can_read() {
     assert_ne!(refused.code, Some(0));
     assert!(refused.err.contains("key"), "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_leaves_no_core_file_unless_one_is_wanted() {
+    use std::os::unix::process::ExitStatusExt;
+    let mut program = TestRuntime::builder()
+        .env("ENCRYPTION_KEY", ENCRYPTION_KEY)
+        .start()
+        .await;
+    let ended = program.crash().await;
+    assert_eq!(ended.signal(), Some(6), "{ended}");
+    assert!(!ended.core_dumped(), "{ended}");
+
+    let mut wanted = TestRuntime::builder()
+        .env("EXTRACK_CORE_DUMPS", "true")
+        .start()
+        .await;
+    let ended = wanted.crash().await;
+    // Where the kernel writes no core files at all, this is the same.
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    if pattern.trim() == "core" {
+        assert!(ended.core_dumped(), "{ended}");
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, ORIGIN};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -79,6 +79,16 @@ impl Api {
 
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Sends a form of a page, with its fields as a URL has them; `origin` is where the page is.
+    pub async fn submit(&self, origin: &str, path: &str, fields: &str) -> Reply {
+        let form = self
+            .request(Method::POST, path)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ORIGIN, origin)
+            .body(fields.to_owned());
+        self.send(form).await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Reply {

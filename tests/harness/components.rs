@@ -25,7 +25,7 @@ pub fn guest(name: &str) -> Vec<u8> {
 pub fn bundled() -> Vec<(String, String)> {
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
     let mut found = Vec::new();
-    for kind in ["probe", "rule", "notifier", "webhook"] {
+    for kind in ["probe", "rule", "notifier", "webhook", "meter"] {
         let folder = plugins.join(format!("{kind}s"));
         let packages = std::fs::read_dir(folder).expect("the folder of that kind is there");
         let packages = packages.map(|package| package.expect("it can be read"));

@@ -3,6 +3,7 @@
 //! dropped.
 
 pub mod api;
+pub mod browser;
 pub mod certificates;
 pub mod chat_apis;
 pub mod clock;

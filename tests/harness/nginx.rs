@@ -8,6 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::api::Api;
 use crate::certificates::Identity;
 use crate::ports::{free_address, is_open};
 use crate::process;
@@ -43,6 +44,23 @@ pub struct TargetServer {
 impl TargetServer {
     pub async fn start() -> Self {
         Self::start_with("", "", false, |_| ()).await
+    }
+
+    /// Starts one that counts its [requests](Self::requests).
+    pub async fn start_counted() -> Self {
+        Self::start_with("", "location = /requests { stub_status; }", false, |_| ()).await
+    }
+
+    /// Returns how many requests there were since the start; this question is one of them.
+    pub async fn requests(&self) -> u64 {
+        let api = Api::new(self.url(), None);
+        let page = api.get("/requests").await.expect_text(200);
+        // The third line has accepted and handled connections, and requests.
+        page.lines()
+            .nth(2)
+            .and_then(|line| line.split_whitespace().nth(2))
+            .and_then(|count| count.parse().ok())
+            .unwrap_or_else(|| panic!("nginx counts no requests: {page}"))
     }
 
     /// Starts a plain reverse proxy before a server, with as many kept connections as it may want.

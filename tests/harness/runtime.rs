@@ -360,6 +360,24 @@ impl TestRuntime {
         process.kill().await.expect("the process is ours to kill");
     }
 
+    /// Lets it crash, with the core files that this process and the program allow, in its working
+    /// folder.
+    pub async fn crash(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("the program is running");
+        let pid = process.id().expect("the program is running");
+        let unlimited = Command::new("prlimit")
+            .args(["--core=unlimited", "--pid", &pid.to_string()])
+            .status()
+            .await
+            .expect("`prlimit` is there");
+        assert!(unlimited.success(), "no limit for core files: {unlimited}");
+        process::signal(pid, "ABRT").await;
+        let ended = tokio::time::timeout(STOP, process.wait()).await;
+        ended
+            .expect("a process ends of SIGABRT")
+            .expect("the process was started by us")
+    }
+
     pub async fn restart(&mut self) {
         let status = self.stop().await;
         assert!(

@@ -1,6 +1,7 @@
 //! Clients of the PostgreSQL protocol: programs of others, run as people run them.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::Command;
 
@@ -63,12 +64,16 @@ impl TestRuntime {
     }
 }
 
-pub(crate) async fn said(mut command: Command, name: &str) -> Said {
+pub(crate) async fn said(command: Command, name: &str) -> Said {
+    said_within(command, name, PATIENCE).await
+}
+
+pub(crate) async fn said_within(mut command: Command, name: &str, patience: Duration) -> Said {
     command
         .stdin(Stdio::null())
         .env("LC_ALL", "C.UTF-8")
         .kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = tokio::time::timeout(patience, command.output()).await;
     let output = output.unwrap_or_else(|_| panic!("`{name}` did not end"));
     let output =
         output.unwrap_or_else(|error| panic!("`{name}` can't run ({error}); `make setup-test`"));

@@ -54,6 +54,15 @@ pub fn webhook(arguments: TokenStream, item: TokenStream) -> TokenStream {
         .into()
 }
 
+/// Makes a meter of a function `fn(&Question, &Settings) -> Result<Reading, ReadError>`. The rest is
+/// as for [`macro@probe`].
+#[proc_macro_attribute]
+pub fn meter(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    plugin::expand(Kind::Meter, arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
 /// Reads a struct with named fields or an enum from settings, and writes its JSON Schema.
 ///
 /// A doc comment is a description. Names become `camelCase`. An enum of bare names is a text; one

@@ -1,4 +1,4 @@
-//! `#[probe]`, `#[rule]`, `#[notifier]` and `#[webhook]`: the function stays as it is; beside it a
+//! `#[probe]`, `#[rule]`, `#[notifier]`, `#[webhook]` and `#[meter]`: the function stays as it is; beside it a
 //! type implements the kind's trait, and on WebAssembly is exported.
 
 use proc_macro2::TokenStream;
@@ -16,6 +16,7 @@ pub(crate) enum Kind {
     Rule,
     Notifier,
     Webhook,
+    Meter,
 }
 
 impl Kind {
@@ -25,6 +26,7 @@ impl Kind {
             Kind::Rule => "&Evaluation",
             Kind::Notifier => "&Notification",
             Kind::Webhook => "&Delivery",
+            Kind::Meter => "&Question",
         }
     }
 }
@@ -179,6 +181,7 @@ fn exports(kind: Kind) -> TokenStream {
         Kind::Rule => ("rules", "rule"),
         Kind::Notifier => ("notifiers", "notifier"),
         Kind::Webhook => ("webhooks", "webhook"),
+        Kind::Meter => ("meters", "meter"),
     };
     let (interface, world) = (format_ident!("{interface}"), format_ident!("{world}"));
     let export = format_ident!("export_{world}");
@@ -255,11 +258,12 @@ fn implementation(
             "Reception",
             "Reject",
         ),
+        Kind::Meter => ("meter", "Meter", "read", "Question", "Reading", "ReadError"),
     };
     let [module, trait_name, method, subject, answer, error] =
         [module, trait_name, method, subject, answer, error].map(|name| format_ident!("{name}"));
     let body = match kind {
-        Kind::Notifier => call,
+        Kind::Notifier | Kind::Meter => call,
         _ => quote!(::extrack_plugin::#module::Outcome::into_result(#call)),
     };
     let look_back = (kind == Kind::Rule).then(|| look_back(arguments));

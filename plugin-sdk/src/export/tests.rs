@@ -365,3 +365,79 @@ mod a_webhook {
         }
     }
 }
+
+mod a_meter {
+    use super::*;
+    use crate::fake::response;
+    use crate::meter::{decimal, pages};
+    use crate::wit::meter::exports::external_tracking::plugin::meters::{self as wit, Guest};
+
+    #[derive(Settings)]
+    struct Settings {
+        path: String,
+    }
+
+    #[meter(name = "costs", version = "1.0.0", summary = "Reads")]
+    fn read(question: &Question, settings: &Settings) -> Result<Reading, ReadError> {
+        let mut figures = Vec::new();
+        pages(
+            question.address(&settings.path)?,
+            http::get,
+            |_| Ok(None),
+            |page| {
+                figures.push(Figure {
+                    from_ms: question.from_ms,
+                    to_ms: question.to_ms,
+                    name: "all".to_owned(),
+                    quantity: Some(("3".to_owned(), "calls".to_owned())),
+                    amount: decimal(&page["amount"])
+                        .ok_or_else(|| ReadError::unavailable("no amount"))?,
+                    currency: "EUR".to_owned(),
+                });
+                Ok(())
+            },
+        )?;
+        Ok(Reading { figures })
+    }
+
+    type Exported = crate::export::meters::Adapter<ExtrackPlugin>;
+
+    fn asked(settings: &str) -> Result<wit::Reading, wit::ReadError> {
+        Exported::read(wit::Context {
+            service: service(),
+            settings: settings.to_owned(),
+            timeout_ms: 1_000,
+            from_ms: 1,
+            to_ms: 2,
+            credentials: Vec::new(),
+            attributes: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_meter_answers_figures_or_why_not() {
+        let host = Host::install();
+        for (status, body) in [(200, r#"{"amount": 1.10}"#), (200, "{}"), (500, "down")] {
+            host.answer_http("GET https://s/costs", response(status, body));
+        }
+        let settings = r#"{"path": "/costs"}"#;
+        let reading = asked(settings).unwrap();
+        let [figure] = &reading.figures[..] else {
+            panic!("{reading:?}")
+        };
+        assert_eq!(
+            (figure.unit.as_deref(), figure.quantity.as_deref()),
+            (Some("calls"), Some("3"))
+        );
+        assert_eq!((figure.from_ms, figure.to_ms), (1, 2));
+        for wanted in ["no amount", "status 500: down"] {
+            assert!(
+                matches!(asked(settings), Err(wit::ReadError::Unavailable(text)) if text.contains(wanted)),
+                "{wanted}"
+            );
+        }
+        assert!(
+            matches!(asked("{}"), Err(wit::ReadError::Settings(text)) if text.contains("/path"))
+        );
+    }
+}

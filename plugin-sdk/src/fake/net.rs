@@ -3,7 +3,7 @@
 use super::{Request, State, next};
 use crate::http::draft::Draft;
 use crate::net::{Certificate, NetError, Phases};
-use crate::wit::{dns, http, net, stream};
+use crate::wit::{dns, http, icmp, net, programs, stream};
 
 /// As the contract has it.
 pub(super) type Recorded<T> = Result<T, net::NetError>;
@@ -84,6 +84,28 @@ pub fn dns_response(rcode: &str, record_type: &str, data: &[&str]) -> dns::Respo
     }
 }
 
+/// Answers to echo requests, in milliseconds; none: there was no answer.
+pub fn echoes(round_trips_ms: &[Option<f64>]) -> icmp::Echoes {
+    let micros = |ms: &Option<f64>| ms.map(|ms| (ms * 1_000.0).round() as u64);
+    icmp::Echoes {
+        address: "192.0.2.1".to_owned(),
+        round_trips_us: round_trips_ms.iter().map(micros).collect(),
+        total_us: 1_000_000,
+        attributes: Vec::new(),
+    }
+}
+
+/// A program that ended with a code and wrote this.
+pub fn finished(code: i32, output: &str) -> programs::Finished {
+    programs::Finished {
+        code,
+        output: output.to_owned(),
+        errors: String::new(),
+        took_us: 30_000,
+        attributes: Vec::new(),
+    }
+}
+
 /// A certificate for some names, until a moment in seconds since 1970.
 pub fn certificate(names: &[&str], not_after: i64) -> Certificate {
     Certificate {
@@ -127,6 +149,26 @@ impl State {
             return answer.map_err(NetError::from);
         }
         next(&mut self.http, &key, "answer_http")
+    }
+
+    pub(crate) fn program(
+        &mut self,
+        command: &programs::Command,
+    ) -> Result<programs::Finished, NetError> {
+        if let Some(answer) = self.recorded::<Recorded<programs::Finished>>("programs.run", command)
+        {
+            return answer.map_err(NetError::from);
+        }
+        let words = [&command.program].into_iter().chain(&command.arguments);
+        let words: Vec<&str> = words.map(String::as_str).collect();
+        next(&mut self.programs, &words.join(" "), "answer_program")
+    }
+
+    pub(crate) fn icmp(&mut self, echo: &icmp::Echo) -> Result<icmp::Echoes, NetError> {
+        if let Some(answer) = self.recorded::<Recorded<icmp::Echoes>>("icmp.ping", echo) {
+            return answer.map_err(NetError::from);
+        }
+        next(&mut self.icmp, &echo.host, "answer_icmp")
     }
 
     pub(crate) fn dns(&mut self, query: &dns::Query) -> Result<dns::Response, NetError> {

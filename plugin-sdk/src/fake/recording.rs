@@ -9,12 +9,14 @@ use serde_json::Value;
 use super::tape::Tape;
 use super::{Host, State};
 use crate::cel::CelError;
+use crate::meter::Question;
 use crate::notifier::Notification;
 use crate::probe::Check;
 use crate::rule::Evaluation;
 use crate::webhook::Delivery;
-use crate::wit::{cel, notifier, probe, rule};
+use crate::wit::{cel, meter, notifier, probe, rule};
 
+use meter::exports::external_tracking::plugin::meters;
 use notifier::exports::external_tracking::plugin::notifiers;
 use probe::exports::external_tracking::plugin::probes;
 use rule::exports::external_tracking::plugin::rules;
@@ -66,6 +68,11 @@ impl Host {
     /// Returns the delivery of the recorded run of a webhook.
     pub fn recorded_delivery(&self) -> Delivery {
         Delivery::new(self.argument(0), self.argument(1))
+    }
+
+    /// Returns the input of the recorded reading of a meter.
+    pub fn recorded_question(&self) -> Question {
+        self.argument::<meters::Context>(0).into()
     }
 
     /// The settings of the recorded run; secrets name their places, as always.

@@ -20,6 +20,7 @@ struct Cookie {
     name: String,
     value: String,
     is_secure: bool,
+    is_hidden: bool,
 }
 
 impl CookieJar {
@@ -44,6 +45,14 @@ impl CookieJar {
             if !is_over && self.cookies.len() < MOST_COOKIES {
                 self.cookies.push(cookie);
             }
+        }
+    }
+
+    /// Keeps the values of those that are new out of the recording.
+    pub(super) fn hide(&mut self) {
+        for cookie in self.cookies.iter_mut().filter(|cookie| !cookie.is_hidden) {
+            crate::secrets::hide(&cookie.value);
+            cookie.is_hidden = true;
         }
     }
 
@@ -78,6 +87,7 @@ fn read(host: &str, url: &str, header: &str, date: Option<&str>) -> Option<(Cook
         name: name.to_owned(),
         value: value.to_owned(),
         is_secure: false,
+        is_hidden: false,
     };
     let (mut expires, mut max_age) = (None, None);
     for part in parts {

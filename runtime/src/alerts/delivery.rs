@@ -38,6 +38,10 @@ const ROWS: u32 = 256;
 /// set.
 const PATROL: Duration = Duration::from_secs(30);
 
+/// Reports under way at once, of which a channel has one. They are large and not urgent, and take no
+/// place of a message about an alert.
+const REPORTS: usize = 4;
+
 /// The shortest wait for something that is due but can't be started.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -107,6 +111,15 @@ struct Place {
     notification: i64,
     channel: ChannelId,
     group_key: String,
+    is_report: bool,
+}
+
+/// A sign of life that is late is a false alarm, and a report waits for its place, not for a limit.
+fn is_unlimited(reason: NotificationReason) -> bool {
+    matches!(
+        reason,
+        NotificationReason::Watchdog | NotificationReason::Report
+    )
 }
 
 impl Delivery {
@@ -202,7 +215,8 @@ impl Delivery {
     }
 
     fn has_room(&self) -> bool {
-        self.under_way.len() < self.deps.settings.at_once
+        let urgent = self.under_way.values().filter(|place| !place.is_report);
+        urgent.count() < self.deps.settings.at_once
     }
 
     fn start_backlog(&mut self, sender: &Arc<Sender>) {
@@ -215,8 +229,9 @@ impl Delivery {
                     notification: notification.id,
                     channel: notification.channel.clone(),
                     group_key: notification.group_key.clone(),
+                    is_report: notification.reason == NotificationReason::Report,
                 };
-                if self.limit(sender, &place.channel).is_some() {
+                if !place.is_report && self.limit(sender, &place.channel).is_some() {
                     self.limiter.begin(&place.channel, self.deps.clock.now_ms());
                 }
                 let sender = Arc::clone(sender);
@@ -232,14 +247,20 @@ impl Delivery {
     }
 
     fn may_start(&self, notification: &DueNotification) -> bool {
-        let on_channel = self
-            .under_way
-            .values()
-            .filter(|place| place.channel == notification.channel);
-        let (mut count, mut same_group) = (0, false);
-        for place in on_channel {
-            count += 1;
-            same_group |= place.group_key == notification.group_key;
+        let is_report = notification.reason == NotificationReason::Report;
+        let (mut all, mut count, mut same_group) = (0, 0, false);
+        for place in self.under_way.values() {
+            if place.is_report != is_report {
+                continue;
+            }
+            all += 1;
+            if place.channel == notification.channel {
+                count += 1;
+                same_group |= place.group_key == notification.group_key;
+            }
+        }
+        if is_report {
+            return count == 0 && all < REPORTS;
         }
         !same_group && count < self.deps.settings.at_once_per_channel
     }
@@ -257,8 +278,7 @@ impl Delivery {
     fn is_within_limit(&mut self, sender: &Sender, notification: &DueNotification) -> bool {
         let now_ms = self.deps.clock.now_ms();
         match self.limit(sender, &notification.channel) {
-            // A sign of life that is late is a false alarm.
-            _ if notification.reason == NotificationReason::Watchdog => true,
+            _ if is_unlimited(notification.reason) => true,
             Some(limit) => self.limiter.room(&notification.channel, limit, now_ms) > 0,
             None => true,
         }
@@ -276,7 +296,7 @@ impl Delivery {
         let mut counts: HashMap<ChannelId, usize> = HashMap::new();
         for notification in due
             .iter()
-            .filter(|notification| notification.reason != NotificationReason::Watchdog)
+            .filter(|notification| !is_unlimited(notification.reason))
         {
             *counts.entry(notification.channel.clone()).or_default() += 1;
         }
@@ -299,7 +319,7 @@ impl Delivery {
             if count > room && room > 0 && limit.digest {
                 let first = due
                     .iter()
-                    .filter(|notification| notification.channel == channel)
+                    .filter(|it| it.channel == channel && !is_unlimited(it.reason))
                     .take(starts);
                 self.make_digest(
                     &channel,
@@ -312,7 +332,7 @@ impl Delivery {
         }
         let mut is_allowed =
             |notification: &DueNotification| match left.get_mut(&notification.channel) {
-                Some(_) if notification.reason == NotificationReason::Watchdog => true,
+                Some(_) if is_unlimited(notification.reason) => true,
                 Some(0) => false,
                 Some(left) => {
                     *left -= 1;

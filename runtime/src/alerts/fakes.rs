@@ -136,6 +136,7 @@ pub(crate) fn service(slug: &str) -> Service {
         credentials: vec![],
         probes: vec![],
         webhooks: vec![],
+        meters: Vec::new(),
         gateway: None,
     }
 }

@@ -31,6 +31,15 @@ const RESULTS_DEADLINE: Duration = Duration::from_secs(10);
 /// Signs of life are kept this long: the other side keeps its own account of them.
 const SIGNS_OF_LIFE: Duration = Duration::from_secs(86_400);
 
+/// Deliveries of webhooks are kept this long, to be played again.
+const DELIVERIES: Duration = Duration::from_secs(30 * 86_400);
+
+/// Runs of reports are kept this long, also those of reports that are gone; a report has at most 60.
+const REPORT_RUNS: Duration = Duration::from_secs(400 * 86_400);
+
+/// Deliveries have bodies of up to 1 MiB, runs of reports files.
+const STEP_DELIVERIES: u32 = 16;
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// How long what is over is kept.
@@ -132,17 +141,23 @@ impl<S: EventSink> Retention<S> {
         }
         self.remove(Retained::Audit, audit).await?;
         self.remove(Retained::Silences, silences).await?;
-        self.remove(Retained::Windows, silences).await
+        self.remove(Retained::Windows, silences).await?;
+        self.remove(Retained::Deliveries, DELIVERIES).await?;
+        self.remove(Retained::ReportRuns, REPORT_RUNS).await
     }
 
     async fn remove(&self, what: Retained, kept: Duration) -> PortResult<()> {
         let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
         let before_ms = self.clock.now_ms().saturating_sub(kept_ms);
+        let rows = match what {
+            Retained::Deliveries | Retained::ReportRuns => STEP_DELIVERIES,
+            _ => STEP_ROWS,
+        };
         let (mut after, mut removed) = ((UnixMillis::MIN, 0), 0);
         loop {
             let step = self
                 .store
-                .retention_step(what, before_ms, after, STEP_ROWS)
+                .retention_step(what, before_ms, after, rows)
                 .await?;
             removed += step.removed;
             metrics::counter!("extrack_retention_rows_removed_total", "of" => word(what))
@@ -172,6 +187,8 @@ fn word(what: Retained) -> &'static str {
         Retained::Silences => "silences",
         Retained::Windows => "maintenance_windows",
         Retained::Incidents { .. } => "incidents",
+        Retained::Deliveries => "webhook_deliveries",
+        Retained::ReportRuns => "report_runs",
     }
 }
 

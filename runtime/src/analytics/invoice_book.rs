@@ -10,8 +10,8 @@ use rust_decimal::prelude::ToPrimitive;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::Analytics;
 use super::invoices::{DriftReason, InvoiceComparison};
-use super::{Analytics, MAX_COMPARED};
 use crate::domain::{Catalog, InvoiceUsage, UnixMillis, UsageReader, UsageToDate};
 use crate::store::{ResultError, ResultStore};
 
@@ -71,15 +71,11 @@ impl InvoiceBook {
 
     pub(super) async fn compare(&self, catalog: &Catalog) -> Result<(), ResultError> {
         let analytics = Analytics::new(self.results.clone());
-        let sums = self.results.invoice_sums(None, None, MAX_COMPARED).await?;
         let mut latest: BTreeMap<String, BTreeMap<String, UsageToDate>> = BTreeMap::new();
-        for sum in sums {
-            let of_service = latest.entry(sum.service.clone()).or_default();
-            // The latest period comes first.
-            if !of_service.contains_key(&sum.currency) {
-                let compared = analytics.compare(catalog, sum, None).await?;
-                of_service.insert(compared.sum.currency.clone(), usage_of(&compared));
-            }
+        for sum in self.results.invoice_latest().await? {
+            let compared = analytics.compare(catalog, sum, None).await?;
+            let of_service = latest.entry(compared.sum.service.clone()).or_default();
+            of_service.insert(compared.sum.currency.clone(), usage_of(&compared));
         }
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = latest;
         Ok(())
@@ -99,7 +95,7 @@ fn usage_of(compared: &InvoiceComparison) -> UsageToDate {
         currency: compared.sum.currency.clone(),
         budget: None,
         invoice: Some(InvoiceUsage {
-            billed_micros: micros(compared.sum.billed),
+            billed_micros: micros(compared.sum.billed_together),
             drift_micros: micros(compared.drift),
             drift_percent: compared.drift_percent.and_then(|percent| percent.to_f64()),
             reasons: details.join("; "),

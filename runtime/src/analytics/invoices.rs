@@ -9,7 +9,7 @@ use crate::domain::{Catalog, InvoiceSum, UnixMillis};
 use crate::store::{ResultError, UsageQuestion, UsageSum};
 
 /// Invoices that are compared at once, the latest.
-pub const MAX_COMPARED: usize = 200;
+const MAX_COMPARED: usize = 200;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
 
@@ -32,6 +32,8 @@ pub enum DriftReason {
     NoFees,
     /// Calls before this moment may be missing: the program was cut off.
     Lost(UnixMillis),
+    /// So many invoices are for the period, and are compared together.
+    Together(i64),
 }
 
 /// An invoice of one service in one currency beside our own amount.
@@ -40,7 +42,8 @@ pub struct InvoiceComparison {
     pub sum: InvoiceSum,
     /// Cost of the calls of the period, with fees where it is a billing cycle; at least and at most.
     pub counted: Bounds,
-    /// Distance of what is billed, without taxes, from what we counted; above zero: more is billed.
+    /// Distance of what is billed, without taxes, by all invoices for the period, from what we counted;
+    /// above zero: more is billed.
     pub drift: Decimal,
     /// Percent of what is billed; none where nothing is.
     pub drift_percent: Option<Decimal>,
@@ -111,16 +114,20 @@ fn compared(
         });
     let owed = list.and_then(|list| owed(list, &sum, used, year));
     let counted = owed.unwrap_or(used);
-    let drift = if sum.billed > counted.high {
-        sum.billed.saturating_sub(counted.high)
-    } else if sum.billed < counted.low {
-        sum.billed.saturating_sub(counted.low)
+    let billed = sum.billed_together;
+    let drift = if billed > counted.high {
+        billed.saturating_sub(counted.high)
+    } else if billed < counted.low {
+        billed.saturating_sub(counted.low)
     } else {
         Decimal::ZERO
     };
-    let percent = drift.checked_div(sum.billed.abs());
+    let percent = drift.checked_div(billed.abs());
     let percent = percent.and_then(|share| share.checked_mul(Decimal::ONE_HUNDRED));
     let mut reasons = reasons(&sum, usage, used);
+    if sum.together > 1 {
+        reasons.push(DriftReason::Together(sum.together));
+    }
     match list {
         None => reasons.insert(0, DriftReason::NoPriceList),
         Some(list) if owed.is_none() && has_fees(list) => reasons.push(DriftReason::NoFees),
@@ -193,6 +200,7 @@ impl DriftReason {
             DriftReason::Uncertain(_) => "uncertain",
             DriftReason::NoFees => "noFees",
             DriftReason::Lost(_) => "lost",
+            DriftReason::Together(_) => "together",
         }
     }
 
@@ -218,6 +226,9 @@ impl DriftReason {
             DriftReason::NoFees => {
                 "fees are left out, because the period is no billing cycle of the price list"
                     .to_owned()
+            }
+            DriftReason::Together(invoices) => {
+                format!("{invoices} invoices are for the period, and are compared together")
             }
             DriftReason::Lost(until_ms) => {
                 let moment = jiff::Timestamp::from_millisecond(*until_ms).unwrap_or_default();

@@ -7,6 +7,8 @@ pub(super) mod state;
 
 pub(super) mod auth;
 pub(super) mod caller;
+pub(super) mod compression;
+pub(super) mod cookies;
 pub(super) mod guard;
 
 pub(super) mod bodies;
@@ -17,6 +19,7 @@ pub(super) mod negotiation;
 pub(super) mod openapi;
 pub(super) mod optional_body;
 pub(super) mod page;
+pub(super) mod viewer;
 
 mod login_rate_limit;
 pub(super) mod running_queries;

@@ -2,6 +2,7 @@
 
 pub(super) mod alert_routes;
 pub(super) mod alerts;
+pub(super) mod analytics;
 pub(super) mod archive;
 pub(super) mod audit;
 pub(super) mod backtest;
@@ -27,6 +28,7 @@ pub(super) mod plugins;
 pub(super) mod queries;
 pub(super) mod rate_limits;
 pub(super) mod recordings;
+pub(super) mod reports;
 pub(super) mod rules;
 pub(super) mod services;
 pub(super) mod silences;

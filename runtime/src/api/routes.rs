@@ -8,12 +8,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::dashboard;
 use super::http::route_builder::Routes;
 use super::http::state::ApiState;
-use super::http::{auth, guard, openapi};
+use super::http::{auth, compression, guard, openapi, viewer};
 use super::resources::{
-    alert_routes, alerts, archive, audit, backtest, backups, budgets, calls, channels,
+    alert_routes, alerts, analytics, archive, audit, backtest, backups, budgets, calls, channels,
     configuration, consumers, costs, credentials, deliveries, events, health, heartbeats,
     incidents, invoices, maintenance, metrics, notifications, observations, plugins, queries,
-    rate_limits, recordings, rules, services, silences, sql, tokens, webhooks,
+    rate_limits, recordings, reports, rules, services, silences, sql, tokens, webhooks,
 };
 
 pub(super) fn routes() -> Routes {
@@ -27,6 +27,7 @@ pub(super) fn routes() -> Routes {
         .resource("program", configuration::endpoints())
         .resource("program", backups::endpoints())
         .resource("program", archive::endpoints())
+        .resource("program", dashboard::status::endpoints())
         .resource("services", services::endpoints())
         .resource("services", services::change::endpoints())
         .resource("services", services::batch::endpoints())
@@ -41,6 +42,7 @@ pub(super) fn routes() -> Routes {
         .resource("alerts", alerts::endpoints())
         .resource("alerts", alerts::act::endpoints())
         .resource("alerts", incidents::endpoints())
+        .resource("analytics", analytics::endpoints())
         .resource("rules", rules::endpoints())
         .resource("alerts", notifications::endpoints())
         .resource("alerts", backtest::endpoints())
@@ -58,6 +60,7 @@ pub(super) fn routes() -> Routes {
         .resource("costs", costs::endpoints())
         .resource("costs", budgets::endpoints())
         .resource("costs", invoices::endpoints())
+        .resource("reports", reports::endpoints())
         .resource("sql", sql::endpoints())
         .resource("sql", queries::endpoints())
         .resource("calls", calls::endpoints())
@@ -70,6 +73,10 @@ pub fn router(state: ApiState) -> Router {
     let Routes { open, closed, .. } = routes();
     let router = closed
         .fallback(dashboard::not_found)
+        .layer(from_fn_with_state(
+            state.clone(),
+            dashboard::count_open_alerts,
+        ))
         .layer(from_fn_with_state(state.clone(), auth::authenticate))
         .merge(open)
         .finish_api_with(&mut api, openapi::finish);
@@ -79,7 +86,11 @@ pub fn router(state: ApiState) -> Router {
         .layer(from_fn_with_state(state.clone(), guard::bound_in_flight))
         .layer(CatchPanicLayer::custom(guard::on_panic))
         .layer(from_fn(guard::one_error_shape))
+        .layer(from_fn(dashboard::problems_as_pages))
         .layer(from_fn(guard::measure))
+        .layer(from_fn(viewer::recognise))
+        .layer(from_fn(compression::choose))
+        .layer(compression::layer())
         .layer(from_fn_with_state(state.clone(), guard::security_headers))
         .layer(from_fn_with_state(state.clone(), auth::identify))
         .with_state(state)

@@ -4,10 +4,17 @@ mod backtest;
 mod channels;
 mod dashboard;
 mod denial;
+mod forms;
+mod frame;
 mod heartbeats;
+mod left_clients;
 mod problems;
+mod reach;
+mod reports;
+mod rooms;
 mod shapes;
 mod silences;
+mod status;
 mod webhooks;
 mod world;
 

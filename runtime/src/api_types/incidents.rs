@@ -95,3 +95,27 @@ pub struct TimelineEntryBody {
     pub alert_id: Option<i64>,
     pub notification_id: Option<i64>,
 }
+
+/// What someone found out about an incident.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IncidentNoteBody {
+    pub id: i64,
+    /// RFC 3339.
+    pub at: String,
+    /// Name of the token.
+    pub author: String,
+    pub text: String,
+    /// True: status pages that show the service show the note too.
+    pub public: bool,
+}
+
+/// A note to write.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewIncidentNote {
+    /// Text for people, at most 64 KiB.
+    pub text: String,
+    #[serde(default)]
+    pub public: bool,
+}

@@ -23,6 +23,7 @@ pub struct RecordingBody {
     pub service: Option<String>,
     pub probe: Option<String>,
     pub webhook: Option<String>,
+    pub meter: Option<String>,
     /// Name of the channel, for messages.
     pub channel: Option<String>,
     /// Status of the observation.

@@ -21,6 +21,21 @@ pub struct PauseBody {
     pub since: Option<String>,
 }
 
+/// Last reading of a meter since the start of the program.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeterBody {
+    pub name: String,
+    /// RFC 3339
+    pub read_at: String,
+    /// Lines of the invoices that the figures became; 0 after a failure.
+    pub lines: usize,
+    /// Why it failed; null where it did not.
+    pub error: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
 /// A service: the keys it was described with (secrets as `***`), and how it is.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -46,6 +61,9 @@ pub struct ServiceBody {
     /// Where the job of the service calls, and how it is; only with a `heartbeat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_status: Option<HeartbeatBody>,
+    /// Last readings of its meters; without those that were not read yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meter_status: Vec<MeterBody>,
     /// Why it does not run, e.g. because its plugin is gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,

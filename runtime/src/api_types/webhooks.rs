@@ -12,9 +12,9 @@ pub struct DeliveryBody {
     /// RFC 3339
     pub received_at: String,
     pub method: String,
-    /// Part of the path behind the webhook's own address.
+    /// Part of the path behind the webhook's own address; in lists with `***` for each part.
     pub path: String,
-    /// Query; secrets in it are `***`.
+    /// Query; secrets in it are `***`, in lists all values.
     pub query: String,
     /// Length of the body.
     pub bytes: u64,

@@ -24,6 +24,8 @@ pub struct Options {
     pub wire: Option<WireOptions>,
     /// The files are taken over, whatever they remove of what was watched before.
     pub is_config_accepted: bool,
+    /// The kernel may write the memory of the program, with its secrets, to a file when it crashes.
+    pub may_dump_core: bool,
 }
 
 /// Facts of a program that is ready.

@@ -28,6 +28,7 @@ use crate::gateway::{ConsumerBook, Gateway};
 use crate::monitoring::{Heartbeats, Monitoring, StatusChange};
 use crate::plugin_sources::PluginFolder;
 use crate::reload::{ConfigHandle, ConfigReload};
+use crate::reports::Reports;
 use crate::usage::Calls;
 use crate::wire::WireListener;
 
@@ -104,13 +105,22 @@ pub(super) async fn build(
     };
     let backups = Backups::new(&options.data, core.control.clone(), core.results.clone());
     let scheduled = backups.clone();
+    let reports = Reports::new(
+        core.registry.clone(),
+        core.control.clone(),
+        core.results.clone(),
+        core.host.evaluator().apart(),
+        core.signals.clone(),
+    );
+    let kept = reports.clone();
+    tasks.spawn(Stage::Faces, "reports", |stop| kept.keep(stop));
     let deps = api_deps(
         core,
         (monitoring, heartbeats),
         consumers,
         configuration,
         program,
-        (backups, archive, calls),
+        (backups, archive, calls, reports),
     );
     let (pages, page_deps) = (live.clone(), deps.clone());
     tasks.spawn(Stage::Faces, "live pages", |stop| {
@@ -146,7 +156,7 @@ fn api_deps(
     consumers: ConsumerBook,
     configuration: ConfigHandle,
     program: RunningProgram,
-    (backups, archive, calls): (Backups, Archive, Calls),
+    (backups, archive, calls, reports): (Backups, Archive, Calls, Reports),
 ) -> ApiDeps {
     ApiDeps {
         configuration,
@@ -177,6 +187,7 @@ fn api_deps(
         backups,
         archive,
         calls,
+        reports,
     }
 }
 
@@ -237,8 +248,14 @@ async fn follow_changes(
         tokio::select! {
             () = stop.cancelled() => return,
             change = board.recv() => match change {
-                Ok(StatusChange { service }) if service.is_empty() => changes.services(),
-                Ok(StatusChange { service }) => changes.service(&service),
+                Ok(StatusChange { service, .. }) if service.is_empty() => changes.services(),
+                Ok(StatusChange { service, is_turn }) => {
+                    changes.service(&service);
+                    if is_turn {
+                        // What needs attention is listed beside the open alerts.
+                        changes.alerts();
+                    }
+                }
                 Err(RecvError::Lagged(_)) => changes.services(),
                 Err(RecvError::Closed) => return,
             },

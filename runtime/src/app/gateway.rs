@@ -114,7 +114,7 @@ async fn follow_probes(gateway: Gateway, status: Arc<StatusCache>, stop: Cancell
             change = changes.recv() => change,
         };
         match change {
-            Ok(StatusChange { service }) => {
+            Ok(StatusChange { service, .. }) => {
                 let is_down = matches!(
                     status.status(&service),
                     Some(CurrentStatus::Error | CurrentStatus::Unhealthy)

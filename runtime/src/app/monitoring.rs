@@ -78,6 +78,10 @@ pub(super) async fn build(
     let heartbeats = monitoring.heartbeats(core.control.clone()).await?;
     let following = heartbeats.clone();
     tasks.spawn(Stage::Monitoring, "heartbeats", |stop| following.run(stop));
+    let summaries = monitoring.summary_refresher();
+    tasks.spawn(Stage::Monitoring, "summaries", |stop| summaries.run(stop));
+    let meters = monitoring.meter_reader();
+    tasks.spawn(Stage::Monitoring, "meters", |stop| meters.run(stop));
     let scheduler = monitoring.scheduler(GRACE);
     tasks.spawn(Stage::Monitoring, "scheduler", |stop| scheduler.run(stop));
     Ok((monitoring, heartbeats))

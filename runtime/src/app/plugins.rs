@@ -53,6 +53,7 @@ pub(super) async fn build(
         recordings,
         run_ids: RunIds::after(results.first_run_id() - 1, RunIds::THIS_NODE, now_ms),
         has_mail: settings.smtp.is_some(),
+        programs: settings.programs.clone(),
         credentials: Some(control.clone()),
     })
     .await?;

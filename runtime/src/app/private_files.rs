@@ -45,6 +45,18 @@ pub(super) fn keep_private(data: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps secrets out of core files, and other processes of the same user out of this one's memory.
+#[cfg(target_os = "linux")]
+pub(super) fn leave_no_core() {
+    let behavior = rustix::process::DumpableBehavior::NotDumpable;
+    if let Err(error) = rustix::process::set_dumpable_behavior(behavior) {
+        tracing::warn!(%error, "a core file of this program would hold its secrets");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn leave_no_core() {}
+
 /// Closes what a link leads to, too. A file of another user is theirs to close.
 fn close(path: &Path) {
     let Ok(found) = fs::metadata(path) else {

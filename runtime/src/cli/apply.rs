@@ -1,5 +1,7 @@
 //! `extrack apply`
 
+mod beside;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -25,8 +27,8 @@ use crate::spec::ServiceSpec;
 
 const STANDARD_INPUT: &str = "-";
 
-/// Adds and changes services as a file describes them: all of it, or nothing. The file is one of
-/// `extrack export`, or written by hand in the same form.
+/// Adds and changes services as a file describes them: all of it, or nothing; then maintenance windows,
+/// silences and saved queries, one by one. The file is one of `extrack export`, or written by hand in the same form.
 ///
 /// A service that was changed by somebody else meanwhile is left alone, and so is everything else;
 /// then apply again. Services of configuration files are refused.
@@ -43,7 +45,8 @@ pub(super) struct Apply {
     /// Prints the difference and changes nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Deletes the services of the API that the file does not have.
+    /// Deletes the services of the API that the file does not have; and windows, silences (which end) and
+    /// saved queries, where the file has a list of them.
     #[arg(long)]
     prune: bool,
     /// Deletes without asking.
@@ -72,41 +75,50 @@ impl Apply {
             Ok(planned) => planned,
             Err(problem) => return faults_to_exit_code(Err(refusal(&document, problem)?)),
         };
-        self.print(&planned)?;
-        let is_changed = |result: &ServiceOperationBody| result.action != ServiceAction::Unchanged;
-        if self.dry_run || !planned.results.iter().any(is_changed) {
+        let rest = beside::plan(&client, &document, self.prune).await?;
+        self.print(&planned, &rest)?;
+        let actions = actions(&planned, &rest);
+        let is_changed = |action: &ServiceAction| *action != ServiceAction::Unchanged;
+        if self.dry_run || !actions.iter().any(is_changed) {
             return Ok(ExitCode::SUCCESS);
         }
-        self.confirm(&planned)?;
+        self.confirm(&actions)?;
         // Only what was shown is done: each service has to be at the revision that was compared.
         for (operation, result) in operations.iter_mut().zip(&planned.results) {
             operation.revision = Some(result.revision);
         }
-        match send(&client, false, &operations).await? {
-            Ok(_) => {
-                note("applied");
-                Ok(ExitCode::SUCCESS)
-            }
-            Err(problem) => faults_to_exit_code(Err(refusal(&document, problem)?)),
+        if let Err(problem) = send(&client, false, &operations).await? {
+            return faults_to_exit_code(Err(refusal(&document, problem)?));
         }
+        if let Err(refused) = beside::make(&client, &document, &rest).await {
+            note(
+                "services were applied, the rest only in part; correct the file and apply it again",
+            );
+            return faults_to_exit_code(Err(refused));
+        }
+        note("applied");
+        Ok(ExitCode::SUCCESS)
     }
 
-    fn print(&self, planned: &ServiceBatchBody) -> Result<()> {
+    fn print(&self, planned: &ServiceBatchBody, rest: &[beside::Change]) -> Result<()> {
         if self.json {
-            print_json(&serde_json::to_value(planned)?);
+            let mut answer = serde_json::to_value(planned)?;
+            answer["others"] = serde_json::to_value(rest)?;
+            print_json(&answer);
             return Ok(());
         }
         planned.results.iter().for_each(print_result);
+        rest.iter().for_each(beside::print);
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for result in &planned.results {
-            *counts.entry(word(result.action)).or_default() += 1;
+        for action in actions(planned, rest) {
+            *counts.entry(word(action)).or_default() += 1;
         }
         let counts: Vec<String> = counts
             .iter()
             .map(|(word, count)| format!("{count} {word}"))
             .collect();
         if counts.is_empty() {
-            line("no services");
+            line("the file describes nothing");
         } else {
             line(&counts.join(", "));
         }
@@ -114,17 +126,17 @@ impl Apply {
     }
 
     /// Asks before anything is deleted.
-    fn confirm(&self, planned: &ServiceBatchBody) -> Result<()> {
-        let is_deleted = |result: &&ServiceOperationBody| result.action == ServiceAction::Deleted;
-        let deleted = planned.results.iter().filter(is_deleted).count();
+    fn confirm(&self, actions: &[ServiceAction]) -> Result<()> {
+        let is_deleted = |action: &&ServiceAction| **action == ServiceAction::Deleted;
+        let deleted = actions.iter().filter(is_deleted).count();
         if deleted == 0 || self.yes {
             return Ok(());
         }
         let has_person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         if !has_person || self.file.as_os_str() == STANDARD_INPUT {
-            bail!("{deleted} service(s) would be deleted; pass `--yes` if that is meant");
+            bail!("{deleted} entries would be deleted; pass `--yes` if that is meant");
         }
-        note(&format!("delete {deleted} service(s)? Type `yes`:"));
+        note(&format!("delete {deleted} entries? Type `yes`:"));
         std::io::stderr().flush()?;
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
@@ -133,6 +145,13 @@ impl Apply {
         }
         Ok(())
     }
+}
+
+fn actions(planned: &ServiceBatchBody, rest: &[beside::Change]) -> Vec<ServiceAction> {
+    let services = planned.results.iter().map(|result| result.action);
+    services
+        .chain(rest.iter().map(|change| change.action))
+        .collect()
 }
 
 /// Reads the document; blocking. The outer error is one of the system.

@@ -158,7 +158,20 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<std::result::Result<Answer, Problem>> {
-        let request = self.request(Method::POST, path).json(body);
+        self.tried(self.request(Method::POST, path).json(body))
+            .await
+    }
+
+    /// Puts something whose refusal the caller explains.
+    pub(super) async fn try_put(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<std::result::Result<Answer, Problem>> {
+        self.tried(self.request(Method::PUT, path).json(body)).await
+    }
+
+    async fn tried(&self, request: RequestBuilder) -> Result<std::result::Result<Answer, Problem>> {
         let response = self.sent(request).await?;
         if response.status().is_success() {
             return Ok(Ok(response.json().await?));

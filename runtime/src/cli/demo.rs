@@ -63,6 +63,7 @@ impl Demo {
             listen: self.listen,
             wire: None,
             is_config_accepted: false,
+            may_dump_core: false,
         };
         app::run(options, stop, |started| {
             let token = token(&folder, started.new_token.as_deref());

@@ -4,27 +4,31 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::client::{Client, Server};
 use super::outcome::Outcome;
+use super::owned::{owned_queries, owned_silences, owned_windows};
 use super::print::{line, note};
+use crate::api_types::MaintenanceSpec;
 use crate::api_types::services::ServiceBody;
+use crate::api_types::silences::SilenceSpec;
 use crate::domain::Origin;
 use crate::spec::ServiceSpec;
-use crate::vendors::service_entry;
+use crate::vendors::{escape_variables, service_entry, stored_service, yaml_of};
 
 /// Lines before the services. They hold no moment and no server, so that an export can be compared
 /// with one of before.
 const HEADER: &str = "\
-# Services that the API owns; `extrack apply -f FILE` takes this file.
+# What the API owns; `extrack apply -f FILE` takes this file.
 # `***` stands for a secret that is stored and stays as it is: to set another one, write the value, `${VARIABLE}`, or the key
 # with `File` behind it and a path.
-# Not in here: what configuration files own, tokens, consumers of the gateway, pauses, silences, maintenance windows, saved queries.
+# Not in here: what configuration files own, tokens, consumers of the gateway, pauses, silences and windows that are over.
 ";
 
-/// Prints the services that the API owns, with their rules and channels, as YAML that `apply` takes.
-/// Secrets are never in it.
+/// Prints the services that the API owns, with their rules and channels, and maintenance windows, silences
+/// and saved queries, as YAML that `apply` takes. Secrets are never in it. Saved queries need a token that
+/// may ask in SQL.
 ///
 /// Example: extrack export > registry.yaml
 #[derive(Debug, Args)]
@@ -32,7 +36,9 @@ pub(super) struct Export {}
 
 impl Export {
     pub(super) async fn run(self, server: &Server) -> Outcome {
-        let services = owned_services(&server.connect()?).await?;
+        let client = server.connect()?;
+        let services = owned_services(&client).await?;
+        let lists = lists_beside(&client).await?;
         let mut text = HEADER.to_owned();
         text.push_str(if services.is_empty() {
             "services: []\n"
@@ -48,6 +54,7 @@ impl Export {
             }
             text.push_str(&service_entry(&described(service)?));
         }
+        text.push_str(&yaml_of(&lists));
         line(text.trim_end());
         Ok(ExitCode::SUCCESS)
     }
@@ -62,24 +69,35 @@ pub(super) async fn owned_services(client: &Client) -> Result<Vec<ServiceBody>> 
         .collect())
 }
 
-fn described(service: ServiceBody) -> Result<ServiceSpec> {
-    let ServiceBody { slug, spec, .. } = service;
-    let mut spec = Value::Object(spec);
-    escape(&mut spec);
-    let described: ServiceSpec = serde_json::from_value(spec)
-        .with_context(|| format!("this version of `extrack` can't read service `{slug}`"))?;
-    Ok(ServiceSpec {
-        slug: Some(slug),
-        ..described
-    })
+/// Returns the lists beside services that have an entry, by their keys in the file.
+async fn lists_beside(client: &Client) -> Result<Map<String, Value>> {
+    let windows = owned_windows(client).await?.into_iter();
+    let windows: Vec<MaintenanceSpec> = windows
+        .filter(|window| !window.is_over)
+        .map(|window| window.spec)
+        .collect();
+    let silences = owned_silences(client).await?.into_iter();
+    let silences: Vec<SilenceSpec> = silences.map(|silence| silence.spec).collect();
+    let mut lists = Map::new();
+    for (key, list) in [
+        ("maintenance", serde_json::to_value(windows)?),
+        ("silences", serde_json::to_value(silences)?),
+        (
+            "queries",
+            serde_json::to_value(owned_queries(client).await?)?,
+        ),
+    ] {
+        if list.as_array().is_some_and(|list| !list.is_empty()) {
+            lists.insert(key.to_owned(), list);
+        }
+    }
+    let mut lists = Value::Object(lists);
+    escape_variables(&mut lists);
+    Ok(lists.as_object().cloned().unwrap_or_default())
 }
 
-/// Keeps texts from being read as variables.
-fn escape(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = text.replace("${", "$${"),
-        Value::Array(items) => items.iter_mut().for_each(escape),
-        Value::Object(members) => members.values_mut().for_each(escape),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
+fn described(service: ServiceBody) -> Result<ServiceSpec> {
+    let ServiceBody { slug, spec, .. } = service;
+    stored_service(&slug, spec)
+        .with_context(|| format!("this version of `extrack` can't read service `{slug}`"))
 }

@@ -18,7 +18,8 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Invoices {
-    /// Imports an invoice, as CSV (FOCUS, or `from,to,service,amount,currency`) or as JSON.
+    /// Imports an invoice, as CSV (FOCUS, or `from,to,service,amount,currency`) or as JSON; or what Twilio,
+    /// OpenAI or Anthropic report of their costs, as JSON.
     ///
     /// The same file can be imported again: a line counts once, by its invoice and its number. Lines
     /// that are wrong are listed with the reason, and the others are imported.

@@ -50,6 +50,10 @@ pub(super) struct Serve {
     /// while the server runs.
     #[arg(long)]
     accept_config: bool,
+    /// Let the kernel write a core file when the program crashes. It holds all secrets, and whoever
+    /// runs as the same user may look into the program's memory.
+    #[arg(long, env = "EXTRACK_CORE_DUMPS")]
+    core_dumps: bool,
 }
 
 impl Serve {
@@ -67,6 +71,7 @@ impl Serve {
             plugins,
             listen: self.listen,
             is_config_accepted: self.accept_config,
+            may_dump_core: self.core_dumps,
         };
         let ended = app::run(options, stop_signal()?, |started| {
             if let Some(address) = started.wire {

@@ -18,6 +18,8 @@ pub struct Environment {
     variables: BTreeMap<String, Variable>,
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Fault>,
+    /// A text that names a variable is refused.
+    is_closed: bool,
 }
 
 #[derive(Clone)]
@@ -75,8 +77,21 @@ impl Environment {
         }
     }
 
+    /// No variables, for texts of people who may not read those of this machine.
+    pub(super) fn closed() -> Self {
+        Self {
+            is_closed: true,
+            ..Self::default()
+        }
+    }
+
     /// Fails when it is in a file that can't be read.
     pub fn get(&self, name: &str) -> Result<Option<String>, String> {
+        if self.is_closed {
+            return Err(format!(
+                "the variable `{name}` is not read here: write the value itself, or `$${{` if it is meant as text"
+            ));
+        }
         if let Some(variable) = self.variables.get(name) {
             return Ok(Some(variable.value.clone()));
         }

@@ -12,11 +12,13 @@ use super::document::MAX_FILE_BYTES;
 use super::environment::read_limited;
 
 /// Files that are read in a configuration folder.
-pub const NAMES: [&str; 4] = [
+pub const NAMES: [&str; 6] = [
     super::SERVICES,
     super::ALERTS,
     super::PLUGINS,
     super::STORAGE,
+    super::STATUS_PAGES,
+    super::REPORTS,
 ];
 
 /// Texts by file name; a file that is not there has none. They may hold secrets, and print as their

@@ -6,10 +6,9 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,8 +38,9 @@ pub(super) static COMMANDS: LazyLock<SecretCommands> = LazyLock::new(SecretComma
 #[derive(Default)]
 pub(super) struct SecretCommands {
     entries: Mutex<BTreeMap<CommandKey, Entry>>,
-    /// A value changed since the configuration was read.
-    is_changed: AtomicBool,
+    /// Files of the configuration of which a value changed since they were read, and when that is
+    /// reported next.
+    changed: Mutex<BTreeMap<String, Instant>>,
 }
 
 /// File of the configuration that names a command, and its words.
@@ -80,15 +80,19 @@ impl SecretCommands {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the next command is due; none: there is none.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        if self.is_changed.load(Ordering::Relaxed) {
-            return Some(Instant::now());
-        }
-        self.lock().values().map(Entry::due).min()
+    fn changed(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Instant>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs what is due, blocking. True: a value is another one than when the configuration was read.
+    /// When the next command is due, or the next report; none: there is none.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let reported = self.changed().values().copied().min();
+        let due = self.lock().values().map(Entry::due).min();
+        reported.into_iter().chain(due).min()
+    }
+
+    /// Runs what is due, blocking. True: a value is another one than when its file was read, which is
+    /// reported now and then until that is read again.
     pub(super) fn refresh(&self) -> bool {
         let now = Instant::now();
         let due: Vec<(CommandKey, Timing)> = self
@@ -97,15 +101,24 @@ impl SecretCommands {
             .filter(|(_, entry)| entry.due() <= now)
             .map(|(key, entry)| (key.clone(), entry.timing))
             .collect();
-        if self.run(&due) {
-            self.is_changed.store(true, Ordering::Relaxed);
+        let files = self.run(&due);
+        let now = Instant::now();
+        let mut changed = self.changed();
+        for file in files {
+            changed.insert(file, now);
         }
-        self.is_changed.load(Ordering::Relaxed)
+        let mut is_reported = false;
+        for next in changed.values_mut().filter(|next| **next <= now) {
+            is_reported = true;
+            *next = now + AGAIN;
+        }
+        is_reported
     }
 
-    /// Runs commands, some at a time. True: a value is another one than before.
-    fn run(&self, commands: &[(CommandKey, Timing)]) -> bool {
-        let mut is_changed = false;
+    /// Runs commands, some at a time. Returns the files of those whose value is another one than
+    /// before.
+    fn run(&self, commands: &[(CommandKey, Timing)]) -> BTreeSet<String> {
+        let mut files = BTreeSet::new();
         for some in commands.chunks(AT_A_TIME) {
             let results: Vec<_> = std::thread::scope(|scope| {
                 let running: Vec<_> = some
@@ -121,10 +134,12 @@ impl SecretCommands {
                     .collect()
             });
             for ((key, timing), result) in some.iter().zip(results) {
-                is_changed |= self.note(key, *timing, result);
+                if self.note(key, *timing, result) {
+                    files.insert(key.0.clone());
+                }
             }
         }
-        is_changed
+        files
     }
 
     fn note(&self, key: &CommandKey, timing: Timing, result: Result<SecretString, String>) -> bool {
@@ -180,7 +195,7 @@ pub(super) fn run_all<'a>(
     let Some(commands) = sources.commands else {
         return;
     };
-    commands.is_changed.store(false, Ordering::Relaxed);
+    commands.changed().remove(sources.file);
     let mut wanted: BTreeMap<CommandKey, Timing> = BTreeMap::new();
     for spec in specs {
         if let Ok(timing) = check(spec, sources) {
@@ -311,7 +326,7 @@ fn key(spec: &SecretCommandSpec, sources: Sources<'_>) -> CommandKey {
 
 /// A file that is not there was accepted when it was: its copy is read, and nobody changed that.
 #[cfg(unix)]
-fn owned_by_operator(path: &Path) -> Result<(), String> {
+pub(super) fn owned_by_operator(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::MetadataExt;
     let Ok(found) = std::fs::metadata(path) else {
         return Ok(());
@@ -331,6 +346,6 @@ fn owned_by_operator(path: &Path) -> Result<(), String> {
 }
 
 #[cfg(not(unix))]
-fn owned_by_operator(_: &Path) -> Result<(), String> {
+pub(super) fn owned_by_operator(_: &Path) -> Result<(), String> {
     Err("is not run: who may change its file is known on Unix only".to_owned())
 }

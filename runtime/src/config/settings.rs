@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::environment::Environment;
+use super::secret_command::owned_by_operator;
 use crate::alerts::RetentionSettings;
 use crate::archive::CopySettings;
 use crate::child::Sandbox;
@@ -21,7 +22,7 @@ use crate::domain::fault::child;
 use crate::domain::{Fault, TrustedProxies};
 use crate::monitoring::{MonitoringSettings, OfflineTarget};
 use crate::net::{NetSettings, SmtpSettings};
-use crate::plugin_host::CompileLimits;
+use crate::plugin_host::{CompileLimits, Programs};
 use crate::registry::Defaults;
 
 #[derive(Debug, Clone)]
@@ -75,6 +76,9 @@ pub struct Settings {
     /// `EXTRACK_NAMESERVERS` (those of `/etc/resolv.conf`): addresses of name servers, with or
     /// without a port, with commas between them.
     pub nameservers: Vec<SocketAddr>,
+    /// `EXTRACK_PROGRAMS` (none): exact paths of programs that probes `nagios` may run, with commas
+    /// between them.
+    pub programs: Programs,
     /// `ARCHIVE_URL` (`s3://bucket/prefix`; none): where files of the archive are copied to, with
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL` and
     /// `AWS_ALLOW_HTTP`.
@@ -176,6 +180,7 @@ impl<'a> SettingsReader<'a> {
             sql_sandbox: self.sql_sandbox(),
             offline_targets: self.offline_targets(),
             nameservers: self.nameservers(),
+            programs: self.programs(),
             archive_copies: self.archive_copies(),
             control_ballast_mebibytes: self.control_ballast_mebibytes(),
         }
@@ -323,6 +328,15 @@ impl<'a> SettingsReader<'a> {
             servers.into_iter().map(nameserver).collect()
         });
         servers.unwrap_or_default()
+    }
+
+    fn programs(&mut self) -> Programs {
+        let programs = self.parsed("EXTRACK_PROGRAMS", |text| {
+            let programs = Programs::parse(text)?;
+            programs.paths().try_for_each(owned_by_operator)?;
+            Ok(programs)
+        });
+        programs.unwrap_or_default()
     }
 
     fn spool_mb(&mut self) -> u64 {

@@ -1,5 +1,7 @@
 //! The configuration through its outer interface.
 
+mod reports;
+mod status_pages;
 mod storage;
 
 use std::time::Duration;
@@ -286,7 +288,7 @@ async fn a_folder_that_is_missing_or_odd_is_reported() {
     assert_eq!(
         folder.told(&loaded.warnings),
         [
-            "config/service.yml: is not read: only `services.yaml`, `alerts.yaml`, `plugins.yaml` and `storage.yaml` are"
+            "config/service.yml: is not read: only `services.yaml`, `alerts.yaml`, `plugins.yaml`, `storage.yaml`, `status-pages.yaml` and `reports.yaml` are"
         ]
     );
     let gone = folder.0.path().join("gone");

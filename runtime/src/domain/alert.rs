@@ -192,16 +192,19 @@ pub enum NotificationReason {
     Test,
     /// A sign of life.
     Watchdog,
+    /// A report was made.
+    Report,
 }
 
 impl NotificationReason {
-    pub const ALL: [NotificationReason; 6] = [
+    pub const ALL: [NotificationReason; 7] = [
         NotificationReason::Transition,
         NotificationReason::Repeat,
         NotificationReason::Escalation,
         NotificationReason::Digest,
         NotificationReason::Test,
         NotificationReason::Watchdog,
+        NotificationReason::Report,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -212,6 +215,7 @@ impl NotificationReason {
             NotificationReason::Digest => "digest",
             NotificationReason::Test => "test",
             NotificationReason::Watchdog => "watchdog",
+            NotificationReason::Report => "report",
         }
     }
 

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::cost::{CostBudget, PriceList};
 use super::{
     AlertOptions, Channel, ChannelId, Dependencies, EscalationPolicy, HEARTBEAT, Heartbeat,
-    Inhibition, Maintenance, Pause, Recurrence, Route, Service, Severity,
+    Inhibition, Maintenance, Pause, Recurrence, ReportDefinition, Route, Service, Severity,
+    StatusPage,
 };
 
 /// One rule for one service.
@@ -93,6 +94,10 @@ pub struct Catalog {
     /// Escalation policies by name.
     pub escalations: BTreeMap<String, Arc<EscalationPolicy>>,
     pub watchdog: Option<Watchdog>,
+    /// Pages for people who have no token, as the files have them.
+    pub status_pages: Arc<Vec<Arc<StatusPage>>>,
+    /// Reports of the files, by name.
+    pub reports: BTreeMap<String, Arc<ReportDefinition>>,
 }
 
 impl Catalog {

@@ -28,7 +28,7 @@ pub struct CheckJob {
     pub ts_ms: UnixMillis,
     /// Where the probe runs.
     pub location: String,
-    /// Serialised without its other probes and its webhooks.
+    /// Serialised without its other probes, its webhooks and its meters.
     #[serde(with = "service_of_a_job")]
     pub service: Arc<Service>,
     pub probe: Probe,
@@ -110,6 +110,7 @@ mod service_of_a_job {
         let service = Service {
             probes: Vec::new(),
             webhooks: Vec::new(),
+            meters: Vec::new(),
             gateway: None,
             ..Service::clone(service)
         };
@@ -186,6 +187,7 @@ mod tests {
                 settings: json!({"secret": "webhook-secret"}),
                 unsigned: false,
             }],
+            meters: Vec::new(),
             gateway: None,
         };
         CheckJob {

@@ -157,7 +157,7 @@ pub fn segments(pointer: &str) -> Vec<String> {
 }
 
 /// Returns the path as people write it: `/services/0/baseUrl` becomes `services[0].baseUrl`.
-fn key_path(pointer: &str) -> String {
+pub fn key_path(pointer: &str) -> String {
     let mut path = String::new();
     for segment in segments(pointer) {
         if !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,8 +1,9 @@
 //! Invoices of vendors, line by line.
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::UnixMillis;
+use super::cost::MAX_SCALE;
 
 /// What a line is for, in the words of FOCUS. Others than these are kept as they are written.
 pub const USAGE_CATEGORY: &str = "Usage";
@@ -55,7 +56,24 @@ pub struct InvoiceSum {
     pub lines: i64,
     /// Without taxes.
     pub billed: Decimal,
+    /// Number of invoices of the service for this period in this currency, and what they bill together.
+    pub together: i64,
+    pub billed_together: Decimal,
     pub tax: Decimal,
     /// When the last of the lines was imported.
     pub imported_ms: UnixMillis,
+}
+
+/// Digits of an amount before the point.
+const MAX_WHOLE_DIGITS: u32 = 15;
+
+/// Reads a decimal, also with an exponent; digits beyond the twelfth behind the point are rounded.
+pub fn invoice_amount(text: &str) -> Result<Decimal, String> {
+    let parsed = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
+    let fits = |amount: &Decimal| amount.abs() < Decimal::from(10_u64.pow(MAX_WHOLE_DIGITS));
+    let amount = parsed.ok().filter(fits).ok_or_else(|| {
+        format!("`amount` is `{text}`, and no decimal such as `12.5` with at most {MAX_WHOLE_DIGITS} digits before the point")
+    })?;
+    let rounded = amount.round_dp_with_strategy(MAX_SCALE, RoundingStrategy::MidpointNearestEven);
+    Ok(rounded.normalize())
 }

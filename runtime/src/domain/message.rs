@@ -2,6 +2,7 @@
 
 mod sample;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -32,6 +33,18 @@ pub struct Message {
     /// Name that the other side gave the message before about the same group, which this one may
     /// replace.
     pub reference: Option<String>,
+    /// Files that go with it where it is a mail.
+    pub files: Arc<Vec<MessageFile>>,
+}
+
+/// A file that goes with a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageFile {
+    pub name: String,
+    pub media_type: String,
+    /// Name by which the HTML shows it; none for an attachment.
+    pub content_id: Option<String>,
+    pub content: Vec<u8>,
 }
 
 impl Message {

@@ -16,14 +16,16 @@ pub enum PluginKind {
     Rule,
     Notifier,
     Webhook,
+    Meter,
 }
 
 impl PluginKind {
-    pub const ALL: [PluginKind; 4] = [
+    pub const ALL: [PluginKind; 5] = [
         PluginKind::Probe,
         PluginKind::Rule,
         PluginKind::Notifier,
         PluginKind::Webhook,
+        PluginKind::Meter,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -32,6 +34,7 @@ impl PluginKind {
             PluginKind::Rule => "rule",
             PluginKind::Notifier => "notifier",
             PluginKind::Webhook => "webhook",
+            PluginKind::Meter => "meter",
         }
     }
 

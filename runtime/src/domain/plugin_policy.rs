@@ -38,17 +38,21 @@ pub enum Capability {
     Http,
     Stream,
     Udp,
+    Icmp,
     Dns,
     Mail,
+    Programs,
 }
 
 impl Capability {
-    pub const ALL: [Capability; 5] = [
+    pub const ALL: [Capability; 7] = [
         Capability::Http,
         Capability::Stream,
         Capability::Udp,
+        Capability::Icmp,
         Capability::Dns,
         Capability::Mail,
+        Capability::Programs,
     ];
 
     /// The name of its interface.
@@ -57,8 +61,10 @@ impl Capability {
             Capability::Http => "http",
             Capability::Stream => "stream",
             Capability::Udp => "udp",
+            Capability::Icmp => "icmp",
             Capability::Dns => "dns",
             Capability::Mail => "mail",
+            Capability::Programs => "programs",
         }
     }
 
@@ -86,7 +92,7 @@ pub struct BudgetChanges {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
     /// Time from its turn to its end, waiting included. None: the probe's own timeout, 2 s for a
-    /// rule, 30 s for a notifier, 10 s for a webhook.
+    /// rule, 30 s for a notifier, 10 s for a webhook, 120 s for a meter.
     pub wall_clock: Option<Duration>,
     /// CPU time of the guest, and of the host for it; waiting costs none. A thousand times what a
     /// bundled plugin takes.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     GatewaySettings, HmacSigning, PrivateReach, RateLimitRules, ServiceProfile, SigV4, UnixMillis,
-    clear_secret,
+    VendorMeter, clear_secret,
 };
 
 /// Owner of a service: what comes from files can't be changed over the API.
@@ -53,6 +53,8 @@ pub struct Service {
     pub credentials: Vec<Credential>,
     pub probes: Vec<Probe>,
     pub webhooks: Vec<Webhook>,
+    #[serde(default)]
+    pub meters: Vec<VendorMeter>,
     /// None: no consumer may call it.
     #[serde(default)]
     pub gateway: Option<GatewaySettings>,

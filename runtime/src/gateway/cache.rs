@@ -59,6 +59,8 @@ pub(super) enum Asked {
 pub(super) struct Forward {
     cache: Arc<Cache>,
     key: Key,
+    /// Generation of the address when it was asked.
+    generation: u64,
     asked: Instant,
     purpose: Purpose,
 }
@@ -108,10 +110,12 @@ impl Cache {
             },
             target: format!("{}{}", question.path, query.unwrap_or_default()).into(),
         };
+        let generation = self.store().generation(&key.target);
         let forward = |purpose| {
             Asked::Forward(Box::new(Forward {
                 cache: self.clone(),
                 key: key.clone(),
+                generation,
                 asked: now,
                 purpose,
             }))
@@ -219,9 +223,9 @@ impl Forward {
         let body = stale.body.clone();
         let confirmed = Arc::new(Stored { head, body });
         let mut store = self.cache.store();
-        store.remove_like(&self.key, stale);
+        store.remove_like(&self.key, &stale.head);
         if is_kept {
-            store.insert(&self.key, confirmed.clone());
+            store.insert(&self.key, self.generation, confirmed.clone());
         }
         drop(store);
         let mut reply = confirmed.reply(request, *is_head, now);
@@ -230,6 +234,22 @@ impl Forward {
         let status = format!("fwd={reason}; fwd-status=304{stored}; ttl={left}");
         note(&mut reply.headers, &status);
         Some(reply)
+    }
+
+    /// Returns what forgets the address, where the request may change something, unless it is told
+    /// that there is an answer, or that nothing was sent.
+    pub(super) fn pending(&self) -> Option<Pending> {
+        let is_unsafe = matches!(
+            self.purpose,
+            Purpose::Bypass {
+                is_unsafe: true,
+                ..
+            }
+        );
+        is_unsafe.then(|| Pending {
+            cache: self.cache.clone(),
+            target: Some(self.key.target.clone()),
+        })
     }
 
     /// Notes an answer of the vendor's. Returns what takes its body, if it may be kept.
@@ -242,9 +262,9 @@ impl Forward {
         let moments = self.moments(now);
         let (reason, filling) = match self.purpose {
             Purpose::Bypass { reason, is_unsafe } => {
-                // RFC 9111, 4.4.
-                if is_unsafe && (status.is_success() || status.is_redirection()) {
-                    self.cache.store().remove_target(&self.key.target);
+                // RFC 9111, 4.4; what failed at the vendor's may have been done all the same.
+                if is_unsafe && !status.is_client_error() {
+                    self.cache.store().clear_target(&self.key.target);
                 }
                 (reason, None)
             }
@@ -257,15 +277,46 @@ impl Forward {
                 let head = (!is_head)
                     .then(|| Head::of(&request, status, headers, moments))
                     .flatten();
-                let filling = head.and_then(|head| {
-                    Filling::new(self.cache, self.key, head, stated_length(headers))
-                });
+                let length = stated_length(headers);
+                let is_too_large = length.is_some_and(|length| length > MAX_ANSWER_BYTES);
+                let filling = match head.filter(|_| !is_too_large) {
+                    Some(head) => Some(Filling::new(self.cache, self.key, self.generation, head)),
+                    None if replaces(status) => {
+                        self.cache
+                            .store()
+                            .remove_outdated(&self.key, &request, |kept| {
+                                !is_head || kept.is_other_than(headers)
+                            });
+                        None
+                    }
+                    None => None,
+                };
                 (reason, filling)
             }
         };
         let stored = if filling.is_some() { "; stored" } else { "" };
         note(headers, &format!("fwd={reason}{stored}"));
         filling
+    }
+}
+
+/// A request that may change what is kept, while it is not known whether it did.
+pub(super) struct Pending {
+    cache: Arc<Cache>,
+    target: Option<Arc<str>>,
+}
+
+impl Pending {
+    pub(super) fn settle(mut self) {
+        self.target = None;
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(target) = &self.target {
+            self.cache.store().clear_target(target);
+        }
     }
 }
 
@@ -276,6 +327,19 @@ fn note(headers: &mut HeaderMap, what: &str) {
     }
 }
 
+/// Reports whether an answer shows what there is in place of what is kept (RFC 9111, 4.3.3): errors
+/// of the vendor's, and refusals of the one call, do not.
+fn replaces(status: StatusCode) -> bool {
+    let is_of_the_call = matches!(
+        status,
+        StatusCode::NOT_MODIFIED
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_EARLY
+            | StatusCode::TOO_MANY_REQUESTS
+    );
+    !is_of_the_call && !status.is_server_error()
+}
+
 fn stated_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -284,6 +348,7 @@ fn stated_length(headers: &HeaderMap) -> Option<usize> {
 pub(super) struct Filling {
     cache: Arc<Cache>,
     key: Key,
+    generation: u64,
     head: Head,
     body: Vec<u8>,
     /// Room that was taken for it.
@@ -292,18 +357,16 @@ pub(super) struct Filling {
 }
 
 impl Filling {
-    fn new(cache: Arc<Cache>, key: Key, head: Head, length: Option<usize>) -> Option<Self> {
-        if length.is_some_and(|length| length > MAX_ANSWER_BYTES) {
-            return None;
-        }
-        Some(Self {
+    fn new(cache: Arc<Cache>, key: Key, generation: u64, head: Head) -> Self {
+        Self {
             cache,
             key,
+            generation,
             head,
             body: Vec::new(),
             reserved: 0,
             is_given_up: false,
-        })
+        }
     }
 
     /// Takes the next bytes. An answer that becomes too large is let go.
@@ -336,10 +399,12 @@ impl Filling {
         true
     }
 
+    /// Lets the answer go, with the older one to the same request, which it has replaced.
     pub(super) fn give_up(&mut self) {
         self.is_given_up = true;
         self.body = Vec::new();
         self.release();
+        self.cache.store().remove_like(&self.key, &self.head);
     }
 
     /// The answer came to its end.
@@ -353,7 +418,9 @@ impl Filling {
             head: self.head.clone(),
             body,
         };
-        self.cache.store().insert(&self.key, Arc::new(stored));
+        self.cache
+            .store()
+            .insert(&self.key, self.generation, Arc::new(stored));
     }
 
     fn release(&mut self) {

@@ -28,7 +28,7 @@ use super::tunnel::{Handover, Tunnel};
 use super::{headers, retries};
 use crate::domain::{CacheUse, CallEnd, ErrorKind, OnCancel, VendorHttp, now_ms};
 use crate::net::{HttpVersions, Net, NetFailure};
-use crate::plugin_host::{AppliedCredential, PluginHost};
+use crate::plugin_host::{AppliedCredential, PluginHost, RefusedToken};
 
 /// Longest wait for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -94,7 +94,14 @@ impl Vendors {
         let is_our_origin = call.is_our_origin;
         let target = call.target.clone();
         let handover = call.parts.extensions.get::<Handover>().cloned();
-        let answer = match self.exchange(call, &mut guard).await {
+        let pending = cache.as_ref().and_then(|cache| cache.pending());
+        let exchanged = self.exchange(call, &mut guard).await;
+        if let Some(pending) = pending
+            && !matches!(&exchanged, Err(Unanswered { ended: Some(_), .. }))
+        {
+            pending.settle();
+        }
+        let answer = match exchanged {
             Ok(answer) => answer,
             Err(Unanswered { refusal, ended }) => {
                 match ended {
@@ -308,8 +315,8 @@ impl Vendors {
             Shown::Works
         };
         target.breaker.note(shown, Instant::now());
-        if credential.is_some_and(|credential| credential.is_refused(status.as_u16())) {
-            self.renew(target);
+        if let Some(refused) = credential.and_then(|it| it.refused(status.as_u16())) {
+            self.renew(target, refused);
         }
         retries::is_passing(status.as_u16())
             .then(|| retries::pause(retry_after, 1))
@@ -317,26 +324,20 @@ impl Vendors {
     }
 
     /// Asks for another token beside the calls; those that come next have it.
-    fn renew(&self, target: &Arc<Target>) {
-        if !target.may_renew(Instant::now()) {
+    fn renew(&self, target: &Arc<Target>, refused: RefusedToken) {
+        // One look at a time: the credential has a pace of its own.
+        let Ok(turn) = target.renewing.clone().try_acquire_owned() else {
             return;
-        }
+        };
         let (host, target) = (self.host.clone(), target.clone());
         self.tasks.spawn(async move {
+            let _turn = turn;
             let Some(name) = &target.settings.credential else {
                 return;
             };
-            let (service, base) = (&target.service, &target.base);
             let deadline = Instant::now() + RENEW_WITHIN;
-            let refused = host.credential_apply(service, name, base, deadline).await;
-            let renewed = match &refused {
-                Ok(refused) => {
-                    host.credential_renew(service, name, refused, deadline)
-                        .await
-                }
-                Err(_) => return,
-            };
-            if let Err(error) = renewed {
+            let renewed = host.credential_renew(&target.service, name, &refused, deadline);
+            if let Err(error) = renewed.await {
                 tracing::warn!(service = &*target.slug, credential = name, %error, "no new token");
             }
         });
@@ -458,10 +459,11 @@ impl Sending {
                 _signed: None,
             });
         }
-        let read = body
-            .collect()
-            .await
-            .map_err(|_| Refusal::request_wrong("the body broke off").kind("client"))?;
+        // No more than a passing body may stand still.
+        let Ok(read) = tokio::time::timeout(target.settings.timeout, body.collect()).await else {
+            return Err(Refusal::request_wrong("the body did not arrive in time").kind("client"));
+        };
+        let read = read.map_err(|_| Refusal::request_wrong("the body broke off").kind("client"))?;
         let bytes = read.to_bytes();
         meter.sent(bytes.len());
         Ok(Self {

@@ -2,12 +2,12 @@
 //! its tunnels and what it knows of the vendor; one that did keeps its counters.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use http::HeaderName;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,9 +22,6 @@ use super::retries::RetryBudget;
 use crate::domain::{Catalog, CredentialKind, GatewaySettings, PrivateReach, Service};
 use crate::net::{HostRule, Permission};
 
-/// Between renewals of a token that the vendor refuses.
-const RENEW_EVERY: Duration = Duration::from_secs(5);
-
 /// One service that is open to consumers.
 pub(super) struct Target {
     pub(super) slug: Arc<str>,
@@ -38,8 +35,8 @@ pub(super) struct Target {
     pub(super) retries: RetryBudget,
     pub(super) pool: Arc<Pool>,
     pub(super) cache: Option<Arc<Cache>>,
-    /// Moment of the last renewal of a token that the vendor refused.
-    renewed: Mutex<Option<Instant>>,
+    /// Turn of the one renewal at a time of a token that the vendor refused.
+    pub(super) renewing: Arc<Semaphore>,
     /// Cancelled when the service went, or is another one by now.
     pub(super) gone: CancellationToken,
     fingerprint: [u8; 32],
@@ -70,20 +67,9 @@ impl Target {
             breaker: Breaker::default(),
             retries: RetryBudget::new(Instant::now()),
             pool: Arc::new(Pool::new(tasks.clone())),
-            renewed: Mutex::default(),
+            renewing: Arc::new(Semaphore::new(1)),
             gone: CancellationToken::new(),
         })
-    }
-
-    /// Whether a refused token is renewed now. A vendor that refuses some calls whatever the token
-    /// is would be asked for one at each of them.
-    pub(super) fn may_renew(&self, now: Instant) -> bool {
-        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = renewed.is_none_or(|last| now.saturating_duration_since(last) >= RENEW_EVERY);
-        if may {
-            *renewed = Some(now);
-        }
-        may
     }
 
     /// Header in which the vendor's own library puts its key, where a consumer's token may stand.

@@ -36,6 +36,7 @@ pub async fn check_config(config_dir: &Path, plugins: &[PathBuf]) -> Result<Load
         recordings: Recordings::none(),
         run_ids: RunIds::counting(),
         has_mail: false,
+        programs: settings.programs,
         credentials: None,
     };
     let host = PluginHost::start(setup).await?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngCore;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -31,8 +31,11 @@ use book::Entry;
 /// Longest time between two looks at the clock and at what is due.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Pings that are kept, or wait to be, at the same time.
+/// Pings that are kept, or wait for the one before, at the same time.
 const MAX_PINGS: usize = 64;
+
+/// Longest wait for a place among them: many jobs end at the full minute. Their requests are bounded.
+const PLACE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the time makes of a heartbeat is published after this long although it can't be kept.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -112,7 +115,7 @@ impl Heartbeats {
 
     /// Takes a ping; it is durable when this returns, and observed. To be run to its end.
     pub async fn ping(&self, uuid: &str, ping: Ping) -> Result<HeartbeatState, PingError> {
-        let _permit = self.permits.try_acquire().map_err(|_| PingError::Busy)?;
+        let _permit = place(&self.permits).await?;
         let _turn = self.changes.lock().await;
         let book = &self.shared.heartbeats;
         let now_ms = now_ms();
@@ -322,6 +325,13 @@ fn note_failure(followed: Result<(), ControlError>, is_failing: &mut bool) {
 }
 
 /// Returns 122 random bits as text (RFC 9562, version 4).
+async fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, PingError> {
+    match tokio::time::timeout(PLACE_WITHIN, places.acquire()).await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(_)) | Err(_) => Err(PingError::Busy),
+    }
+}
+
 fn new_uuid() -> String {
     let mut bytes = [0; 16];
     rand::rng().fill_bytes(&mut bytes);

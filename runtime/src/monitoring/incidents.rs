@@ -20,6 +20,7 @@ use crate::domain::{
     Catalog, Incident, IncidentFacts, IncidentSource, Observation, Service, UnixMillis, VendorClaim,
 };
 use claims::Claims;
+pub(super) use claims::PageRun;
 pub use copy::IncidentCopy;
 use outage::{Outages, ProbeTraits, Run};
 pub use vendor::VendorIncidents;
@@ -110,15 +111,13 @@ impl IncidentTracker {
     }
 
     /// Takes in all incidents that a vendor's page has open.
-    pub(super) fn note_claims(
-        &self,
-        service: &str,
-        probe: &str,
-        ts_ms: UnixMillis,
-        claims: &[VendorClaim],
-    ) {
+    /// None: the run found all well, and read no page.
+    pub(super) fn note_claims(&self, run: PageRun<'_>, claims: Option<&[VendorClaim]>) {
         let mut state = self.lock();
-        let changed = state.claims.note(service, probe, ts_ms, claims);
+        let changed = match claims {
+            Some(claims) => state.claims.note(run, claims),
+            None => state.claims.note_no_page(run),
+        };
         if changed.is_empty() {
             return;
         }
@@ -155,10 +154,13 @@ impl IncidentTracker {
             is_known
         });
         // The probes of a service that can't run are not known.
-        let is_read = |slug: &str, probe: &str| match catalog.services.get(slug) {
-            Some(service) => service.probes.iter().any(|known| known.name == probe),
-            None => catalog.described(slug).is_some(),
-        };
+        let is_read =
+            |slug: &str, probe: &str, plugin: Option<&str>| match catalog.services.get(slug) {
+                Some(service) => service.probes.iter().any(|known| {
+                    known.name == probe && plugin.is_none_or(|plugin| known.plugin == plugin)
+                }),
+                None => catalog.described(slug).is_some(),
+            };
         ended.extend(state.claims.retain(is_read, now_ms));
         let has_changed = !ended.is_empty();
         ended.into_iter().for_each(|facts| state.save(facts));

@@ -102,7 +102,7 @@ fn planned<'a>(
     now_ms: UnixMillis,
 ) -> Vec<PlannedWindow> {
     let mut found: Vec<PlannedWindow> = Vec::new();
-    for window in windows.filter(|window| is_about_services(window)) {
+    for window in windows.filter(|window| window.is_about_services()) {
         let recurrence = &window.recurrence;
         let around = [
             recurrence.open_at(now_ms - MARGIN_MS),
@@ -133,13 +133,6 @@ fn planned<'a>(
     found
 }
 
-fn is_about_services(window: &Maintenance) -> bool {
-    window
-        .matchers
-        .iter()
-        .all(|matcher| !["alertname", "severity"].contains(&matcher.label.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +161,7 @@ mod tests {
             credentials: Vec::new(),
             probes: Vec::new(),
             webhooks: Vec::new(),
+            meters: Vec::new(),
             gateway: None,
         }
     }

@@ -6,8 +6,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::incidents::IncidentTracker;
 use super::maintenance::MaintenanceWatch;
+use super::meters::MeterReader;
 use super::shared::{MonitoringSettings, Shared};
 use super::status_cache::{ServiceStatus, StatusCache};
+use super::summaries::SummaryRefresher;
 use super::webhooks::receiver::{DeliveryLog, WebhookReceiver};
 use crate::domain::{Catalog, ClockJumps, CurrentStatus, Incident, Observation, now_ms};
 use crate::plugin_host::PluginHost;
@@ -69,6 +71,24 @@ impl Monitoring {
 
     pub fn status_cache(&self) -> Arc<StatusCache> {
         self.shared.status_cache.clone()
+    }
+
+    /// Returns what counts the figures of all services for lists.
+    pub fn summary_refresher(&self) -> SummaryRefresher {
+        SummaryRefresher {
+            results: self.shared.results.clone(),
+            summaries: self.shared.status_cache.summaries().clone(),
+        }
+    }
+
+    /// Returns what reads the bills of vendors.
+    pub fn meter_reader(&self) -> MeterReader {
+        MeterReader {
+            host: self.shared.host.clone(),
+            results: self.shared.results.clone(),
+            catalog: self.shared.catalog.clone(),
+            board: self.shared.status_cache.meters().clone(),
+        }
     }
 
     /// Returns the status of a service, if there is one of that name.

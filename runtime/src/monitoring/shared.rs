@@ -10,13 +10,14 @@ use tokio::time::Instant;
 use super::check_runner::CheckRunner;
 use super::heartbeats::book::HeartbeatBook;
 use super::in_flight::{InFlight, open_files};
-use super::incidents::IncidentTracker;
+use super::incidents::{IncidentTracker, PageRun};
 use super::maintenance::PlannedWork;
 use super::missed::{self, Gap};
 use super::offline::failures::NetworkFailures;
 use super::pulse::Pulse;
 use super::status_cache::StatusCache;
 use super::webhooks::receiver::WebhookReceiver;
+use crate::domain::Status;
 use crate::domain::{
     Budget, Catalog, CheckJob, ClockJumps, ErrorKind, Exclusion, LOCAL, Observation, Pause, Probe,
     Service, UnixMillis, now_ms,
@@ -123,8 +124,9 @@ impl Shared {
             .ok()?
             .ok()?;
         let _slot = self.in_flight.acquire(is_slow, patience).await?;
+        let run_id = self.host.next_run_id();
         let job = CheckJob {
-            run_id: self.host.next_run_id(),
+            run_id,
             ts_ms,
             location: LOCAL.to_owned(),
             service: service.clone(),
@@ -132,9 +134,16 @@ impl Shared {
             previous,
         };
         let done = self.checks.run(job).await;
-        if let Some(claims) = done.claims() {
-            self.incidents
-                .note_claims(&service.slug, &probe.name, ts_ms, claims);
+        let claims = done.claims();
+        if claims.is_some() || done.observation().status == Status::Healthy {
+            let run = PageRun {
+                service: &service.slug,
+                probe: &probe.name,
+                plugin: &probe.plugin,
+                run_id,
+                ts_ms,
+            };
+            self.incidents.note_claims(run, claims);
         }
         Some(done.into_observation())
     }

@@ -5,6 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::broadcast;
 
+use super::meters::{MeterBoard, MeterStatus};
+use super::summaries::{ServiceFigures, Summaries};
 use crate::domain::{Catalog, CurrentStatus, Observation, Service, Status, UnixMillis, WEBHOOK};
 
 /// Runs kept for the strip on the page.
@@ -20,6 +22,8 @@ const CHANGES: usize = 1_024;
 #[derive(Debug, Clone)]
 pub struct StatusChange {
     pub service: String,
+    /// The service has another status than before.
+    pub is_turn: bool,
 }
 
 /// One service as it is now.
@@ -32,6 +36,10 @@ pub struct ServiceStatus {
     /// Moment since which it has this status.
     pub since_ms: Option<UnixMillis>,
     pub probes: Vec<ProbeStatus>,
+    /// None before it was first counted.
+    pub figures: Option<Arc<ServiceFigures>>,
+    /// Last readings of its meters.
+    pub meters: Vec<MeterStatus>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -57,6 +65,8 @@ pub struct RecentRun {
 pub struct StatusCache {
     services: RwLock<HashMap<String, ServiceEntry>>,
     changes: broadcast::Sender<StatusChange>,
+    summaries: Summaries,
+    meters: MeterBoard,
 }
 
 #[derive(Debug, Default)]
@@ -132,6 +142,8 @@ impl Default for StatusCache {
         Self {
             services: RwLock::default(),
             changes: broadcast::channel(CHANGES).0,
+            summaries: Summaries::default(),
+            meters: MeterBoard::default(),
         }
     }
 }
@@ -144,6 +156,20 @@ impl StatusCache {
             .unwrap_or_else(PoisonError::into_inner)
             .get(slug)?
             .status
+    }
+
+    /// Returns the moment since which a service has its status.
+    pub fn since_ms(&self, slug: &str) -> Option<UnixMillis> {
+        let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
+        services.get(slug)?.since_ms
+    }
+
+    pub fn summaries(&self) -> &Summaries {
+        &self.summaries
+    }
+
+    pub(super) fn meters(&self) -> &MeterBoard {
+        &self.meters
     }
 
     /// Returns the status of a service with its probes; none: no such service.
@@ -162,6 +188,8 @@ impl StatusCache {
                     recent: probe.recent.iter().copied().collect(),
                 })
                 .collect(),
+            figures: self.summaries.get(slug),
+            meters: self.meters.of(slug),
         })
     }
 
@@ -211,7 +239,8 @@ impl StatusCache {
             .values()
             .filter_map(ProbeEntry::status)
             .max_by_key(|status| *status as u8);
-        if worst != entry.status {
+        let is_turn = worst != entry.status;
+        if is_turn {
             entry.status = worst;
             entry.since_ms = Some(observation.ts_ms);
         }
@@ -219,6 +248,7 @@ impl StatusCache {
         // An error means that no page is open.
         let _ = self.changes.send(StatusChange {
             service: observation.service.clone(),
+            is_turn,
         });
     }
 
@@ -236,6 +266,7 @@ impl StatusCache {
         drop(services);
         let _ = self.changes.send(StatusChange {
             service: String::new(),
+            is_turn: false,
         });
     }
 }

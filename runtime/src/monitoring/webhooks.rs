@@ -134,7 +134,7 @@ impl Shared {
         let id = match request {
             Some(request) if is_proven || webhook.unsigned => {
                 self.keep_raw(service, webhook, request, is_proven, &result)
-                    .await?
+                    .await
             }
             // Strangers would push out what is worth keeping.
             _ => None,
@@ -146,8 +146,8 @@ impl Shared {
         kept
     }
 
-    /// Keeps a delivery as it came, with what its plugin made of it. One that the plugin took is not
-    /// confirmed unless it is kept.
+    /// Keeps a delivery as it came, with what its plugin made of it. Where that can't be, it can't be
+    /// played again; its sender only needs that its events are durable.
     async fn keep_raw(
         &self,
         service: &Service,
@@ -155,13 +155,10 @@ impl Shared {
         request: WebhookRequest,
         is_proven: bool,
         result: &Result<Reception, ReceiveError>,
-    ) -> Result<Option<i64>, ReceiveError> {
+    ) -> Option<i64> {
         let (outcome, error, events) = match result {
             Ok(reception) => (DeliveryOutcome::Taken, None, reception.events.len() as u64),
-            Err(error) => match error.outcome() {
-                Some(outcome) => (outcome, Some(error.to_string()), 0),
-                None => return Ok(None),
-            },
+            Err(error) => (error.outcome()?, Some(error.to_string()), 0),
         };
         let draft = DeliveryDraft {
             service: service.slug.clone(),
@@ -173,7 +170,7 @@ impl Shared {
             events,
         };
         match self.webhook_receiver.control.delivery_insert(&draft).await {
-            Ok(id) => Ok(Some(id)),
+            Ok(id) => Some(id),
             Err(source) => {
                 let reason = format!("{:#}", anyhow::Error::new(source));
                 let (service, webhook) = (&service.slug, &webhook.name);
@@ -181,12 +178,10 @@ impl Shared {
                     service,
                     webhook,
                     reason,
-                    "a delivery can't be kept as it came"
+                    "a delivery can't be kept as it came, and not be played again"
                 );
-                match result {
-                    Ok(_) => Err(ReceiveError::NotStored(reason)),
-                    Err(_) => Ok(None),
-                }
+                metrics::counter!("extrack_webhook_copies_lost_total").increment(1);
+                None
             }
         }
     }

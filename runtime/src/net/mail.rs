@@ -5,6 +5,8 @@ mod compose;
 mod hello;
 mod wire;
 
+use std::sync::Arc;
+
 use lettre::Message;
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -27,6 +29,7 @@ use super::host_rule::HostRule;
 use super::host_text::parse_host;
 use super::policy::Permission;
 use super::tls::{Handshake, Roots};
+use crate::domain::MessageFile;
 
 #[derive(Debug, Clone)]
 pub struct SmtpSettings {
@@ -66,6 +69,8 @@ pub struct MailMessage {
     pub html: Option<String>,
     /// Becomes the Message-ID: a repeated attempt carries the same.
     pub id: String,
+    /// Pictures of the HTML, and attachments.
+    pub files: Arc<Vec<MessageFile>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -46,6 +46,14 @@ impl Permission {
         Err(self.denial(&format!("connect to `{host}:{port}`"), host, Some(port)))
     }
 
+    /// The host rule for what has no ports.
+    pub(super) fn check_name(&self, host: &Host) -> Result<(), NetError> {
+        if self.rules().any(|rule| rule.matches_name(host)) {
+            return Ok(());
+        }
+        Err(self.denial(&format!("send echo requests to `{host}`"), host, None))
+    }
+
     /// Names that the system's name servers may be asked for: those of hosts that may be reached,
     /// and all below them. A name carries data to the one who answers for it, which is then one
     /// that may be reached anyway.

@@ -1,8 +1,9 @@
 //! The calls other parts make: check a service, evaluate a rule, send a message, receive a
-//! delivery, look at settings. One file each.
+//! delivery, read what a vendor bills, look at settings. One file each.
 
 pub(super) mod account;
 pub(super) mod keep;
+pub(super) mod meter;
 pub(super) mod notifier;
 pub(super) mod probe;
 pub(super) mod request;
@@ -20,6 +21,7 @@ use super::health::Labels;
 use super::policy::credentials::CredentialCache;
 use super::policy::grants::EffectiveGrants;
 use super::policy::reach::ChannelReach;
+use super::programs::Programs;
 use super::recording::recordings::Recordings;
 use super::run::{RunError, Runner};
 use super::versions::active::ActivePlugins;
@@ -30,6 +32,7 @@ use crate::domain::{PluginKind, PluginRun, RunIds, RunOutcome};
 use crate::net::Net;
 
 pub(super) use keep::cut;
+pub(super) use meter::metered;
 pub(super) use notifier::delivered;
 pub(super) use probe::{Checked, observed, unanswered};
 pub(super) use rule::{Evaluated, judged};
@@ -60,6 +63,7 @@ pub(super) struct Calls {
     pub(super) credential_cache: Arc<CredentialCache>,
     pub(super) channel_reach: ChannelReach,
     pub(super) has_mail: bool,
+    pub(super) programs: Programs,
     pub(super) recordings: Recordings,
     /// Takes the account of every run.
     pub(super) runs: mpsc::Sender<PluginRun>,

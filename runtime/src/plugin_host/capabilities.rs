@@ -11,11 +11,13 @@ mod history;
 pub(in crate::plugin_host) mod host;
 pub(super) mod host_call;
 pub(super) mod http;
+mod icmp;
 pub(super) mod label;
 mod log;
 mod mail;
 mod net;
 pub(super) mod outgoing;
+mod programs;
 mod random;
 pub(super) mod secrets;
 mod signatures;
@@ -37,8 +39,8 @@ use crate::plugin_host::contract::bindings::{http as http_interface, imports};
 pub(super) fn allowed(kind: PluginKind) -> &'static [&'static str] {
     match kind {
         PluginKind::Probe => &[
-            "types", "host", "secrets", "net", "http", "stream", "udp", "dns", "cel", "log",
-            "clock", "random",
+            "types", "host", "secrets", "net", "http", "stream", "udp", "icmp", "programs", "dns",
+            "cel", "log", "clock", "random",
         ],
         PluginKind::Rule => &["types", "host", "history", "cel", "log"],
         PluginKind::Notifier => &[
@@ -56,6 +58,7 @@ pub(super) fn allowed(kind: PluginKind) -> &'static [&'static str] {
             "clock",
             "random",
         ],
+        PluginKind::Meter => &["types", "host", "secrets", "net", "http", "log", "clock"],
     }
 }
 

@@ -4,4 +4,5 @@
 pub(super) mod bindings;
 pub(super) mod claims;
 pub(super) mod convert;
+pub(super) mod figures;
 pub(super) mod secret_handle;

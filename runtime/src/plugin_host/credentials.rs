@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::PluginHost;
-use super::policy::credentials::{AppliedCredential, CredentialSource};
+use super::policy::credentials::{AppliedCredential, CredentialSource, RefusedToken};
 use crate::domain::Service;
 use crate::net::NetFailure;
 use crate::store::{ControlError, ControlStore};
@@ -48,7 +48,7 @@ impl PluginHost {
         &self,
         service: &Service,
         name: &str,
-        refused: &AppliedCredential,
+        refused: &RefusedToken,
         deadline: Instant,
     ) -> Result<(), NetFailure> {
         let credentials = self.credentials();

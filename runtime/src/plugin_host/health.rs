@@ -187,7 +187,10 @@ impl Inner {
 
 /// Returns true for functions that do a plugin's work, and false for checks of its settings.
 pub(super) fn is_work(function: &str) -> bool {
-    matches!(function, "check" | "evaluate" | "notify" | "receive")
+    matches!(
+        function,
+        "check" | "evaluate" | "notify" | "receive" | "read"
+    )
 }
 
 #[cfg(test)]

@@ -136,6 +136,7 @@ pub(super) async fn replay(
         "evaluate" => stage.evaluate().await,
         "notify" => stage.notify().await,
         "receive" => stage.receive().await,
+        "read" => stage.read().await,
         other => Err(ReplayError::Function(other.to_owned())),
     }
 }
@@ -245,6 +246,25 @@ impl Stage<'_> {
         let error = reception.as_ref().err().map(ToString::to_string);
         let result = reception.as_ref().map(shown).unwrap_or_default();
         Ok(self.replayed(outcome, error, result, &usage, played))
+    }
+
+    async fn read(&self) -> Result<Replayed, ReplayError> {
+        let context = self.argument(0)?;
+        let (answer, usage, played) = self
+            .run(async |store, instance| {
+                let Exports::Meter(exports) = &self.plugin.exports else {
+                    unreachable!("its kind was compared")
+                };
+                let guest = exports.load(&mut *store, instance)?;
+                guest
+                    .external_tracking_plugin_meters()
+                    .call_read(&mut *store, &context)
+                    .await
+            })
+            .await;
+        let (outcome, figures) = calls::metered(&context, answer, &SealedSettings::default());
+        let result = figures.as_ref().map(shown).unwrap_or_default();
+        Ok(self.replayed(outcome, figures.err(), result, &usage, played))
     }
 
     /// Runs with nothing to reach: what the recording does not answer is not answered.

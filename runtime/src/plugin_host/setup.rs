@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::engine::compile::Compiling;
 use super::policy::install_error::InstallError;
+use super::programs::Programs;
 use super::recording::recordings::Recordings;
 use super::versions::log::VersionLog;
 use crate::domain::{PluginRun, PluginTrust, RunIds};
@@ -57,6 +58,8 @@ pub struct Setup {
     pub run_ids: RunIds,
     /// An SMTP server is configured.
     pub has_mail: bool,
+    /// Programs that bundled probes may run.
+    pub programs: Programs,
     /// Keeps what becomes of credentials; none: it lasts as long as the host.
     pub credentials: Option<ControlStore>,
 }

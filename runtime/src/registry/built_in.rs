@@ -182,10 +182,16 @@ pub(super) fn plugins_in_use(catalog: &Catalog) -> BTreeSet<String> {
         .values()
         .flat_map(|service| &service.webhooks)
         .map(|webhook| &webhook.plugin);
+    let meters = catalog
+        .services
+        .values()
+        .flat_map(|service| &service.meters)
+        .map(|meter| &meter.plugin);
     let names: BTreeSet<&String> = probes
         .chain(rules)
         .chain(notifiers)
         .chain(webhooks)
+        .chain(meters)
         .collect();
     names.into_iter().cloned().collect()
 }

@@ -24,6 +24,8 @@ pub(super) fn build<'a>(
         version,
         escalations: files.escalations.policies.clone(),
         watchdog: files.watchdog.as_ref().map(|(it, _)| it.clone()),
+        status_pages: Arc::clone(&files.status_pages),
+        reports: files.reports.clone(),
         ..Catalog::default()
     };
     let from_files = files.services.values().map(Arc::as_ref);

@@ -185,9 +185,11 @@ impl Registry {
             let record = self.kept(&step);
             match step {
                 Step::Keep(_) => records.push(record),
-                Step::Delete(old) => {
-                    state.api.remove(&old.stored.slug);
-                    pauses.remove(&old.stored.slug);
+                Step::Delete { service, is_hidden } => {
+                    state.api.remove(&service.stored.slug);
+                    if !is_hidden {
+                        pauses.remove(&service.stored.slug);
+                    }
                     records.push(None);
                 }
                 Step::Put(draft) => {
@@ -207,7 +209,7 @@ impl Registry {
     fn kept(&self, step: &Step) -> Option<ServiceRecord> {
         match step {
             Step::Keep(old) => Some(ServiceRecord::of_api(old, &*self.inner.plugins)),
-            Step::Put(_) | Step::Delete(_) => None,
+            Step::Put(_) | Step::Delete { .. } => None,
         }
     }
 }
@@ -218,9 +220,13 @@ fn dependency_refusals(state: &State, steps: &[Step]) -> Vec<RefusedChange> {
     let mut all = dependencies(state);
     for step in steps {
         match step {
-            Step::Keep(_) => {}
-            Step::Delete(old) => {
-                all.remove(&old.stored.slug);
+            // The service of the file goes on.
+            Step::Keep(_)
+            | Step::Delete {
+                is_hidden: true, ..
+            } => {}
+            Step::Delete { service, .. } => {
+                all.remove(&service.stored.slug);
             }
             Step::Put(draft) => {
                 let service = &draft.compiled.service;
@@ -234,9 +240,12 @@ fn dependency_refusals(state: &State, steps: &[Step]) -> Vec<RefusedChange> {
     let errors = steps.iter().enumerate().filter_map(|(index, step)| {
         let slug = step.slug();
         let error = match step {
-            Step::Keep(_) => return None,
+            Step::Keep(_)
+            | Step::Delete {
+                is_hidden: true, ..
+            } => return None,
             Step::Put(_) => CatalogError::Invalid(faults.remove(slug)?),
-            Step::Delete(_) => {
+            Step::Delete { .. } => {
                 let by = dependents(&all, slug);
                 if by.is_empty() {
                     return None;

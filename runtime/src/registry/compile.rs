@@ -11,12 +11,15 @@ mod escalation;
 mod gateway;
 mod heartbeat;
 mod lifecycle;
+mod meter;
 mod paused;
 mod profile;
 mod rate_limits;
+mod report;
 mod routing;
 mod scope;
 mod service;
+mod status_page;
 mod target;
 mod template;
 mod webhook;
@@ -34,9 +37,11 @@ pub(super) use cost_budget::CompiledBudget;
 pub(super) use escalation::Escalations;
 pub use paused::pause_compile;
 pub(super) use profile::profile;
+pub use report::{bundled_reports, report_compile};
 pub(super) use routing::Routing;
 pub use routing::{RoutingEntries, maintenance_compile, matchers};
 pub(super) use service::CompiledService;
+pub(super) use status_page::status_pages;
 pub(super) use target::{authority, default_probe};
 pub(super) use template::Templates;
 
@@ -84,7 +89,7 @@ pub(super) struct Compiler<'a> {
     pub(super) fallbacks: Vec<(String, String)>,
     /// Content of each named channel of the files.
     channel_names: HashMap<String, String>,
-    /// The service whose probes and webhooks are being checked.
+    /// The service whose probes, webhooks and meters are being checked.
     service: Option<ServiceFacts>,
     schemas: HashMap<(PluginKind, String), Arc<Option<Schema>>>,
     /// Settings of the same rule or channel are checked once.

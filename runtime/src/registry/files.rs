@@ -7,19 +7,20 @@ use std::sync::Arc;
 use super::built_in::{BuiltInAlert, BuiltInAlerts};
 use super::compile::{
     ChannelPlace, CompiledBudget, CompiledService, Compiler, Defaults, Escalations,
-    MessageTemplates, Routing, RoutingEntries, SharedRule, Templates,
+    MessageTemplates, Routing, RoutingEntries, SharedRule, Templates, report_compile, status_pages,
 };
 use super::plugins::PluginDirectory;
 use crate::domain::fault::{FaultReport, child, list, suggest};
-use crate::domain::{Channel, Dependencies, Origin, Watchdog};
+use crate::domain::{Channel, Dependencies, Origin, ReportDefinition, StatusPage, Watchdog};
 use crate::spec::{
     AlertSpec, AlertTemplateSpec, CostBudgetSpec, EscalationSpec, MessageTemplateSpec,
-    NotificationSpec, ServiceSpec, WatchdogSpec,
+    NotificationSpec, PublicPageSpec, ReportSpec, ServiceSpec, WatchdogSpec,
 };
 
 /// More than one machine watches, and few enough that a mistaken file does not eat the memory.
 const MAX_SERVICES: usize = 50_000;
 const MAX_SHARED_ALERTS: usize = 1_000;
+const MAX_REPORTS: usize = 200;
 
 /// Entries as they were read, each with its index in its list. Pointers of faults begin with
 /// `/services`, `/alerts` or `/notifications`.
@@ -36,6 +37,8 @@ pub struct FileEntries {
     pub escalations: Vec<(String, EscalationSpec)>,
     pub alert_templates: Vec<(String, AlertTemplateSpec)>,
     pub watchdog: Option<WatchdogSpec>,
+    pub status_pages: Vec<(usize, PublicPageSpec)>,
+    pub reports: Vec<(usize, ReportSpec)>,
     /// True if targets are configured by which the monitor notices that it is offline.
     pub has_offline_targets: bool,
     /// True if days of the results are archived.
@@ -57,6 +60,8 @@ pub struct CheckedFiles {
     pub(super) escalations: Escalations,
     pub(super) templates: Arc<Templates>,
     pub(super) watchdog: Option<(Watchdog, Arc<Channel>)>,
+    pub(super) status_pages: Arc<Vec<Arc<StatusPage>>>,
+    pub(super) reports: BTreeMap<String, Arc<ReportDefinition>>,
 }
 
 impl fmt::Debug for CheckedFiles {
@@ -127,8 +132,10 @@ pub async fn check_files(
     let (rules, built_in) = shared_rules(&mut compiler, entries, &services).await;
     let budgets = compiler.budgets(&entries.budgets).await;
     budget_services_check(&mut compiler, entries, &services);
+    let status_pages = Arc::new(status_pages(&entries.status_pages, &mut compiler.report));
+    status_services_check(&mut compiler, entries, &services);
     let message_templates = compiler.message_templates.clone();
-    let files = CheckedFiles {
+    let mut files = CheckedFiles {
         defaults,
         services,
         rules,
@@ -140,8 +147,12 @@ pub async fn check_files(
         templates,
         message_templates,
         watchdog,
+        status_pages,
+        reports: BTreeMap::new(),
     };
     fallbacks_check(&mut compiler, &files);
+    let known = files.channels().cloned().collect::<Vec<_>>();
+    files.reports = reports(&mut compiler.report, entries, &known);
     (files, compiler.report)
 }
 
@@ -183,6 +194,33 @@ fn fallbacks_check(compiler: &mut Compiler<'_>, files: &CheckedFiles) {
             );
         }
     }
+}
+
+fn reports(
+    report: &mut FaultReport,
+    entries: &FileEntries,
+    channels: &[Arc<Channel>],
+) -> BTreeMap<String, Arc<ReportDefinition>> {
+    if entries.reports.len() > MAX_REPORTS {
+        let message = format!("must have at most {MAX_REPORTS} entries");
+        report.fault("/reports", message);
+    }
+    let mut reports = BTreeMap::new();
+    for (index, spec) in entries.reports.iter().take(MAX_REPORTS) {
+        let at = child("/reports", index);
+        let Some(definition) = report_compile(spec, channels.iter(), &at, report) else {
+            continue;
+        };
+        let name = definition.name.clone();
+        if reports.insert(name, Arc::new(definition)).is_some() {
+            let message = format!(
+                "another report is named `{}`; give this one another name",
+                spec.name
+            );
+            report.fault(child(&at, "name"), message);
+        }
+    }
+    reports
 }
 
 async fn services(
@@ -304,6 +342,28 @@ fn budget_services_check(
         for (position, slug) in spec.services.iter().flatten().enumerate() {
             if let Some(message) = unknown_service(slug, services) {
                 let at = child(&child("/budgets", index), "services");
+                compiler.report.warn(child(&at, position), message);
+            }
+        }
+    }
+}
+
+/// Warns of services that status pages name and do not show.
+fn status_services_check(
+    compiler: &mut Compiler<'_>,
+    entries: &FileEntries,
+    services: &BTreeMap<String, Arc<CompiledService>>,
+) {
+    for (index, page) in &entries.status_pages {
+        let groups = child(&child("/statusPages", index), "groups");
+        for (number, group) in page.groups.iter().enumerate() {
+            let at = child(&child(&groups, number), "services");
+            for (position, slug) in group.services.iter().enumerate() {
+                let message = match services.get(slug) {
+                    Some(compiled) if compiled.service.profile.public => continue,
+                    Some(_) => format!("`{slug}` is not shown; mark the service `public: true`"),
+                    None => unknown_service(slug, services).unwrap_or_default(),
+                };
                 compiler.report.warn(child(&at, position), message);
             }
         }

@@ -347,7 +347,7 @@ mod tests {
             (
                 json!({"grants": {"capabilities": ["log"]}}),
                 "/grants/capabilities/0: `log` reaches nothing outside and is always there; grants are for `http`, `stream`, \
-                 `udp`, `dns`, `mail`",
+                 `udp`, `icmp`, `dns`, `mail`, `programs`",
             ),
             (
                 json!({"grants": {"capabilities": ["htp"]}}),

@@ -80,6 +80,7 @@ pub(super) fn described(stored: &StoredService) -> Option<Service> {
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),
+        meters: Vec::new(),
         gateway: None,
     })
 }

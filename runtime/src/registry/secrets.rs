@@ -72,6 +72,7 @@ fn places(spec: &Value) -> Vec<SettingsPlace> {
     for (key, kind) in [
         ("probes", PluginKind::Probe),
         ("webhooks", PluginKind::Webhook),
+        ("meters", PluginKind::Meter),
     ] {
         for (index, entry) in list(spec, key) {
             let pointer = format!("/{key}/{index}/settings");
@@ -149,8 +150,12 @@ pub(super) fn restore(new: &mut Value, old: &Value, plugins: &dyn PluginDirector
             ));
             continue;
         }
-        // A webhook's plugin, too, may send requests to its own service.
-        if matches!(place.kind, PluginKind::Probe | PluginKind::Webhook) && !same_target {
+        // The plugin of a webhook or a meter, too, may send requests to its own service.
+        let has_target = matches!(
+            place.kind,
+            PluginKind::Probe | PluginKind::Webhook | PluginKind::Meter
+        );
+        if has_target && !same_target {
             faults.push(Fault::new(place.pointer, target_changed()));
             continue;
         }

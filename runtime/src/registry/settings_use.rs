@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Registry;
 use crate::domain::{Origin, PluginKind, ServiceFacts};
 
-/// Settings that some probe, webhook, alert or channel hands to a plugin.
+/// Settings that some probe, webhook, meter, alert or channel hands to a plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsUse {
     /// Origin of the service, or of the channel.
@@ -14,7 +14,7 @@ pub struct SettingsUse {
     pub owner: String,
     pub kind: PluginKind,
     pub settings: Value,
-    /// The service of a probe or a webhook.
+    /// The service of a probe, a webhook or a meter.
     pub service: Option<ServiceFacts>,
 }
 
@@ -42,6 +42,11 @@ impl Registry {
             uses.extend(webhooks.map(|webhook| {
                 let what = format!("webhook `{}`", webhook.name);
                 of_service(PluginKind::Webhook, &what, &webhook.settings)
+            }));
+            let meters = service.meters.iter().filter(|meter| meter.plugin == plugin);
+            uses.extend(meters.map(|meter| {
+                let what = format!("meter `{}`", meter.name);
+                of_service(PluginKind::Meter, &what, &meter.settings)
             }));
         }
         let is_shared = |name: &str| state.files.rules.iter().any(|rule| rule.draft.name == name);

@@ -84,6 +84,8 @@ impl FakePlugins {
             &["secret"],
             json!({"secret": {"x-secret": true}}),
         );
+        let key = json!({"key": {"x-secret": true}});
+        plugins.add(PluginKind::Meter, "costs", &[], key);
         plugins
     }
 

@@ -162,7 +162,7 @@ pub struct GrantsSpec {
     /// `example.com`, `ops@example.com`, or `*`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mail: Vec<String>,
-    /// `http`, `stream`, `udp`, `dns`, `mail`. Default: what its kind is offered.
+    /// `http`, `stream`, `udp`, `icmp`, `dns`, `mail`, `programs`. Default: what its kind is offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Vec<String>>,
 }
@@ -172,7 +172,7 @@ pub struct GrantsSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BudgetSpec {
     /// Milliseconds, or text such as `10s`. Default: the probe's timeout, 2 s for a rule, 30 s for
-    /// a notifier, 10 s for a webhook.
+    /// a notifier, 10 s for a webhook, 120 s for a meter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wall_clock: Option<DurationSpec>,
     /// Milliseconds, or text such as `500ms`. Default: 1 s.

@@ -1,4 +1,4 @@
-//! A service with its probes and webhooks.
+//! A service with its probes, webhooks and meters.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub struct ServiceSpec {
     /// Id in URLs and SQL. Default: the name in lower case, words joined by `-`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
-    /// `REST`, `HTTP`, `GraphQL`, `SOAP`, `gRPC`, `TCP`, `DNS`, `TLS`, `SMTP`, `Redis` or
-    /// `WebSocket`: decides on the probe; `Heartbeat`: a job that calls us. Any other word with
+    /// `REST`, `HTTP`, `GraphQL`, `SOAP`, `gRPC`, `TCP`, `DNS`, `TLS`, `ICMP`, `SMTP`, `Redis`
+    /// or `WebSocket`: decides on the probe; `Heartbeat`: a job that calls us. Any other word with
     /// `monitoring.probe`.
     #[serde(rename = "type", default = "default_kind")]
     pub kind: String,
@@ -52,6 +52,9 @@ pub struct ServiceSpec {
     /// Webhooks by which it reports: `POST /webhooks/SLUG/NAME`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub webhooks: Vec<WebhookSpec>,
+    /// Meters that read what its vendor bills, to compare it with what was counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meters: Vec<MeterSpec>,
     /// Rules for this service alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<ServiceAlertSpec>,
@@ -214,6 +217,26 @@ pub struct WebhookSpec {
     /// Deliveries are taken although nothing proves who sent them. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsigned: Option<bool>,
+    /// Settings of the plugin.
+    #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
+    pub settings: PluginSettings,
+}
+
+/// Meter that reads what the vendor bills for the calendar month of UTC: the days that are over, and
+/// in the first five days of a month the month before. The figures are an invoice, which the next
+/// reading replaces.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MeterSpec {
+    /// Name, unique among the meters of the service: lower case, words joined by `-`. Part of the
+    /// invoice's id. Default: its plugin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Meter plugin, e.g. `openai-costs`.
+    pub plugin: String,
+    /// Seconds, or text such as `1h`; at least `10m`. Default: `6h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<DurationSpec>,
     /// Settings of the plugin.
     #[serde(default, skip_serializing_if = "PluginSettings::is_empty")]
     pub settings: PluginSettings,

@@ -3,6 +3,7 @@
 //! spooled on another disk. Readers use connections of their own; what users write in SQL passes a
 //! gate first. Secrets never come here.
 
+mod analytics;
 mod archive;
 mod backup;
 mod call_batches;
@@ -38,7 +39,9 @@ mod recent;
 mod run_ids;
 mod schema;
 mod sealing;
+mod service_details;
 mod service_history;
+mod service_summaries;
 mod shadow;
 mod snapshot;
 mod spool;
@@ -59,6 +62,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
 
+pub use analytics::{ComparisonRow, HonestyRow, MonthRow, NoiseRow, PhaseSums, SloRow};
 pub use archive::{ArchivedDay, DayContent, DayWritten};
 pub use backup::{TableRows, rows_of};
 pub use call_batches::call_key;
@@ -69,9 +73,9 @@ pub use describe::{SqlMacro, SqlSchema, SqlView, SqlViewColumn};
 pub use diagnosis::{Diagnosis, Place};
 pub use error::{QueryError, ResultError};
 pub use events::EventFilter;
-pub use health::{StoredSpan, VersionKey};
+pub use health::{PluginHour, StoredSpan, VersionKey};
 pub use incidents::{IncidentFilter, IncidentRow};
-pub use invoices::LineOutcome;
+pub use invoices::{LineOutcome, Replaced};
 pub use offline::{Compacted, TableSize, check, compact, migrate, migration, sizes};
 pub use offline_sql::OfflineSql;
 pub use past::PastSpan;
@@ -82,7 +86,9 @@ pub use query::{
 };
 pub use rate_limits::StoredReading;
 pub use sealing::SealSettings;
-pub use service_history::{HistorySlot, Latencies};
+pub use service_details::{ClaimSums, PhaseSlot, PluginSwap};
+pub use service_history::{BareIncident, HistorySlot, HistorySpans, Latencies, ServiceHistories};
+pub use service_summaries::{ErrorBudget, HALF_HOUR_MS, HALF_HOURS, HalfHour, ServiceSummary};
 pub use snapshot::Snapshot;
 pub use spool::SpoolSettings;
 pub use tables::ServiceRow;

@@ -253,6 +253,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Messages whose template could not be rendered, by template",
     ),
     (
+        Counter,
+        "extrack_meter_readings_total",
+        "Readings of what vendors bill, by outcome",
+    ),
+    (
         Gauge,
         "extrack_monitor_offline",
         "1 while none of the offline targets can be reached",
@@ -379,6 +384,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
+        "extrack_report_runs_total",
+        "Runs of reports, by what became of them: `sent`, `late`, `incomplete`, `failed`",
+    ),
+    (
+        Counter,
         "extrack_restore_failures_total",
         "Starts at which the last results could not be read",
     ),
@@ -498,6 +508,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         Gauge,
         "extrack_watchdog_held",
         "1 while the watchdog's messages are held back",
+    ),
+    (
+        Counter,
+        "extrack_webhook_copies_lost_total",
+        "Deliveries to webhooks that were handled, and not kept as they came: no room, or the store failed",
     ),
     (
         Counter,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::budget_usage::usage_of;
@@ -20,6 +20,8 @@ use crate::store::{ResultStore, UsageAndBatches, UsageQuestion, UsageSum};
 
 /// Time between two looks for budgets that are not read yet.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Longest time until a budget is read again that could not be: it is twice as long each time.
+const RETRY_AT_MOST: Duration = Duration::from_secs(600);
 /// Batches that are made while the database is read; past it reading begins anew.
 const MAX_BATCHES: usize = 600;
 /// The last batches before a start, in milliseconds: the clock may have been set a little.
@@ -48,6 +50,18 @@ struct Books {
 struct Book {
     account: BudgetAccount,
     stage: Stage,
+    /// Failures in a row, and until when nothing is asked after the last one.
+    failures: u32,
+    waits_until: Option<Instant>,
+}
+
+/// Why nothing was read.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error("results are not committed at the moment")]
+    NotSettled,
+    #[error("{0}")]
+    Failed(String),
 }
 
 enum Stage {
@@ -150,7 +164,7 @@ impl BudgetBook {
             let answer = if results.is_settled() {
                 ask(results, &request).await
             } else {
-                Err("results are not committed at the moment".to_owned())
+                Err(Unanswered::NotSettled)
             };
             self.take(&request, answer);
         }
@@ -173,9 +187,11 @@ impl BudgetBook {
             seq => *seq,
         };
         let since_seq = open.keys().next().copied().unwrap_or(newest);
-        let unread = by_slug
-            .iter_mut()
-            .filter(|(_, book)| matches!(book.stage, Stage::Unread(_)));
+        let now = Instant::now();
+        let unread = by_slug.iter_mut().filter(|(_, book)| {
+            let is_due = book.waits_until.is_none_or(|until| until <= now);
+            is_due && matches!(book.stage, Stage::Unread(_))
+        });
         let requests = unread.map(|(slug, book)| {
             let batches = open.iter().map(|(seq, batch)| (*seq, book.of_batch(batch)));
             book.stage = Stage::Reading(batches.collect());
@@ -190,7 +206,7 @@ impl BudgetBook {
     }
 
     /// Takes what was read, with the batches that it does not hold.
-    fn take(&self, request: &Request, answer: Result<UsageAndBatches, String>) {
+    fn take(&self, request: &Request, answer: Result<UsageAndBatches, Unanswered>) {
         let mut books = self.books();
         let Some(book) = books.by_slug.get_mut(&request.slug) else {
             return;
@@ -203,7 +219,10 @@ impl BudgetBook {
             return;
         };
         let batches = std::mem::take(batches);
-        let read = answer.and_then(|answer| Ok((sum_up(request, &answer)?, answer.batches)));
+        let read = answer.and_then(|answer| {
+            let stored = sum_up(request, &answer).map_err(Unanswered::Failed)?;
+            Ok((stored, answer.batches))
+        });
         match read {
             Ok((stored, held)) => {
                 book.account = book.account.emptied();
@@ -212,10 +231,14 @@ impl BudgetBook {
                     book.account.add_all(noted);
                 }
                 book.stage = Stage::Whole;
+                (book.failures, book.waits_until) = (0, None);
             }
             Err(reason) => {
                 tracing::debug!(budget = %request.slug, %reason, "a budget has no figures yet");
-                book.stage = Stage::Unread(reason);
+                book.stage = Stage::Unread(reason.to_string());
+                if let Unanswered::Failed(_) = reason {
+                    book.back_off();
+                }
             }
         }
     }
@@ -247,14 +270,30 @@ impl Books {
 impl Book {
     fn new(budget: &Arc<CostBudget>, catalog: &Catalog, before: Option<Self>) -> Self {
         let mut account = BudgetAccount::new(Arc::clone(budget), catalog);
-        let stage = match before {
+        match before {
             Some(before) if before.account.counts_as(&account) => {
                 account.take_over(before.account);
-                before.stage
+                Self {
+                    account,
+                    stage: before.stage,
+                    failures: before.failures,
+                    waits_until: before.waits_until,
+                }
             }
-            _ => Stage::Unread("what was stored is being read".to_owned()),
-        };
-        Self { account, stage }
+            _ => Self {
+                account,
+                stage: Stage::Unread("what was stored is being read".to_owned()),
+                failures: 0,
+                waits_until: None,
+            },
+        }
+    }
+
+    fn back_off(&mut self) {
+        let longer = 2_u32.saturating_pow(self.failures);
+        let wait = LOOK_EVERY.saturating_mul(longer).min(RETRY_AT_MOST);
+        self.failures = self.failures.saturating_add(1);
+        self.waits_until = Some(Instant::now() + wait);
     }
 
     fn note(&mut self, batch: &CallBatch) {
@@ -291,9 +330,10 @@ impl Book {
 
 /// Asks for the days of the present period and for those before it, each by its own days: clocks may
 /// have been changed at the beginning of the period.
-async fn ask(results: &ResultStore, request: &Request) -> Result<UsageAndBatches, String> {
+async fn ask(results: &ResultStore, request: &Request) -> Result<UsageAndBatches, Unanswered> {
     let (account, now_ms) = (&request.account, request.now_ms);
-    let (from_ms, span) = account.range(now_ms).map_err(|error| error.to_string())?;
+    let range = account.range(now_ms);
+    let (from_ms, span) = range.map_err(|error| Unanswered::Failed(error.to_string()))?;
     let scope = &account.budget().scope;
     let question = |from_ms, until_ms| UsageQuestion {
         from_ms,
@@ -309,7 +349,9 @@ async fn ask(results: &ResultStore, request: &Request) -> Result<UsageAndBatches
         question(span.from_ms, now_ms.saturating_add(2 * DAY_MS)),
     ];
     let asked = results.usage_sums_and_batches(questions, request.since_seq);
-    asked.await.map_err(|error| error.to_string())
+    asked
+        .await
+        .map_err(|error| Unanswered::Failed(error.to_string()))
 }
 
 /// Puts the sums of both questions into an account.

@@ -12,6 +12,28 @@ pub fn service_yaml(service: &ServiceSpec) -> String {
     format!("{SERVICES}\n{}", entry(service, ""))
 }
 
+/// Returns a service that is stored as it can be described again: with its slug, and without texts
+/// that would be read as variables.
+pub fn stored_service(slug: &str, spec: Map<String, Value>) -> serde_json::Result<ServiceSpec> {
+    let mut spec = Value::Object(spec);
+    escape_variables(&mut spec);
+    let described: ServiceSpec = serde_json::from_value(spec)?;
+    Ok(ServiceSpec {
+        slug: Some(slug.to_owned()),
+        ..described
+    })
+}
+
+/// Keeps texts from being read as variables.
+pub fn escape_variables(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.replace("${", "$${"),
+        Value::Array(items) => items.iter_mut().for_each(escape_variables),
+        Value::Object(members) => members.values_mut().for_each(escape_variables),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// Returns a mapping as YAML, a key a line.
 pub fn yaml_of(members: &Map<String, Value>) -> String {
     let lines = mapping(members).into_iter();

@@ -35,6 +35,7 @@ pub(crate) async fn start_host(folder: &Path) -> PluginHost {
         recordings: Recordings::in_memory(),
         run_ids: RunIds::counting(),
         has_mail: false,
+        programs: Default::default(),
         credentials: None,
     };
     PluginHost::start(setup).await.expect("the host starts")
@@ -76,6 +77,7 @@ impl Subject {
             credentials: Vec::new(),
             probes: vec![probe.clone()],
             webhooks: Vec::new(),
+            meters: Vec::new(),
             gateway: None,
         };
         Self {

@@ -11,39 +11,39 @@ pub(crate) struct Usage {
 
 impl Usage {
     pub(crate) fn of(pid: u32) -> Self {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process lives");
-        // Behind the name, which may hold spaces: utime and stime are fields 14 and 15 of the
-        // whole.
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .expect("it has a name")
-            .split_whitespace()
-            .collect();
-        let ticks: f64 = [11, 12]
-            .iter()
-            .map(|field| fields[*field].parse::<f64>().expect("a number of ticks"))
-            .sum();
-        let status =
-            std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
-        let mib = |name: &str| {
-            let line = status
-                .lines()
-                .find(|line| line.starts_with(name))
-                .expect("the kernel tells it");
-            line.split_whitespace()
-                .nth(1)
-                .and_then(|kib| kib.parse::<f64>().ok())
-                .expect("a number")
-                / 1_024.0
-        };
-        const TICKS_PER_SECOND: f64 = 100.0;
-        Self {
-            cpu_seconds: ticks / TICKS_PER_SECOND,
-            rss_mib: mib("VmRSS:"),
-            peak_mib: mib("VmHWM:"),
-        }
+        Self::while_it_lives(pid).expect("the process lives")
     }
+
+    /// Nothing of a process that has ended.
+    pub(crate) fn while_it_lives(pid: u32) -> Option<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let mib = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name))?;
+            let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+            Some(kib / 1_024.0)
+        };
+        Some(Self {
+            cpu_seconds: cpu_seconds(pid, OWN)?,
+            rss_mib: mib("VmRSS:")?,
+            peak_mib: mib("VmHWM:")?,
+        })
+    }
+}
+
+/// Fields of `/proc/PID/stat` behind the name: utime and stime, which are 14 and 15 of the whole.
+const OWN: [usize; 2] = [11, 12];
+
+/// Sum of such fields, in seconds.
+pub(crate) fn cpu_seconds(pid: u32, fields: [usize; 2]) -> Option<f64> {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold spaces.
+    let behind_name: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let mut ticks = 0.0;
+    for field in fields {
+        ticks += behind_name.get(field)?.parse::<f64>().ok()?;
+    }
+    Some(ticks / TICKS_PER_SECOND)
 }
 
 /// Upper bound in seconds and how many runs were within it, from `/metrics`.

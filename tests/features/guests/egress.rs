@@ -89,6 +89,9 @@ async fn no_spelling_of_an_address_gets_a_guest_there() {
         elsewhere.push(json!({ "tcp": address }));
         elsewhere.push(json!({ "udp": address }));
     }
+    for host in ["169.254.169.254", "localhost", "10.0.0.1", "0xa9fea9fe"] {
+        elsewhere.push(json!({ "icmp": host }));
+    }
     for scheme in [
         "file:///etc/passwd",
         "ftp://127.0.0.1/",

@@ -85,6 +85,7 @@ pub(crate) fn host() -> &'static PluginHost {
             recordings: Recordings::none(),
             run_ids: RunIds::counting(),
             has_mail: false,
+            programs: Default::default(),
             credentials: None,
         };
         let host = wait_for(async {

@@ -8,6 +8,10 @@ use extrack_plugin::time::rfc3339;
 
 type Labels = BTreeMap<String, String>;
 
+/// Reason of a message that is a report, and its status: a report neither begins nor ends an alert,
+/// and the contract has no third status.
+const REPORT: &str = "report";
+
 /// Alertmanager's text for a time that has not come.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
@@ -34,11 +38,14 @@ pub(crate) fn payload(notification: &Notification) -> Value {
             })
         })
         .collect();
+    let reason = notification.attribute("reason");
+    let report = reason.filter(|reason| *reason == REPORT);
+    let status = report.unwrap_or(notification.status.as_str());
     let mut body = json!({
         "version": "4",
         "groupKey": notification.group_key,
         "truncatedAlerts": notification.beyond(notification.alerts.len()),
-        "status": notification.status.as_str(),
+        "status": status,
         "receiver": notification.receiver,
         "groupLabels": notification.group_labels.iter().cloned().collect::<Labels>(),
         "commonLabels": common(&labels),
@@ -46,8 +53,9 @@ pub(crate) fn payload(notification: &Notification) -> Value {
         "externalURL": notification.external_url,
         "alerts": alerts,
     });
-    // The operator's own words, beside what Alertmanager has.
+    // That it is a report, and the operator's own words, beside what Alertmanager has.
     for (key, text) in [
+        ("reason", report),
         ("title", notification.attribute("title")),
         ("message", notification.text()),
     ] {

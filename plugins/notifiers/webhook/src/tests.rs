@@ -1,4 +1,4 @@
-use extrack_plugin::fake::{Host, awkward, response, with_omitted};
+use extrack_plugin::fake::{Host, awkward, response, with_attribute, with_omitted};
 use extrack_plugin::json::json;
 use extrack_plugin::notifier::NotificationStatus;
 
@@ -86,6 +86,32 @@ fn posts_what_alertmanager_posts() {
             }],
         })
     );
+}
+
+#[test]
+fn a_report_arrives_with_its_words_and_is_not_the_end_of_an_alert() {
+    let mut message = notification(NotificationStatus::Resolved, &[]);
+    for (key, text) in [
+        ("reason", "report"),
+        ("title", "Weekly vendors"),
+        ("text", "Nobody was down"),
+    ] {
+        message = with_attribute(message, key, text);
+    }
+    let body = payload::payload(&message);
+    for (key, wanted) in [
+        ("status", "report"),
+        ("reason", "report"),
+        ("title", "Weekly vendors"),
+        ("message", "Nobody was down"),
+    ] {
+        assert_eq!(body[key], wanted, "{key}");
+    }
+    assert_eq!(body["alerts"], json!([]));
+    let resolved = notification(NotificationStatus::Resolved, &["Service Down"]);
+    let body = payload::payload(&with_attribute(resolved, "reason", "transition"));
+    assert_eq!(body["status"], "resolved");
+    assert!(body.get("reason").is_none(), "{body}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use extrack_answers::{Answer, is_header_name};
 use extrack_plugin::json::Value;
 use extrack_plugin::jsonpath::JsonPath;
 use extrack_plugin::prelude::*;
+use extrack_plugin::secrets;
 use regex_lite::Regex;
 
 /// A longer value is no token and no id.
@@ -48,10 +49,16 @@ impl Extract {
         self.header.is_none()
     }
 
-    /// Returns the value, or what was found in its place.
+    /// Returns the value, or what was found in its place. A text may be a token, and is kept out of
+    /// recordings; a number or a boolean of a body is not, which would be no JSON any more.
     pub(crate) fn value(&self, answer: &Answer<'_>) -> Result<String, String> {
+        let mut is_text = true;
         let (subject, found) = match (&self.jsonpath, &self.header) {
-            (Some(path), _) => (format!("`{path}`"), selected(path, answer)?),
+            (Some(path), _) => {
+                let found = selected(path, answer)?;
+                is_text = found.is_string();
+                (format!("`{path}`"), plain(found))
+            }
             (None, Some(name)) => (format!("header `{name}`"), header(name, answer)?),
             (None, None) => ("the body".to_owned(), answer.text()?.to_owned()),
         };
@@ -66,19 +73,29 @@ impl Extract {
                 "{subject} has {bytes} bytes, wanted at most {MOST_BYTES}"
             ));
         }
+        if is_text {
+            secrets::hide(&value);
+        }
         Ok(value)
     }
 }
 
-fn selected(path: &str, answer: &Answer<'_>) -> Result<String, String> {
+fn selected(path: &str, answer: &Answer<'_>) -> Result<Value, String> {
     let parsed = JsonPath::parse(path).map_err(|error| error.to_string())?;
     match parsed.select(answer.json()?).first() {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Number(number)) => Ok(number.to_string()),
-        Some(Value::Bool(flag)) => Ok(flag.to_string()),
+        Some(found @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => {
+            Ok(Value::clone(found))
+        }
         Some(Value::Null) => Err(format!("`{path}` is null, wanted a text or a number")),
         Some(_) => Err(format!("`{path}` has parts, wanted a text or a number")),
         None => Err(format!("`{path}` is not there, wanted a text or a number")),
+    }
+}
+
+fn plain(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
     }
 }
 

@@ -175,12 +175,18 @@ impl Step {
         response: &http::Response,
         variables: &mut Variables,
     ) -> Result<Option<String>, Stop> {
+        let answer = Answer::new(response).private(true);
+        // First, as recordings have no value of an answer that is wrong either.
+        let found: Vec<_> = self
+            .extract
+            .iter()
+            .map(|(name, extract)| (name, extract.value(&answer)))
+            .collect();
         if let Some(fault) = self.wanted(settings).fault(response)? {
             return Ok(Some(fault));
         }
-        let answer = Answer::new(response).private(true);
-        for (name, extract) in &self.extract {
-            match extract.value(&answer) {
+        for (name, value) in found {
+            match value {
                 Ok(value) => variables.set(name, value),
                 Err(fault) => return Ok(Some(format!("no value for `{name}`: {fault}"))),
             }

@@ -72,7 +72,8 @@ fn url_encoded(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            // `*` as well (RFC 3986, 3.3): a replay has `***` in the place of the value.
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'*' => {
                 encoded.push(char::from(byte));
             }
             _ => encoded.push_str(&format!("%{byte:02X}")),
@@ -148,6 +149,7 @@ mod tests {
         let mut variables = Variables::default();
         variables.set("id", "a b/\"c\"&d".to_owned());
         variables.set("next", "https://a.example/x?y=1&z=2".to_owned());
+        variables.set("mask", "***".to_owned());
         variables.set("line", "a\r\nx: 1".to_owned());
         for (text, place, wanted) in [
             (
@@ -155,6 +157,7 @@ mod tests {
                 Place::Url,
                 Ok("/items/a%20b%2F%22c%22%26d?q=a%20b%2F%22c%22%26d"),
             ),
+            ("/{{mask}}", Place::Url, Ok("/***")),
             ("{{next}}", Place::Url, Ok("https://a.example/x?y=1&z=2")),
             (
                 "{\"id\": \"{{id}}\", \"o\": {\"p\": {}}}",

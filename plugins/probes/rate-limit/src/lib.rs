@@ -5,8 +5,11 @@ use extrack_answers::{ExpectedStatus, Headers, credential};
 use extrack_plugin::http::Limit;
 use extrack_plugin::prelude::*;
 
-/// Statuses that refuse for a limit's sake, beside those that the service's rules name.
+/// Refuses for a limit's sake, whatever else the answer has.
 const TOO_MANY_REQUESTS: u16 = 429;
+/// Statuses that refuse where the answer has a limit of which nothing is left, or the moment to come
+/// again: GitHub and Google use 403, Toggl 402, Binance 418, Twitter's first API 420.
+const MAY_REFUSE: [u16; 5] = [402, 403, 418, 420, 503];
 
 #[derive(Settings)]
 struct Settings {
@@ -22,7 +25,8 @@ struct Settings {
     headers: Headers,
     /// Body of the request.
     body: Option<String>,
-    /// Status wanted; 429 is a refusal, and no wrong answer.
+    /// Status wanted. A refusal for a limit's sake is no wrong answer: 429, or 402, 403, 418, 420 and
+    /// 503 with a limit of which nothing is left, or with `Retry-After`.
     #[setting(default = "2xx")]
     expected_status: ExpectedStatus,
     /// Name of the limit. Default: the one of which the least is left.
@@ -105,8 +109,24 @@ fn decisive<'a>(limits: &'a [Limit], wanted: Option<&str>) -> Option<&'a Limit> 
     })
 }
 
+/// Whether the answer refuses for a limit's sake. What the rules of the service name is a limit of
+/// which nothing is left by then.
+fn is_refusal(response: &http::Response) -> bool {
+    let is_empty = |limit: &Limit| limit.remaining == Some(0);
+    let has_empty = response.limits.iter().any(is_empty);
+    match response.status {
+        TOO_MANY_REQUESTS => true,
+        // The rules of some vendors know it by the body.
+        400 => has_empty,
+        status if MAY_REFUSE.contains(&status) => {
+            has_empty || response.header("retry-after").is_some()
+        }
+        _ => false,
+    }
+}
+
 fn judge(response: &http::Response, limit: Option<&Limit>, settings: &Settings) -> Observation {
-    let refused = response.status == TOO_MANY_REQUESTS;
+    let refused = is_refusal(response);
     if !refused && !settings.expected_status.accepts(response.status) {
         let (found, wanted) = (response.status, &settings.expected_status);
         return Observation::unhealthy(format!("status is {found}, wanted {wanted}"));
@@ -117,7 +137,10 @@ fn judge(response: &http::Response, limit: Option<&Limit>, settings: &Settings) 
     };
     let Some(limit) = limit else {
         return match (&settings.limit, refused) {
-            (_, true) => exhausted("the request was refused with status 429".to_owned()),
+            (_, true) => {
+                let status = response.status;
+                exhausted(format!("the request was refused with status {status}"))
+            }
             (Some(name), false) => Observation::degraded(missing(name, &response.limits)),
             (None, false) => Observation::degraded(
                 "the answer says nothing about a rate limit; `rateLimits` of the service tells how it is read",

@@ -130,6 +130,53 @@ fn what_is_left_is_judged_by_the_settings() {
 }
 
 #[test]
+fn other_statuses_refuse_where_a_limit_or_a_moment_says_so() {
+    let none = json!([{"name": "core", "remaining": 0, "quota": 60}]);
+    for (limits, status, retry_after, wanted, said) in [
+        (
+            &none,
+            403,
+            None,
+            Status::Degraded,
+            "limit `core` is used up",
+        ),
+        (
+            &json!([]),
+            403,
+            Some("60"),
+            Status::Degraded,
+            "refused with status 403",
+        ),
+        (
+            &two(),
+            403,
+            None,
+            Status::Unhealthy,
+            "status is 403, wanted 2xx",
+        ),
+        (&none, 404, None, Status::Unhealthy, "status is 404"),
+        (
+            &json!([]),
+            401,
+            Some("60"),
+            Status::Unhealthy,
+            "status is 401",
+        ),
+    ] {
+        let host = Host::install();
+        let mut answer = response(status, "").with_attribute("rate-limits", &limits.to_string());
+        if let Some(seconds) = retry_after {
+            answer = answer.with_header("Retry-After", seconds);
+        }
+        host.answer_http(URL, answer);
+        let settings = Settings::from_json(r#"{"path": "/rate_limit"}"#).unwrap();
+        let observation = check(&Check::of("https://api.example.com"), &settings).unwrap();
+        assert_eq!(observation.status, wanted, "{status}: {observation:?}");
+        assert!(observation.message().contains(said), "{observation:?}");
+    }
+}
+
+#[test]
 fn settings_that_can_not_work_are_faults() {
     let settings = Settings::from_json(r#"{"headers": {"a b": "c"}}"#).unwrap();
     assert_eq!(check_settings(&settings)[0].path, "/headers/a b");

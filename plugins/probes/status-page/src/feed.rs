@@ -1,11 +1,17 @@
 //! RSS and Atom, the last resort: the state of an incident is read from the words of its entry. An
 //! entry without a word that is known is of unknown state.
 
+use std::collections::BTreeMap;
+
 use extrack_plugin::{clock, time};
 
 use crate::Settings;
 use crate::markup::{Entry, entries, without_tags};
 use crate::page::{Incident, Level, Page};
+
+/// Time for which an entry without a word that is known counts: it may have been written before the
+/// end of its incident, and there are entries that never say it.
+const UNKNOWN_MS: u64 = 86_400_000;
 
 /// Longest text of an entry that is looked at, in characters.
 const MOST_CHARACTERS: usize = 20_000;
@@ -37,7 +43,12 @@ pub(crate) fn read(text: &str, settings: &Settings) -> Option<Page> {
     };
     let now_ms = clock::now_ms();
     let since_ms = now_ms.saturating_sub(time::millis(settings.feed_window));
-    for entry in entries(text)? {
+    let entries = entries(text)?;
+    let mut links: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in &entries {
+        *links.entry(entry.link.clone()).or_default() += 1;
+    }
+    for entry in entries {
         let moment_ms = moment_of(&entry.published).or(moment_of(&entry.updated));
         let last_ms = moment_of(&entry.updated).max(moment_ms);
         let body = without_tags(&entry.text);
@@ -49,9 +60,12 @@ pub(crate) fn read(text: &str, settings: &Settings) -> Option<Page> {
             State::Unknown => state_of(&body),
             state => state,
         };
-        let incident = incident(entry, state, moment_ms);
+        let is_stale = |last_ms: u64| last_ms < now_ms.saturating_sub(UNKNOWN_MS);
+        let id = id_of(&entry, links.get(&entry.link) == Some(&1));
+        let incident = incident(entry, id, state, moment_ms);
         match state {
             State::Over => {}
+            State::Unknown if last_ms.is_some_and(is_stale) => {}
             State::Planned => page.upcoming.push(incident),
             State::Open(_) | State::Unknown => page.incidents.push(incident),
         }
@@ -59,12 +73,35 @@ pub(crate) fn read(text: &str, settings: &Settings) -> Option<Page> {
     Some(page)
 }
 
-fn incident(entry: Entry, state: State, started_ms: Option<u64>) -> Incident {
-    let id = if entry.id.is_empty() {
-        entry.link.clone()
+/// Returns what an entry is known by: its id, else a link of its own, else a hash of what does not
+/// change.
+fn id_of(entry: &Entry, has_own_link: bool) -> String {
+    if !entry.id.is_empty() {
+        return entry.id.clone();
+    }
+    if has_own_link && !entry.link.is_empty() {
+        return entry.link.clone();
+    }
+    let moment = if entry.published.is_empty() {
+        &entry.title
     } else {
-        entry.id
+        &entry.published
     };
+    format!(
+        "entry-{:016x}",
+        hash(&[entry.link.as_str(), moment.as_str()])
+    )
+}
+
+/// FNV-1a.
+fn hash(texts: &[&str]) -> u64 {
+    let bytes = texts.iter().flat_map(|text| text.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+fn incident(entry: Entry, id: String, state: State, started_ms: Option<u64>) -> Incident {
     let (level, word) = match state {
         State::Open(word) => (Level::Degraded, word),
         State::Planned => (Level::Maintenance, "scheduled"),
@@ -196,6 +233,24 @@ mod tests {
         ] {
             assert_eq!(state_of(text), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn entries_that_share_a_link_are_told_apart() {
+        let entry = |id: &str, link: &str, published: &str| Entry {
+            id: id.to_owned(),
+            title: "Trouble".to_owned(),
+            link: link.to_owned(),
+            published: published.to_owned(),
+            ..Entry::default()
+        };
+        let page = "https://s.example";
+        assert_eq!(id_of(&entry("g1", page, "d1"), false), "g1");
+        assert_eq!(id_of(&entry("", page, "d1"), true), page);
+        let first = id_of(&entry("", page, "d1"), false);
+        assert_eq!(first, id_of(&entry("", page, "d1"), false));
+        assert_ne!(first, id_of(&entry("", page, "d2"), false));
+        assert!(!id_of(&entry("", "", ""), false).is_empty());
     }
 
     #[test]

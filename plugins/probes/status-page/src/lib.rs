@@ -159,13 +159,13 @@ fn observed(verdict: &Verdict<'_>, settings: &Settings) -> Observation {
 }
 
 /// The incidents that touch us, as the contract has them. What has no id is not told apart from
-/// others.
+/// others, and a state that is not known claims nothing.
 fn claims(verdict: &Verdict<'_>) -> json::Value {
     let mut claims: Vec<&Incident> = verdict
         .touching
         .iter()
         .copied()
-        .filter(|incident| !incident.id.is_empty())
+        .filter(|incident| !incident.id.is_empty() && incident.level != Level::Unknown)
         .collect();
     claims.sort_by_key(|incident| (incident.started_ms.unwrap_or(u64::MAX), &incident.id));
     let claim = |incident: &&Incident| {

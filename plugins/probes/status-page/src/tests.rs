@@ -440,6 +440,7 @@ fn a_feed_is_read_by_the_words_of_its_entries() {
         ),
         (item("API", "Investigating", 31), json!(["api"]), "degraded"),
         (item("API", "We look into it", 31), json!([]), "unknown"),
+        (item("API", "We look into it", 29), json!([]), "operational"),
         (item("API", "We look into it", 1), json!([]), "operational"),
         (
             item("API [RESOLVED]", "Investigating", 31),
@@ -453,6 +454,17 @@ fn a_feed_is_read_by_the_words_of_its_entries() {
         let observation = run(json!({"format": "feed", "components": components}));
         assert_eq!(status_of(&observation), status, "{items} {components}");
     }
+}
+
+#[test]
+fn an_entry_whose_state_is_not_known_claims_no_incident() {
+    let items = "<item><title>API</title><pubDate>31 Dec 2025 12:00:00 GMT</pubDate><guid>g1</guid></item>\
+        <item><title>Mail: investigating</title><pubDate>31 Dec 2025 12:00:00 GMT</pubDate><guid>g2</guid></item>";
+    let host = Host::install();
+    host.answer_http("GET https://status.example", response(200, feed(items)));
+    let observation = run(json!({"format": "feed"}));
+    let claims = extrack_plugin::value::text(&observation.attributes, INCIDENTS).unwrap();
+    assert!(claims.contains("g2") && !claims.contains("g1"), "{claims}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::ports::{AfterAttempt, Attempt, AttemptOutcome, PortError};
 use crate::domain::{
     Alert, Catalog, Channel, DeliveryError, Message, MessageTexts, Notification, NotificationDraft,
-    NotificationState, Receipt,
+    NotificationReason, NotificationState, Receipt,
 };
 use crate::store::ControlError;
 
@@ -95,7 +95,11 @@ impl Sender {
     ) -> Result<Receipt, DeliveryError> {
         let channel = channel?;
         let mut message = self.message(catalog, &channel, notification);
-        message.texts = self.texts(&channel, &message).await;
+        if notification.reason == NotificationReason::Report {
+            self.add_report(notification, &mut message).await?;
+        } else {
+            message.texts = self.texts(&channel, &message).await;
+        }
         match self
             .deps
             .store
@@ -197,7 +201,34 @@ impl Sender {
             attempt: notification.attempts + 1,
             texts: MessageTexts::default(),
             reference: None,
+            files: Arc::default(),
         }
+    }
+
+    /// Puts in what the run of a report made.
+    async fn add_report(
+        &self,
+        notification: &Notification,
+        message: &mut Message,
+    ) -> Result<(), DeliveryError> {
+        let run = notification.group_key.rsplit(':').next();
+        let run = run
+            .and_then(|id| id.parse::<i64>().ok())
+            .unwrap_or_default();
+        let found = self.deps.store.report_letter(run).await;
+        let letter = found
+            .map_err(PortError::from)
+            .map_err(|error| retryable(format!("the report can't be read: {error}")))?;
+        let letter = letter.ok_or_else(|| {
+            DeliveryError::Permanent("the run of the report is no longer kept".to_owned())
+        })?;
+        message.texts = MessageTexts {
+            title: Some(letter.title),
+            text: Some(letter.text),
+            html: Some(letter.html),
+        };
+        message.files = Arc::new(letter.files);
+        Ok(())
     }
 
     /// Renders the channel's template. One that fails, or takes long, holds no message back: the
@@ -289,6 +320,10 @@ impl Sender {
         notification: &Notification,
         outcome: AttemptOutcome,
     ) -> Option<NotificationDraft> {
+        // A report that one channel can't take calls nobody on another.
+        if notification.reason == NotificationReason::Report {
+            return None;
+        }
         let fallback = channel.options.fallback.as_ref()?;
         let since_ms = notification.resent_ms.unwrap_or(notification.created_ms);
         let is_late = self.deps.clock.now_ms() - since_ms >= fallback.after.as_millis() as i64;

@@ -1,6 +1,8 @@
 //! Delivery under virtual time: the messages that arrive, their moments and their order. In one file,
 //! because every test drives the same outbox.
 
+mod reports;
+
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
 

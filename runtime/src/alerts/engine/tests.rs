@@ -422,6 +422,7 @@ fn with_probe(rules: &[AlertRule], retry: Option<crate::domain::Retry>) -> Catal
         credentials: vec![],
         probes: vec![probe],
         webhooks: vec![],
+        meters: Vec::new(),
         gateway: None,
     };
     let mut catalog = Catalog {

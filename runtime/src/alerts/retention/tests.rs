@@ -8,8 +8,8 @@ use crate::alerts::ports::{
     AfterAttempt, AlertDraft, Attempt, AttemptOutcome, EventDraft, Transition,
 };
 use crate::domain::{
-    Alert, AlertState, ChannelId, NotificationDraft, NotificationReason, NotificationState,
-    NotificationStatus, Severity,
+    Alert, AlertState, ChannelId, DeliveryDraft, DeliveryOutcome, NotificationDraft,
+    NotificationReason, NotificationState, NotificationStatus, Severity, WebhookRequest,
 };
 use crate::store::Keyring;
 use crate::store::control::{AlertFilter, NotificationFilter, SilenceDraft};
@@ -304,4 +304,38 @@ async fn signs_of_life_go_after_a_day() {
     clock.0.store(25 * 3_600_000, Ordering::Relaxed);
     retention(&store, &results, &clock).round().await.unwrap();
     assert_eq!(ids(&store).await.1, [2, 3]);
+}
+
+#[tokio::test]
+async fn deliveries_go_after_their_time_though_no_other_one_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let (results, clock) = (FakeResults::default(), HandClock::default());
+    // More than a step looks at.
+    for _ in 0..STEP_DELIVERIES + 2 {
+        let draft = DeliveryDraft {
+            service: "shop-api".to_owned(),
+            webhook: "github".to_owned(),
+            request: WebhookRequest {
+                method: "POST".to_owned(),
+                path: String::new(),
+                query: String::new(),
+                headers: Vec::new(),
+                body: b"{}".to_vec(),
+                received_ms: EPOCH_MS,
+            },
+            is_proven: true,
+            outcome: DeliveryOutcome::Taken,
+            error: None,
+            events: 1,
+        };
+        store.delivery_insert(&draft).await.unwrap();
+    }
+    for (days, left) in [(30, STEP_DELIVERIES as usize + 2), (31, 0)] {
+        let elapsed = days * DAY.as_millis() as i64;
+        clock.0.store(elapsed, Ordering::Relaxed);
+        retention(&store, &results, &clock).round().await.unwrap();
+        let page = store.delivery_page("shop-api", None, None, 100).await;
+        assert_eq!(page.unwrap().len(), left, "{days} days");
+    }
 }

@@ -289,6 +289,7 @@ impl UnrecordedSender {
             omitted: u32::try_from(batch.omitted).unwrap_or(u32::MAX),
             attempt: 1,
             texts: MessageTexts::default(),
+            files: Arc::default(),
             reference: None,
         }
     }

@@ -11,6 +11,8 @@ fn invoice(billed: &str) -> InvoiceSum {
         until_ms: ms("2026-12-01T00:00:00Z"),
         lines: 1,
         billed: decimal(billed),
+        together: 1,
+        billed_together: decimal(billed),
         tax: Decimal::ZERO,
         imported_ms: 0,
     }
@@ -51,6 +53,20 @@ fn what_is_billed_is_compared_with_usage_and_fees_of_the_cycle() {
             "{billed} {low} {high}"
         );
     }
+    // Two invoices of a period, one of which would be far too little.
+    let one_of_two = InvoiceSum {
+        together: 2,
+        billed_together: decimal("211"),
+        ..invoice("100")
+    };
+    let found = compared(
+        one_of_two,
+        &[eur("200", "202.5")],
+        Some(&list),
+        Decimal::ZERO,
+    );
+    assert_eq!(found.drift, Decimal::ZERO);
+    assert!(found.reasons.contains(&DriftReason::Together(2)));
     let nothing = compared(invoice("0"), &[], None, Decimal::ZERO);
     assert_eq!(
         (nothing.drift, nothing.drift_percent),

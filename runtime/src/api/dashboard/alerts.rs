@@ -5,4 +5,6 @@ mod list;
 mod one;
 
 pub(super) use list::page;
-pub(super) use one::{acknowledge, page as one_page, resolve, silence, unacknowledge};
+pub(super) use one::{
+    acknowledge, lengths, matchers, page as one_page, resolve, silence, unacknowledge,
+};

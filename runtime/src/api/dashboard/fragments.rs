@@ -2,13 +2,15 @@
 //! the script swaps.
 
 mod alerts;
+mod attention;
 mod plugins;
 mod service;
 mod totals;
 
-pub(super) use alerts::{alert, alerts};
-pub(super) use plugins::plugins;
-pub(super) use service::{address, service, sort_key};
+pub(super) use alerts::alert;
+pub(super) use attention::{ACT_FORM, alerts, attention};
+pub(super) use plugins::{plugins, plural};
+pub(super) use service::{address, money, service, sort_key};
 pub(super) use totals::{counts, totals};
 
 use maud::{Markup, html};

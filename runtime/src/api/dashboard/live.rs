@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
+use maud::{Markup, html};
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 
 use super::changes::{Changes, Pending};
-use super::fragments;
+use super::{fragments, layout};
 use crate::api::http::deps::ApiDeps;
+use crate::api::http::viewer::firing;
+use crate::store::ControlError;
 use log::{Log, Missed};
 
 /// A page that is busier than this reads like noise.
@@ -23,6 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const BATCHES: usize = 8;
 /// Rows rendered before other tasks get their turn.
 const ROWS_IN_A_ROW: usize = 64;
+
 /// The source of live changes. Its task is [`Live::run`].
 #[derive(Clone)]
 pub struct Live(Arc<Inner>);
@@ -40,6 +44,8 @@ struct Batch {
     /// Slug and row.
     rows: Vec<(String, String)>,
     sections: String,
+    /// Alerts changed.
+    alerts: bool,
     /// The list of services itself changed: load the page again.
     reload: bool,
 }
@@ -68,6 +74,15 @@ impl Live {
     /// Number of the last batch; a page carries the one that it has seen.
     pub(super) fn sequence(&self) -> u64 {
         self.log(|log| log.sequence())
+    }
+
+    /// Returns the address of changes for a page that is loaded again when the alerts or this
+    /// service change.
+    pub(super) fn watch_url(&self, service: Option<&str>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("watch", service.unwrap_or_default());
+        query.append_pair("since", &self.sequence().to_string());
+        format!("/events?{}", query.finish())
     }
 
     /// Renders and sends changes until the shutdown.
@@ -124,6 +139,7 @@ impl Live {
 async fn render(deps: &ApiDeps, sequence: u64, pending: Pending) -> Batch {
     let mut batch = Batch {
         sequence,
+        alerts: pending.alerts,
         reload: pending.list,
         ..Batch::default()
     };
@@ -143,7 +159,7 @@ async fn render(deps: &ApiDeps, sequence: u64, pending: Pending) -> Batch {
             .push_str(&fragments::totals(&fragments::counts(deps)).into_string());
     }
     if pending.alerts {
-        match fragments::alerts(deps).await {
+        match alerts(deps).await {
             Ok(alerts) => batch.sections.push_str(&alerts.into_string()),
             Err(error) => {
                 tracing::error!(
@@ -159,4 +175,10 @@ async fn render(deps: &ApiDeps, sequence: u64, pending: Pending) -> Batch {
             .push_str(&fragments::plugins(deps).into_string());
     }
     batch
+}
+
+async fn alerts(deps: &ApiDeps) -> Result<Markup, ControlError> {
+    let firing = firing(&deps.control).await?;
+    let alerts = fragments::alerts(deps).await?;
+    Ok(html! { (layout::open_alerts(firing)) (alerts) })
 }

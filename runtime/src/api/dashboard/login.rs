@@ -106,7 +106,7 @@ fn from_elsewhere(headers: &HeaderMap) -> bool {
 }
 
 /// Only a path of ours.
-fn local(next: Option<&str>) -> &str {
+pub(super) fn local(next: Option<&str>) -> &str {
     match next {
         Some(next)
             if next.starts_with('/')

@@ -1,52 +1,78 @@
-//! The first room: all services with their status, open alerts, plugins.
+//! The overview: what is broken now, what is getting worse, and whether a person works on it.
 
+mod act;
+mod filter;
+mod order;
+mod rows;
+#[cfg(test)]
+mod testing;
 mod view;
+mod wall;
+mod watch;
 
+use axum::Extension;
 use axum::extract::{Query, State};
 use maud::{Markup, html};
 
 use super::standing::Standing;
-use super::wording::{count, prose};
+use super::wording::prose;
 use super::{fragments, layout};
+use crate::api::http::auth::Principal;
 use crate::api::http::error::ApiResult;
 use crate::api::http::state::ApiState;
+use crate::api_types::scope::Scope;
 use crate::registry::ServiceRecord;
+use filter::Fact;
+use order::Group;
+use view::{ListForm, Matching};
+
+pub(super) use act::{acknowledge, silence};
 pub(super) use view::{View, ViewQuery};
+pub(super) use watch::{new, service_url, watch};
 
 /// More of them would hide what runs.
 const MAX_UNABLE: usize = 5;
 
 pub(crate) async fn page(
     State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
     Query(query): Query<ViewQuery>,
 ) -> ApiResult<Markup> {
     // Before anything is read: what changes from now on comes live.
     let sequence = state.live.sequence();
     let view = View::new(query);
-    let alerts = fragments::alerts(&state.deps).await?;
+    let may_act = principal.may(Scope::Write);
+    let matching = view.matching(&state.deps);
+    let attention = fragments::attention(&state.deps, may_act).await?;
     let body = html! {
         h1.hidden { "Services" }
-        section.summary aria-label="Summary" aria-live="polite" { (fragments::totals(&fragments::counts(&state.deps))) }
-        div.columns {
-            section.card.services aria-labelledby="services-title" { (services(&state, &view)) }
-            section.card.open-alerts aria-label="Open alerts" aria-live="polite" { (alerts) }
-            section.card.plugin-list aria-label="Plugins" { (fragments::plugins(&state.deps)) }
+        section.summary aria-label="Summary" { (fragments::totals(&fragments::counts(&state.deps))) }
+        @if may_act {
+            form id=(fragments::ACT_FORM) method="post" { input type="hidden" name="back" value=(view.address()); }
         }
+        section.now.read-only[!may_act] aria-label="What needs attention" { (attention) }
+        @if state.deps.registry.slugs().is_empty() { (watch::first_run(&principal)) }
+        @else { section.card.services aria-labelledby="services-title" { (services(&state, &view, &matching, may_act)) } }
+        details.card.panel.plugin-list { summary { "Plugins" } (fragments::plugins(&state.deps)) }
     };
     Ok(layout::room(layout::Room {
         title: "Services",
         path: "/",
-        events: Some(view.events_url(sequence)),
+        events: Some(view.events_url(sequence, matching.form)),
         body,
     }))
 }
 
-fn services(state: &ApiState, view: &View) -> Markup {
-    let page = view.page(&state.deps);
+fn services(state: &ApiState, view: &View, matching: &Matching, may_act: bool) -> Markup {
     html! {
         header {
-            h2 #services-title { "Services" @if page.matching > 0 { " " span.count { (page.matching) } } }
-            (search(view))
+            h2 #services-title { "Services" @if !matching.found.is_empty() { " " span.count { (matching.found.len()) } } }
+            (search(view, matching))
+            (forms(view, matching))
+            @if may_act { a.button href="/new" { "Watch a service" } }
+        }
+        @if let Some(status) = view.no_status() {
+            p.fault { "There is no status " code { (status) } "; there are " (all_statuses()) "." }
         }
         @for record in unable(state) {
             p.fault {
@@ -54,30 +80,16 @@ fn services(state: &ApiState, view: &View) -> Markup {
                 @if let Some(fault) = record.faults.first() { (prose(&fault.message)) }
             }
         }
-        @if page.rows.is_empty() {
+        @if matching.found.is_empty() {
             p.empty {
                 @if view.is_filtered() { "No service matches. " a href="/" { "Show all" } }
-                @else { "Describe a service in " code { "services.yaml" } ", or send it to " code { "POST /api/v1/services" } "." }
+                @else { "No service can run." }
             }
         }
-        table.services hidden[page.rows.is_empty()] data-complete[page.is_whole() && !view.is_filtered()]
-            data-only=[view.standing.map(Standing::word)] {
-            thead {
-                tr {
-                    th scope="col" { "Service" }
-                    th scope="col" { "Status" }
-                    th scope="col" { "Recent runs" }
-                    th.latency scope="col" { "Latency" }
-                    th.checked scope="col" { "Checked" }
-                }
-            }
-            @for standing in Standing::ALL {
-                tbody data-group=(standing.word()) {
-                    @for (service, status) in page.rows_of(standing) { (fragments::service(service, status)) }
-                }
-            }
+        @match matching.form {
+            ListForm::Wall => { (wall::wall(view, matching)) }
+            ListForm::Rows | ListForm::Compact => { (rows::rows(&state.deps, view, matching)) }
         }
-        @if page.last > 1 { (pages(view, page.number, page.last)) }
     }
 }
 
@@ -94,29 +106,50 @@ fn unable(state: &ApiState) -> impl Iterator<Item = ServiceRecord> {
         .take(MAX_UNABLE)
 }
 
-fn search(view: &View) -> Markup {
+fn search(view: &View, matching: &Matching) -> Markup {
+    let groups = Fact::ALL.into_iter().map(Group::By);
     html! {
         form.search role="search" method="get" action="/" {
-            input type="search" name="q" value=(view.words) placeholder="Find by name, address or tag"
-                aria-label="Find services by name, address or tag" maxlength=(view::MAX_WORDS_BYTES);
+            input type="search" name="q" value=(view.text) placeholder="Name, address, tag:, owner:, team:, env:, type:, status:"
+                aria-label="Find services by name, address, or key:value" maxlength=(view::MAX_WORDS_BYTES);
             select name="status" aria-label="Status" {
                 option value="" { "Any status" }
                 @for standing in Standing::ALL {
-                    option value=(standing.word()) selected[view.standing == Some(standing)] { (standing.title()) }
+                    option value=(standing.word()) selected[view.standing() == Some(standing)] { (standing.title()) }
                 }
             }
+            select name="group" aria-label="Group by" {
+                option value=(Group::Nothing.word()) { "No groups" }
+                @for group in groups {
+                    option value=(group.word()) selected[matching.group == group] { "By " (group.word()) }
+                }
+            }
+            @if view.sort != order::Sort::Worst { input type="hidden" name="sort" value=(view.sort.word()); }
+            @if let Some(form) = view.form { input type="hidden" name="as" value=(form.word()); }
             button type="submit" { "Find" }
             @if view.is_filtered() { a.button.quiet href="/" { "Show all" } }
         }
     }
 }
 
-fn pages(view: &View, number: usize, last: usize) -> Markup {
+/// Links to the same services in other forms.
+fn forms(view: &View, matching: &Matching) -> Markup {
     html! {
-        nav.pages aria-label="Pages" {
-            @if number > 1 { a.button rel="prev" href=(view.page_url(number - 1)) { "Previous" } }
-            span.muted { "Page " (number) " of " (last) ", " (count(view::PAGE_SIZE, "service")) " each, the worst first" }
-            @if number < last { a.button rel="next" href=(view.page_url(number + 1)) { "Next" } }
+        nav.forms aria-label="Form of the list" {
+            @for form in ListForm::ALL {
+                a href=(view.link(|view| view.form = Some(form))) aria-current=[(matching.form == form).then_some("true")] {
+                    (form.word())
+                }
+            }
+        }
+    }
+}
+
+fn all_statuses() -> Markup {
+    html! {
+        @for (index, standing) in Standing::ALL.into_iter().enumerate() {
+            @if index > 0 { ", " }
+            code { (standing.word()) }
         }
     }
 }

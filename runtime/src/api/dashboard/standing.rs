@@ -59,6 +59,11 @@ impl Standing {
         }
     }
 
+    /// Reports whether the service needs attention.
+    pub(super) fn is_trouble(self) -> bool {
+        self < Standing::Waiting
+    }
+
     pub(super) fn parse(text: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -103,18 +108,23 @@ impl Counts {
         self.0[standing as usize]
     }
 
+    /// Returns those that there are, e.g. `2 error, 40 healthy`.
+    pub(super) fn words(&self) -> String {
+        let counted = Standing::ALL.map(|standing| (self.of(standing), standing.word()));
+        let counted = counted.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = counted
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        parts.join(", ")
+    }
+
     pub(super) fn total(&self) -> usize {
         self.0.iter().sum()
     }
 
     /// Neither healthy nor waiting.
     pub(super) fn in_trouble(&self) -> usize {
-        let trouble = [
-            Standing::Error,
-            Standing::Unhealthy,
-            Standing::Degraded,
-            Standing::Unknown,
-        ];
-        trouble.into_iter().map(|standing| self.of(standing)).sum()
+        let trouble = Standing::ALL.into_iter().filter(|one| one.is_trouble());
+        trouble.map(|standing| self.of(standing)).sum()
     }
 }

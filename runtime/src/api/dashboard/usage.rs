@@ -1,27 +1,58 @@
-//! Cost of calls: so far, what will be owed, and the overhead: what brought nothing.
+//! Cost of calls: so far, what will be owed, and the overhead: what brought nothing. Below it budgets,
+//! invoices, and who may call through the gateway.
 
-use axum::Json;
+mod budgets;
+mod consumers;
+mod invoices;
+
+pub(super) use consumers::{add as add_consumer, revoke as revoke_consumer};
+pub(super) use invoices::{FORM as INVOICE_FORM, import as import_invoice};
+
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use maud::{Markup, html};
 
 use super::layout;
-use super::replies::refused;
+use super::replies::not_shown;
+use crate::api::http::auth::Principal;
 use crate::api::http::state::ApiState;
 use crate::api::resources::costs;
 use crate::api_types::costs::{CallCostBody, CostRowBody, CostsBody, OverheadBody};
 
-pub(crate) async fn page(State(state): State<ApiState>) -> Response {
-    match costs::costs(State(state), Query(costs::CostQuery::default())).await {
+const PAGE: &str = "/usage";
+
+pub(crate) async fn page(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+) -> Response {
+    let shared = || State(state.clone());
+    let (found, budgets, invoices, consumers) = tokio::join!(
+        costs::costs(shared(), Query(costs::CostQuery::default())),
+        budgets::section(shared()),
+        invoices::section(shared(), &principal),
+        consumers::section(shared(), &principal),
+    );
+    match found {
         Ok(Json(found)) => layout::room(layout::Room {
             title: "Usage and cost",
-            path: "/usage",
+            path: PAGE,
             events: None,
-            body: body(&found),
+            body: html! {
+                (body(&found))
+                (budgets)
+                (invoices)
+                @if let Some(consumers) = consumers { (consumers) }
+            },
         })
         .into_response(),
-        Err(error) => refused(error, "/"),
+        Err(error) => not_shown(error, "/"),
     }
+}
+
+/// Renders a part that can't be read while the others can.
+fn unreadable(what: &str) -> Markup {
+    html! { p.fault role="alert" { (what) " can't be read just now; load the page again." } }
 }
 
 fn body(costs: &CostsBody) -> Markup {

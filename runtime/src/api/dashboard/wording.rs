@@ -2,18 +2,10 @@
 
 use maud::{Markup, html};
 
+pub(super) use crate::charts::words::{latency, percent};
+
 use crate::api::http::moment::{clock, day_and_clock, rfc3339};
 use crate::domain::UnixMillis;
-
-/// `0.42 ms`, `84 ms`, `1.24 s`
-pub(super) fn latency(us: u64) -> String {
-    match us {
-        0..1_000 => format!("{:.2} ms", us as f64 / 1e3),
-        1_000..10_000 => format!("{:.1} ms", us as f64 / 1e3),
-        10_000..999_500 => format!("{:.0} ms", us as f64 / 1e3),
-        _ => format!("{:.2} s", us as f64 / 1e6),
-    }
-}
 
 /// A clock time that the script turns into `12 s ago`.
 pub(super) fn ago(ms: UnixMillis) -> Markup {
@@ -66,12 +58,6 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     }
 }
 
-/// Returns `99.86 %`, rounded down, so that only a whole is a hundred; none of nothing.
-pub(super) fn percent(part: u64, whole: u64) -> Option<String> {
-    let hundredths = (u128::from(part) * 10_000).checked_div(u128::from(whole))?;
-    Some(format!("{}.{:02} %", hundredths / 100, hundredths % 100))
-}
-
 /// `41 s`, `14 min`, `3 h 5 min`, `2 d 4 h`
 pub(super) fn seconds(seconds: u64) -> String {
     match seconds {
@@ -96,27 +82,6 @@ mod tests {
         ] {
             assert_eq!(prose(text).into_string(), wanted);
         }
-    }
-
-    #[test]
-    fn latencies_have_two_or_three_digits() {
-        for (us, wanted) in [
-            (420, "0.42 ms"),
-            (1_240, "1.2 ms"),
-            (84_300, "84 ms"),
-            (999_400, "999 ms"),
-            (999_600, "1.00 s"),
-            (1_240_000, "1.24 s"),
-        ] {
-            assert_eq!(latency(us), wanted);
-        }
-    }
-
-    #[test]
-    fn percentages_are_never_rounded_up() {
-        assert_eq!(percent(99_999, 100_000).as_deref(), Some("99.99 %"));
-        assert_eq!(percent(7, 7).as_deref(), Some("100.00 %"));
-        assert_eq!(percent(0, 0), None);
     }
 
     #[test]

@@ -15,12 +15,12 @@ use crate::backtest::{
 };
 use crate::backup::Backups;
 use crate::domain::{
-    CurrentStatus, HeartbeatState, Observation, Ping, PluginPolicy, WebhookRequest,
+    CurrentStatus, HeartbeatState, Observation, Ping, PluginPolicy, UnixMillis, WebhookRequest,
 };
 use crate::gateway::ConsumerBook;
 use crate::monitoring::{
-    self, Accepted, CheckError, HeartbeatStatus, Monitoring, PingError, ReceiveError, ReplayError,
-    ServiceStatus,
+    self, Accepted, CheckError, FiguresBySlug, HeartbeatStatus, Monitoring, PingError,
+    ReceiveError, ReplayError, ServiceStatus,
 };
 use crate::plugin_host::{
     self, ComponentCheck, Evaluator, InboundMemory, InstallRequest, PluginEntry, PluginGrants,
@@ -28,6 +28,7 @@ use crate::plugin_host::{
 };
 use crate::registry::Registry;
 use crate::reload::ConfigHandle;
+use crate::reports::Reports;
 use crate::store::{ControlError, ControlStore, ResultStore};
 use crate::usage::Calls;
 
@@ -62,6 +63,7 @@ pub struct ApiDeps {
     pub recordings: Recordings,
     /// Where calls are reported.
     pub calls: Calls,
+    pub reports: Reports,
     /// Evaluator of templates that are tried.
     pub evaluator: Evaluator,
 }
@@ -90,6 +92,10 @@ pub trait Monitor: Send + Sync + 'static {
     /// Returns the current status of a service; none before its first run.
     fn status(&self, slug: &str) -> Option<CurrentStatus>;
     fn service_status(&self, slug: &str) -> Option<ServiceStatus>;
+    /// Returns the moment since which a service has its status.
+    fn since_ms(&self, slug: &str) -> Option<UnixMillis>;
+    /// Returns the figures of all services, as they were last counted.
+    fn figures(&self) -> Arc<FiguresBySlug>;
     /// Runs a probe now (the first one if none is named). Its observation is committed when this
     /// returns.
     fn check_now<'a>(
@@ -106,6 +112,14 @@ impl Monitor for Monitoring {
 
     fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
         self.service_status(slug)
+    }
+
+    fn since_ms(&self, slug: &str) -> Option<UnixMillis> {
+        self.status_cache().since_ms(slug)
+    }
+
+    fn figures(&self) -> Arc<FiguresBySlug> {
+        self.status_cache().summaries().all()
     }
 
     fn check_now<'a>(

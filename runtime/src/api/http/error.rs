@@ -116,6 +116,10 @@ impl ApiError {
         self.name
     }
 
+    pub(crate) fn title(&self) -> &'static str {
+        self.title
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
@@ -130,13 +134,13 @@ impl ApiError {
         self.source.is_some()
     }
 
-    /// Returns the detail with all faults, for progress lines.
+    pub(crate) fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Returns the detail with all faults, for pages and progress lines.
     pub(crate) fn detail(&self) -> String {
-        let faults = self
-            .faults
-            .iter()
-            .map(|fault| format!("\n  {}: {}", fault.pointer, fault.message));
-        format!("{}{}", self.detail, faults.collect::<String>())
+        with_faults(&self.detail, &self.faults)
     }
 
     pub(crate) fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
@@ -194,6 +198,22 @@ impl ApiError {
         );
         error.source = Some(source);
         error
+    }
+}
+
+/// Adds faults to a detail, each on a line of its own, unless the detail is the only one already.
+pub(crate) fn with_faults(detail: &str, faults: &[Fault]) -> String {
+    match faults {
+        [fault] if detail.contains(&fault.message) && detail.contains(&fault.pointer) => {
+            detail.to_owned()
+        }
+        [fault] if detail.contains(&fault.message) => format!("`{}`: {detail}", fault.pointer),
+        faults => {
+            let lines = faults
+                .iter()
+                .map(|fault| format!("\n  {}: {}", fault.pointer, fault.message));
+            format!("{detail}{}", lines.collect::<String>())
+        }
     }
 }
 
@@ -261,5 +281,36 @@ impl OperationOutput for ApiError {
         _operation: &mut Operation,
     ) -> Vec<(Option<u16>, DocumentedResponse)> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_named_once() {
+        let fault = |pointer: &str| Fault::new(pointer, "must be 1 to 64 letters");
+        for (error, wanted) in [
+            (
+                ApiError::invalid("invalid", "Invalid", vec![fault("/name")]),
+                "`/name`: must be 1 to 64 letters",
+            ),
+            (
+                ApiError::invalid("invalid", "Invalid", vec![fault("/name"), fault("/title")]),
+                "2 faults were found; `faults` lists them\n  /name: must be 1 to 64 letters\n  /title: must be 1 to 64 letters",
+            ),
+            (
+                ApiError::bad_parameter("limit", "`limit` is 0"),
+                "`limit` is 0",
+            ),
+            (
+                ApiError::bad_parameter("revision", "must be a whole number"),
+                "`revision`: must be a whole number",
+            ),
+            (ApiError::busy("come again"), "come again"),
+        ] {
+            assert_eq!(error.detail(), wanted);
+        }
     }
 }

@@ -13,6 +13,9 @@ pub(crate) struct TarFile;
 /// A Parquet file.
 pub(crate) struct ParquetFile;
 
+/// A report, in the format that was asked for.
+pub(crate) struct ReportFile;
+
 fn response_of(content_type: &str) -> Response {
     Response {
         content: [(content_type.to_owned(), MediaType::default())]
@@ -48,3 +51,4 @@ macro_rules! file_output {
 file_output!(File, "application/wasm");
 file_output!(TarFile, "application/x-tar");
 file_output!(ParquetFile, "application/vnd.apache.parquet");
+file_output!(ReportFile, "application/pdf");

@@ -27,6 +27,16 @@ pub(crate) const FORM: BodyLimit = BodyLimit {
     bytes: 16 * 1024,
     timeout: Duration::from_secs(10),
 };
+/// A form with the description of a service, of which each character takes up to three there.
+pub(crate) const TEXT_FORM: BodyLimit = BodyLimit {
+    bytes: 3 * MAX_BODY_BYTES,
+    timeout: Duration::from_secs(20),
+};
+/// A form with texts and statements.
+pub(crate) const LONG_FORM: BodyLimit = BodyLimit {
+    bytes: MAX_BODY_BYTES,
+    timeout: Duration::from_secs(20),
+};
 /// JSON, at the pace of a poor mobile connection.
 pub(crate) const JSON: BodyLimit = BodyLimit {
     bytes: MAX_BODY_BYTES,
@@ -35,6 +45,11 @@ pub(crate) const JSON: BodyLimit = BodyLimit {
 pub(crate) const COMPONENT: BodyLimit = BodyLimit {
     bytes: MAX_COMPONENT_BYTES,
     timeout: Duration::from_secs(180),
+};
+/// A component in a form, with the other fields.
+pub(crate) const COMPONENT_FORM: BodyLimit = BodyLimit {
+    bytes: MAX_COMPONENT_BYTES + 64 * 1024,
+    timeout: COMPONENT.timeout,
 };
 /// Time from the last byte of a request to the head of its answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -72,6 +87,10 @@ pub(crate) async fn security_headers(
             "camera=(), geolocation=(), microphone=()",
         ),
     ] {
+        // What is made to be shown on pages of others is marked so.
+        if name == "cross-origin-resource-policy" && headers.contains_key(&name) {
+            continue;
+        }
         headers.insert(name, HeaderValue::from_static(value));
     }
     if !headers.contains_key(CACHE_CONTROL) {

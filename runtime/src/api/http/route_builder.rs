@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::ApiMethodRouter;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::MethodRouter;
 
@@ -47,6 +48,43 @@ impl Routes {
         methods: MethodRouter<ApiState>,
     ) -> Self {
         let methods = with_body(guard::FORM, within(guard::TIMEOUT, methods.into()));
+        self.add(access.into(), path, methods, false)
+    }
+
+    /// Adds pages that take minutes instead of seconds.
+    pub(crate) fn slow_page(
+        self,
+        access: impl Into<Option<Scope>>,
+        path: &'static str,
+        methods: MethodRouter<ApiState>,
+    ) -> Self {
+        let methods = with_body(guard::FORM, within(guard::LONG_TIMEOUT, methods.into()));
+        self.add(access.into(), path, methods, false)
+    }
+
+    /// Adds pages that take a form of another size.
+    pub(crate) fn form_page(
+        self,
+        access: impl Into<Option<Scope>>,
+        path: &'static str,
+        limit: BodyLimit,
+        methods: MethodRouter<ApiState>,
+    ) -> Self {
+        let methods = methods.layer(DefaultBodyLimit::max(limit.bytes));
+        let methods = with_body(limit, within(guard::TIMEOUT, methods.into()));
+        self.add(access.into(), path, methods, false)
+    }
+
+    /// Adds pages that take a component in a form.
+    pub(crate) fn upload_page(
+        self,
+        access: impl Into<Option<Scope>>,
+        path: &'static str,
+        methods: MethodRouter<ApiState>,
+    ) -> Self {
+        let limit = guard::COMPONENT_FORM;
+        let methods = methods.layer(DefaultBodyLimit::max(limit.bytes));
+        let methods = with_body(limit, within(guard::LONG_TIMEOUT, methods.into()));
         self.add(access.into(), path, methods, false)
     }
 

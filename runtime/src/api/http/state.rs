@@ -9,11 +9,13 @@ use url::Url;
 
 use super::bodies::Bodies;
 use super::deps::ApiDeps;
+use super::error::{ApiError, ApiResult};
 use super::login_rate_limit::LoginRateLimit;
 use super::running_queries::RunningQueries;
 use super::token_uses::TokenUses;
 use super::webhook_rate_limit::WebhookRateLimit;
 use crate::api::dashboard::Live;
+use crate::api::dashboard::status::StatusPages;
 use crate::domain::TrustedProxies;
 
 /// Reports of calls that are looked at, or wait to be stored, at the same time: a quarter of a GiB at the very
@@ -53,7 +55,7 @@ impl Default for ApiSettings {
         Self {
             public_url: None,
             max_in_flight: 256,
-            max_live: 64,
+            max_live: 256,
             max_slow_bodies: 128,
             trusted_proxies: TrustedProxies::default(),
         }
@@ -79,9 +81,14 @@ pub struct Inner {
     pub(crate) webhook_rate_limit: WebhookRateLimit,
     /// Throttle of the pings of jobs.
     pub(crate) ping_rate_limit: WebhookRateLimit,
+    /// Throttle of visits to what needs no token.
+    pub(crate) visit_rate_limit: WebhookRateLimit,
+    pub(crate) status_pages: StatusPages,
     /// Held while the policy of a plugin is changed.
     pub(crate) policies: tokio::sync::Mutex<()>,
     pub(crate) queries: RunningQueries,
+    /// Held while a rule's other options are played over the history.
+    pub(crate) advice: Semaphore,
     pub(crate) in_flight: Arc<Semaphore>,
     /// Deliveries of webhooks among them.
     pub(crate) deliveries: Semaphore,
@@ -111,8 +118,11 @@ impl ApiState {
             work: TaskTracker::new(),
             webhook_rate_limit: WebhookRateLimit::default(),
             ping_rate_limit: WebhookRateLimit::default(),
+            visit_rate_limit: WebhookRateLimit::of_visits(),
+            status_pages: StatusPages::new((settings.max_in_flight / 4).max(1)),
             policies: tokio::sync::Mutex::default(),
             queries: RunningQueries::default(),
+            advice: Semaphore::new(1),
             settings,
             deps,
             live,
@@ -128,6 +138,15 @@ impl ApiState {
             .await;
         self.work.close();
         self.work.wait().await;
+    }
+
+    /// Does work to its end, though the client may leave: what is stored is published, too.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = ApiResult<T>> + Send + 'static,
+    ) -> ApiResult<T> {
+        let done = self.work.spawn(work).await;
+        done.map_err(|error| ApiError::internal(error.into()))?
     }
 
     pub(crate) fn is_https(&self) -> bool {

@@ -21,6 +21,11 @@ const WEBHOOK: Rate = Rate {
     per_second: 20.0,
     burst: 300.0,
 };
+/// Rate of visits of one address to what needs no token: a page with its badges, and again.
+const VISITS: Rate = Rate {
+    per_second: 20.0,
+    burst: 600.0,
+};
 /// Addresses and webhooks remembered; beyond them, newcomers share one bucket.
 const KEPT: usize = 4_096;
 
@@ -30,19 +35,38 @@ struct Rate {
     burst: f64,
 }
 
-#[derive(Default)]
 pub(crate) struct WebhookRateLimit {
+    caller_rate: Rate,
     callers: Mutex<Buckets<Option<Caller>>>,
     webhooks: Mutex<Buckets<Option<(String, String)>>>,
 }
 
+impl Default for WebhookRateLimit {
+    fn default() -> Self {
+        Self::of_callers(CALLER)
+    }
+}
+
 impl WebhookRateLimit {
+    /// Returns a limit of visits, by caller alone.
+    pub(crate) fn of_visits() -> Self {
+        Self::of_callers(VISITS)
+    }
+
+    fn of_callers(caller_rate: Rate) -> Self {
+        Self {
+            caller_rate,
+            callers: Mutex::default(),
+            webhooks: Mutex::default(),
+        }
+    }
+
     /// Takes a delivery of the caller from its bucket. Err: when to come again.
     pub(crate) fn admit_caller(&self, caller: Caller) -> Result<(), Duration> {
         self.callers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take(Some(caller), CALLER)
+            .take(Some(caller), self.caller_rate)
     }
 
     /// Takes a delivery for a webhook that exists from its bucket.

@@ -75,7 +75,7 @@ fn channel_name(catalog: &Catalog, id: &ChannelId) -> String {
         .map_or_else(|| id.0.clone(), |channel| channel.name.clone())
 }
 
-async fn get(State(state): State<ApiState>) -> Json<RoutesBody> {
+pub(crate) async fn get(State(state): State<ApiState>) -> Json<RoutesBody> {
     let catalog = state.deps.registry.catalog();
     Json(RoutesBody {
         route: catalog
@@ -85,7 +85,7 @@ async fn get(State(state): State<ApiState>) -> Json<RoutesBody> {
     })
 }
 
-async fn preview(
+pub(crate) async fn preview(
     State(state): State<ApiState>,
     Json(spec): Json<RoutePreviewSpec>,
 ) -> ApiResult<Json<RoutePreviewBody>> {

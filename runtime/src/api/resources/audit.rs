@@ -85,7 +85,7 @@ impl From<AuditEntry> for AuditBody {
     }
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditQuery {
     /// `KIND:NAME`, e.g. `plugin:http`; `plugin:` for all plugins.
@@ -98,7 +98,7 @@ pub(crate) struct AuditQuery {
     limit: Option<u32>,
 }
 
-async fn list(
+pub(crate) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<AuditQuery>,
 ) -> ApiResult<Json<Page<AuditBody>>> {

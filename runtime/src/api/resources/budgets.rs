@@ -26,7 +26,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn list(State(state): State<ApiState>) -> Json<BudgetsBody> {
+pub(crate) async fn list(State(state): State<ApiState>) -> Json<BudgetsBody> {
     let standings = state.deps.calls.budgets().standings(now_ms());
     Json(BudgetsBody {
         budgets: standings.into_iter().map(BudgetBody::from).collect(),

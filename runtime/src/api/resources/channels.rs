@@ -73,7 +73,7 @@ impl From<&Arc<Channel>> for ChannelBody {
     }
 }
 
-async fn list(
+pub(crate) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<ChannelBody>>> {
@@ -87,7 +87,7 @@ async fn list(
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct ChannelPath {
     /// Name of the channel; its id where several have the name.
-    name: String,
+    pub(crate) name: String,
 }
 
 fn find(catalog: &Catalog, name: &str) -> ApiResult<Arc<Channel>> {
@@ -228,7 +228,7 @@ async fn message(
     })
 }
 
-async fn test(
+pub(crate) async fn test(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(ChannelPath { name }): Path<ChannelPath>,

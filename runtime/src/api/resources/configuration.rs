@@ -41,7 +41,7 @@ impl From<&Configuration> for ConfigurationBody {
     }
 }
 
-async fn get(State(state): State<ApiState>) -> Json<ConfigurationBody> {
+pub(crate) async fn get(State(state): State<ApiState>) -> Json<ConfigurationBody> {
     Json(ConfigurationBody::from(
         state.deps.configuration.current().as_ref(),
     ))
@@ -51,10 +51,10 @@ async fn get(State(state): State<ApiState>) -> Json<ConfigurationBody> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AcceptQuery {
     /// Digest of the files that are meant; others are rejected. Default: the files as they are.
-    digest: Option<String>,
+    pub(crate) digest: Option<String>,
 }
 
-async fn accept(
+pub(crate) async fn accept(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Query(query): Query<AcceptQuery>,

@@ -87,7 +87,7 @@ impl ConsumerSpec {
     }
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConsumerQuery {
     /// `next` of the page before.
@@ -98,7 +98,7 @@ pub(crate) struct ConsumerQuery {
     limit: Option<u32>,
 }
 
-async fn list(
+pub(crate) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<ConsumerQuery>,
 ) -> ApiResult<Json<Page<ConsumerBody>>> {
@@ -118,45 +118,60 @@ async fn create(
     Extension(principal): Extension<Principal>,
     Json(spec): Json<ConsumerSpec>,
 ) -> ApiResult<Response> {
+    let made = make(&state, principal, spec).await?;
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+/// Adds a consumer, for the API and for the page.
+pub(crate) async fn make(
+    state: &ApiState,
+    principal: Principal,
+    spec: ConsumerSpec,
+) -> ApiResult<NewConsumerBody> {
     spec.check()?;
     let token = new_token();
-    let draft = ConsumerDraft {
-        name: &spec.name,
-        hash: &token_hash(&token),
-        services: &spec.services,
-        created_by: &principal.name,
+    let (working, hash) = (state.clone(), token_hash(&token));
+    let creating = async move {
+        let draft = ConsumerDraft {
+            name: &spec.name,
+            hash: &hash,
+            services: &spec.services,
+            created_by: &principal.name,
+        };
+        let stored = match working.deps.control.consumer_insert(draft).await {
+            Err(ControlError::Exists { .. }) => return Err(ApiError::consumer_exists(&spec.name)),
+            other => other?.ok_or_else(ApiError::consumers_full)?,
+        };
+        working.deps.consumers.load().await?;
+        let detail = json!({ "id": stored.id, "services": stored.services });
+        audit::note_with(&working, &principal, "consumer.create", &spec.name, &detail).await;
+        Ok(stored)
     };
-    let stored = match state.deps.control.consumer_insert(draft).await {
-        Err(ControlError::Exists { .. }) => return Err(ApiError::consumer_exists(&spec.name)),
-        other => other?.ok_or_else(ApiError::consumers_full)?,
-    };
-    state.deps.consumers.load().await?;
-    let detail = json!({ "id": stored.id, "services": stored.services });
-    audit::note_with(&state, &principal, "consumer.create", &spec.name, &detail).await;
+    let stored = state.to_its_end(creating).await?;
     let body = stored.into();
-    Ok((StatusCode::CREATED, Json(NewConsumerBody { token, body })).into_response())
+    Ok(NewConsumerBody { token, body })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ConsumerPath {
-    id: i64,
+    pub(crate) id: i64,
 }
 
-async fn revoke(
+pub(crate) async fn revoke(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(ConsumerPath { id }): Path<ConsumerPath>,
 ) -> ApiResult<NoContent> {
-    let name = state
-        .deps
-        .control
-        .consumer_delete(id)
-        .await?
-        .ok_or_else(|| ApiError::consumer_not_found(id))?;
-    state.deps.consumers.load().await?;
-    let detail = json!({ "id": id });
-    audit::note_with(&state, &principal, "consumer.revoke", &name, &detail).await;
-    Ok(NoContent)
+    let working = state.clone();
+    let revoking = async move {
+        let deleted = working.deps.control.consumer_delete(id).await?;
+        let name = deleted.ok_or_else(|| ApiError::consumer_not_found(id))?;
+        working.deps.consumers.load().await?;
+        let detail = json!({ "id": id });
+        audit::note_with(&working, &principal, "consumer.revoke", &name, &detail).await;
+        Ok::<_, ApiError>(NoContent)
+    };
+    state.to_its_end(revoking).await
 }
 
 impl ApiError {

@@ -58,6 +58,16 @@ pub(crate) struct CostQuery {
 }
 
 impl CostQuery {
+    /// Asks for one service, since a moment or in its present cycle.
+    pub(crate) fn of_service(slug: &str, by: &str, from_ms: Option<UnixMillis>) -> Self {
+        Self {
+            from: from_ms.map(rfc3339),
+            by: Some(by.to_owned()),
+            service: Some(slug.to_owned()),
+            ..Self::default()
+        }
+    }
+
     fn question(&self, now_ms: UnixMillis) -> Result<Question, ApiError> {
         let mut by = BTreeSet::new();
         for word in self.by.as_deref().unwrap_or("service").split(',') {
@@ -90,7 +100,11 @@ impl CostQuery {
 
 const MINUTE_MS: i64 = 60_000;
 
-fn moment(name: &'static str, text: Option<&str>) -> Result<Option<UnixMillis>, ApiError> {
+/// Reads a moment, rounded down to a minute.
+pub(super) fn moment(
+    name: &'static str,
+    text: Option<&str>,
+) -> Result<Option<UnixMillis>, ApiError> {
     let Some(text) = text else {
         return Ok(None);
     };
@@ -108,7 +122,7 @@ fn moment(name: &'static str, text: Option<&str>) -> Result<Option<UnixMillis>, 
     Ok(Some(ms.div_euclid(MINUTE_MS) * MINUTE_MS))
 }
 
-async fn usage(
+pub(crate) async fn usage(
     State(state): State<ApiState>,
     Query(query): Query<CostQuery>,
 ) -> ApiResult<Json<UsageBody>> {

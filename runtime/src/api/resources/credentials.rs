@@ -32,14 +32,7 @@ async fn list(
     State(state): State<ApiState>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<CredentialBody>>> {
-    let uses: Uses = state
-        .deps
-        .control
-        .credential_uses()
-        .await?
-        .into_iter()
-        .map(|used| ((used.service, used.name), used.used_ms))
-        .collect();
+    let uses = uses(&state).await?;
     let catalog = state.deps.registry.catalog();
     let services = catalog.services.values().chain(catalog.stopped.values());
     let mut bodies: Vec<CredentialBody> = services
@@ -51,6 +44,27 @@ async fn list(
         .collect();
     bodies.sort_by_key(key);
     Ok(Json(Page::of_sorted(bodies, &query, key)?))
+}
+
+/// Returns those of one service, in the order of its description.
+pub(crate) async fn of_service(state: &ApiState, slug: &str) -> ApiResult<Vec<CredentialBody>> {
+    let uses = uses(state).await?;
+    let catalog = state.deps.registry.catalog();
+    let service = catalog.services.get(slug);
+    let Some(service) = service.or_else(|| catalog.stopped.get(slug)) else {
+        return Ok(Vec::new());
+    };
+    let credentials = service.credentials.iter();
+    Ok(credentials
+        .map(|credential| body(service, credential, &uses))
+        .collect())
+}
+
+async fn uses(state: &ApiState) -> ApiResult<Uses> {
+    let uses = state.deps.control.credential_uses().await?.into_iter();
+    Ok(uses
+        .map(|used| ((used.service, used.name), used.used_ms))
+        .collect())
 }
 
 /// Neither a slug nor the name of a credential has a slash.

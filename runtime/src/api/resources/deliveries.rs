@@ -26,12 +26,15 @@ const PATH: &str = "/api/v1/services/{slug}/webhooks/deliveries";
 const ONE_PATH: &str = "/api/v1/services/{slug}/webhooks/deliveries/{deliveryId}";
 const REPLAY_PATH: &str = "/api/v1/services/{slug}/webhooks/deliveries/{deliveryId}/replay";
 
+const MASK: &str = "***";
+
 /// Declares the operations.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get(Read, PATH, list)
             .id("webhookDeliveryList")
-            .summary("Deliveries of a service's webhooks that were kept, newest first"),
+            .summary("Deliveries of a service's webhooks that were kept, newest first")
+            .description("Parts of the path and values of the query stand as `***`."),
         Endpoint::get(Write, ONE_PATH, get)
             .id("webhookDeliveryGet")
             .summary("One delivery with its headers and its body")
@@ -88,6 +91,30 @@ impl From<DeliveryEntry> for DeliveryBody {
     }
 }
 
+impl DeliveryBody {
+    /// Returns it for those who may read: a sender may have put secrets into the address that no
+    /// settings name.
+    fn in_list(self) -> Self {
+        Self {
+            path: masked(&self.path, '/', |_| 0),
+            query: masked(&self.query, '&', |part| {
+                part.find('=').map_or(0, |equals| equals + 1)
+            }),
+            ..self
+        }
+    }
+}
+
+/// Masks what each part has behind its beginning.
+fn masked(text: &str, separator: char, begin: impl Fn(&str) -> usize) -> String {
+    let parts = text.split(separator).map(|part| {
+        let (shown, hidden) = part.split_at(begin(part));
+        let mask = if hidden.is_empty() { "" } else { MASK };
+        format!("{shown}{mask}")
+    });
+    parts.collect::<Vec<_>>().join(&separator.to_string())
+}
+
 impl From<KeptDelivery> for WholeDeliveryBody {
     fn from(KeptDelivery { entry, request }: KeptDelivery) -> Self {
         let (body, body_base64) = match String::from_utf8(request.body) {
@@ -120,7 +147,7 @@ async fn list(
         rows,
         limit,
         |row: &DeliveryEntry| row.id.to_string(),
-        DeliveryBody::from,
+        |row| DeliveryBody::from(row).in_list(),
     )))
 }
 
@@ -140,13 +167,17 @@ async fn replay(
     Path(DeliveryPath { slug, delivery_id }): Path<DeliveryPath>,
 ) -> ApiResult<Json<AcceptedBody>> {
     service_check(&state, &slug)?;
-    let played = state.deps.webhooks.replay(&slug, delivery_id).await;
-    let Accepted {
-        events, repeated, ..
-    } = played?;
-    let detail = json!({ "delivery": delivery_id, "events": events });
-    audit::note_with(&state, &principal, "webhook.replay", &slug, &detail).await;
-    Ok(Json(AcceptedBody { events, repeated }))
+    let working = state.clone();
+    let playing = async move {
+        let played = working.deps.webhooks.replay(&slug, delivery_id).await;
+        let Accepted {
+            events, repeated, ..
+        } = played?;
+        let detail = json!({ "delivery": delivery_id, "events": events });
+        audit::note_with(&working, &principal, "webhook.replay", &slug, &detail).await;
+        Ok::<_, ApiError>(Json(AcceptedBody { events, repeated }))
+    };
+    state.to_its_end(playing).await
 }
 
 fn service_check(state: &ApiState, slug: &str) -> ApiResult<()> {
@@ -180,6 +211,44 @@ impl From<ReplayError> for ApiError {
                 "Replay failed",
                 text,
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::DeliveryOutcome;
+
+    #[test]
+    fn a_list_shows_no_values_of_an_address() {
+        for (path, query, wanted) in [
+            ("", "", ("", "")),
+            (
+                "/hooks/s3cret",
+                "token=s3cret&b=&s3cret&c==x",
+                ("/***/***", "token=***&b=&***&c=***"),
+            ),
+        ] {
+            let entry = DeliveryEntry {
+                id: 1,
+                service: "shop".to_owned(),
+                webhook: "github".to_owned(),
+                received_ms: 0,
+                method: "POST".to_owned(),
+                path: path.to_owned(),
+                query: query.to_owned(),
+                bytes: 0,
+                is_proven: true,
+                outcome: DeliveryOutcome::Taken,
+                error: None,
+                events: 1,
+                replayed_ms: None,
+            };
+            let whole = DeliveryBody::from(entry.clone());
+            assert_eq!((whole.path.as_str(), whole.query.as_str()), (path, query));
+            let listed = DeliveryBody::from(entry).in_list();
+            assert_eq!((listed.path.as_str(), listed.query.as_str()), wanted);
         }
     }
 }

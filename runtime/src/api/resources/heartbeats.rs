@@ -210,9 +210,14 @@ async fn rotate(
     if state.deps.registry.record(&slug).is_none() {
         return Err(ApiError::service_not_found(&slug));
     }
-    let rotated = state.deps.heartbeats.rotate(&slug).await?;
-    let status = rotated.ok_or_else(|| ApiError::service_has_no_heartbeat(&slug))?;
-    audit::note_with(&state, &principal, "heartbeat.rotate", &slug, &json!({})).await;
+    let working = state.clone();
+    let rotating = async move {
+        let rotated = working.deps.heartbeats.rotate(&slug).await?;
+        let status = rotated.ok_or_else(|| ApiError::service_has_no_heartbeat(&slug))?;
+        audit::note_with(&working, &principal, "heartbeat.rotate", &slug, &json!({})).await;
+        Ok::<_, ApiError>(status)
+    };
+    let status = state.to_its_end(rotating).await?;
     Ok(Json(HeartbeatBody::new(&state, status)))
 }
 

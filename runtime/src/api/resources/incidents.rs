@@ -1,5 +1,6 @@
 //! Incidents: times in which a service was not available, by us and by its vendor.
 
+pub(crate) mod notes;
 mod timeline;
 
 use axum::Json;
@@ -12,8 +13,8 @@ use crate::api::http::error::{ApiError, ApiResult};
 use crate::api::http::moment::rfc3339;
 use crate::api::http::page::{self, Page};
 use crate::api::http::state::ApiState;
-use crate::api_types::incidents::{IncidentBody, IncidentDetailBody};
-use crate::api_types::scope::Scope::Read;
+use crate::api_types::incidents::{IncidentBody, IncidentDetailBody, IncidentNoteBody};
+use crate::api_types::scope::Scope::{Read, Write};
 use crate::domain::{IncidentSource, UnixMillis};
 use crate::store::{IncidentFilter, IncidentRow};
 
@@ -26,6 +27,21 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get(Read, "/api/v1/incidents/{id}", get)
             .id("incidentGet")
             .summary("One incident with its alerts, who was notified, and what happened when"),
+        Endpoint::get(Read, "/api/v1/incidents/{id}/notes", notes::list)
+            .id("incidentNoteList")
+            .summary("Notes about an incident, oldest first"),
+        Endpoint::post(Write, "/api/v1/incidents/{id}/notes", notes::create)
+            .id("incidentNoteCreate")
+            .summary("Write a note about an incident")
+            .description(
+                "Notes are never changed, only deleted; a public one is on the status pages too.",
+            )
+            .returns::<201, Json<IncidentNoteBody>>(),
+        Endpoint::delete(Write, "/api/v1/incidents/{id}/notes/{note}", notes::delete)
+            .id("incidentNoteDelete")
+            .summary(
+                "Take back a note about an incident; status pages lose it at their next rendering",
+            ),
     ]
 }
 
@@ -108,23 +124,33 @@ async fn list(
     )))
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub(crate) struct IncidentPath {
     id: i64,
+}
+
+impl IncidentPath {
+    pub(crate) fn page(&self) -> String {
+        format!("/incidents/{}", self.id)
+    }
 }
 
 pub(crate) async fn get(
     State(state): State<ApiState>,
     Path(IncidentPath { id }): Path<IncidentPath>,
 ) -> ApiResult<Json<IncidentDetailBody>> {
+    let incident = found(&state, id).await?;
+    Ok(Json(timeline::of(&state, incident).await?))
+}
+
+async fn found(state: &ApiState, id: i64) -> ApiResult<IncidentRow> {
     let filter = IncidentFilter {
         id: Some(id),
         ..IncidentFilter::default()
     };
     let found = state.deps.results.incident_page(filter, 1).await?;
     let incident = found.into_iter().next();
-    let incident = incident.ok_or_else(|| ApiError::incident_not_found(id))?;
-    Ok(Json(timeline::of(&state, incident).await?))
+    incident.ok_or_else(|| ApiError::incident_not_found(id))
 }
 
 impl ApiError {

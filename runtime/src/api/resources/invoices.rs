@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::analytics::{Analytics, InvoiceComparison};
 use crate::api::http::bodies::BodyLimit;
@@ -32,7 +33,7 @@ use crate::store::LineOutcome;
 use read::{ReadLine, Reader};
 
 /// A file of 50,000 lines, at the pace of a poor connection.
-const LIMIT: BodyLimit = BodyLimit {
+pub(crate) const LIMIT: BodyLimit = BodyLimit {
     bytes: 16 * 1024 * 1024,
     timeout: Duration::from_secs(60),
 };
@@ -51,7 +52,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .description(
                 "CSV with a header: columns of FOCUS (`BilledCost`, `BillingCurrency`, `ChargePeriodStart`, \
                  `ChargePeriodEnd`, `ServiceName`, …), or `from`, `to`, `service`, `amount`, `currency`; or JSON with \
-                 `content-type: application/json`. A line is known by its invoice and its number, and counts once \
+                 `content-type: application/json`, in the form of `InvoiceImport` or as Twilio's usage records, the costs of \
+                 OpenAI and the cost report of Anthropic answer. A line is known by its invoice and its number, and counts once \
                  however often it is imported. At most 50,000 lines and 16 MiB.",
             )
             .takes_lines(LIMIT, "text/csv")
@@ -69,12 +71,12 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImportQuery {
     /// Id of the invoice, for lines without one.
-    invoice: Option<String>,
+    pub(crate) invoice: Option<String>,
     /// Slug of the service that all lines are for. Default: each line names its own.
-    service: Option<String>,
+    pub(crate) service: Option<String>,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// Only this invoice.
@@ -96,7 +98,7 @@ pub(crate) struct LinesQuery {
     after: Option<i64>,
 }
 
-async fn import(
+pub(crate) async fn import(
     State(state): State<ApiState>,
     Query(query): Query<ImportQuery>,
     headers: HeaderMap,
@@ -124,9 +126,7 @@ async fn import(
         now_ms: now_ms(),
     };
     let read = if is_json(&headers) {
-        let import: InvoiceImport = serde_json::from_slice(&body)
-            .map_err(|error| unreadable(format!("the body is no invoice as JSON: {error}")))?;
-        reader.json(&import)
+        read_json(&reader, &body).map_err(unreadable)?
     } else {
         let text = std::str::from_utf8(&body)
             .map_err(|_| unreadable("the body is not in UTF-8".to_owned()))?;
@@ -136,6 +136,17 @@ async fn import(
         return Err(too_many_lines());
     }
     keep(&state, read).await.map(Json)
+}
+
+/// Reads an invoice, or else what a vendor's own interface answered.
+fn read_json(reader: &Reader<'_>, body: &[u8]) -> Result<Vec<ReadLine>, String> {
+    let error = match serde_json::from_slice::<InvoiceImport>(body) {
+        Ok(import) => return Ok(reader.json(&import)),
+        Err(error) => error,
+    };
+    let answer = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let report = reader.report(&answer);
+    report.unwrap_or_else(|| Err(format!("the body is no invoice as JSON: {error}")))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -199,7 +210,7 @@ fn differs(known: &InvoiceLine) -> String {
     )
 }
 
-async fn list(
+pub(crate) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<ListQuery>,
 ) -> ApiResult<Json<InvoicesBody>> {

@@ -1,5 +1,5 @@
-//! Maintenance windows: those of the files are shown, those of the API are made and taken away
-//! here.
+//! Maintenance windows: those of the files are shown, those of the API are made, replaced and taken
+//! away here.
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -35,6 +35,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .id("maintenanceCreate")
             .summary("Plan a maintenance window, once or again and again")
             .returns::<201, Json<MaintenanceBody>>(),
+        Endpoint::put(Write, "/api/v1/maintenance/{name}", replace)
+            .id("maintenanceReplace")
+            .summary("Replace a maintenance window; it mutes by the old or the new one throughout"),
         Endpoint::delete(Write, "/api/v1/maintenance/{name}", delete)
             .id("maintenanceDelete")
             .summary("Delete a maintenance window; what it muted is notified again"),
@@ -80,7 +83,7 @@ impl MaintenanceBody {
     }
 }
 
-async fn list(
+pub(crate) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<MaintenanceBody>>> {
@@ -103,37 +106,17 @@ async fn list(
     Ok(Json(Page::of_sorted(items, &query, key)?))
 }
 
-async fn create(
+pub(crate) async fn create(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Json(spec): Json<MaintenanceSpec>,
 ) -> ApiResult<Response> {
     let now_ms = now_ms();
-    let mut report = FaultReport::default();
-    let window = maintenance_compile(&spec, "", &mut report);
-    let comment = spec.comment.clone().unwrap_or_default();
-    if comment.chars().count() > 4_000 {
-        report.fault("/comment", "must have at most 4000 characters");
+    let draft = draft(&principal, &spec)?;
+    let name = draft.window.name.clone();
+    if is_of_files(&state, &name) {
+        return Err(ApiError::maintenance_exists(&name));
     }
-    let Some(window) = window.filter(|_| report.faults.is_empty()) else {
-        return Err(ApiError::invalid_maintenance(report.faults));
-    };
-    if state
-        .deps
-        .registry
-        .catalog()
-        .maintenance
-        .iter()
-        .any(|other| other.name == window.name)
-    {
-        return Err(ApiError::maintenance_exists(&window.name));
-    }
-    let name = window.name.clone();
-    let draft = MaintenanceDraft {
-        window,
-        author: principal.name.clone(),
-        comment,
-    };
     let stored = match state.deps.control.maintenance_insert(draft, now_ms).await {
         Err(ControlError::Exists { .. }) => return Err(ApiError::maintenance_exists(&name)),
         other => other?,
@@ -147,25 +130,67 @@ async fn create(
         .into_response())
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(crate) struct MaintenancePath {
-    name: String,
+fn draft(principal: &Principal, spec: &MaintenanceSpec) -> ApiResult<MaintenanceDraft> {
+    let mut report = FaultReport::default();
+    let window = maintenance_compile(spec, "", &mut report);
+    let comment = spec.comment.clone().unwrap_or_default();
+    if comment.chars().count() > 4_000 {
+        report.fault("/comment", "must have at most 4000 characters");
+    }
+    match window.filter(|_| report.faults.is_empty()) {
+        Some(window) => Ok(MaintenanceDraft {
+            window,
+            author: principal.name.clone(),
+            comment,
+        }),
+        None => Err(ApiError::invalid_maintenance(report.faults)),
+    }
 }
 
-async fn delete(
+fn is_of_files(state: &ApiState, name: &str) -> bool {
+    let catalog = state.deps.registry.catalog();
+    catalog.maintenance.iter().any(|window| window.name == name)
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct MaintenancePath {
+    pub(crate) name: String,
+}
+
+async fn replace(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Path(MaintenancePath { name }): Path<MaintenancePath>,
+    Json(spec): Json<MaintenanceSpec>,
+) -> ApiResult<Json<MaintenanceBody>> {
+    let now_ms = now_ms();
+    let draft = draft(&principal, &spec)?;
+    if draft.window.name != name {
+        let message = format!("must be `{name}`, as in the address: a window keeps its name");
+        return Err(ApiError::invalid_maintenance(vec![Fault::new(
+            "/name", message,
+        )]));
+    }
+    let stored = match state.deps.control.maintenance_replace(draft, now_ms).await {
+        Err(ControlError::NotFound { .. }) => {
+            let is_file = is_of_files(&state, &name);
+            return Err(ApiError::maintenance_not_found(&name, is_file));
+        }
+        other => other?,
+    };
+    state.deps.signals.wake_dispatcher();
+    audit::note(&state, &principal, "maintenance.replace", &name).await;
+    Ok(Json(MaintenanceBody::stored(stored, now_ms)))
+}
+
+pub(crate) async fn delete(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(MaintenancePath { name }): Path<MaintenancePath>,
 ) -> ApiResult<NoContent> {
     match state.deps.control.maintenance_delete(&name).await {
         Err(ControlError::NotFound { .. }) => {
-            let is_file = state
-                .deps
-                .registry
-                .catalog()
-                .maintenance
-                .iter()
-                .any(|window| window.name == name);
+            let is_file = is_of_files(&state, &name);
             return Err(ApiError::maintenance_not_found(&name, is_file));
         }
         other => other?,

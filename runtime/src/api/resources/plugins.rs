@@ -155,7 +155,7 @@ impl From<PluginEntry> for PluginBody {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct PluginPath {
-    name: String,
+    pub(crate) name: String,
 }
 
 /// The bytes of a component, as `application/wasm` or without a type.
@@ -207,7 +207,7 @@ async fn list(
     })?))
 }
 
-async fn get(
+pub(crate) async fn get(
     State(state): State<ApiState>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<PluginBody>> {
@@ -255,10 +255,10 @@ fn signature(headers: &HeaderMap) -> ApiResult<Option<String>> {
 pub(crate) struct RollbackQuery {
     /// A version, or the first 8 or more digits of a digest; the version that was active before
     /// this one if not given.
-    to: Option<String>,
+    pub(crate) to: Option<String>,
 }
 
-async fn rollback(
+pub(crate) async fn rollback(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,
@@ -279,7 +279,7 @@ async fn rollback(
     Ok(Json(entry.into()))
 }
 
-async fn remove(
+pub(crate) async fn remove(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,

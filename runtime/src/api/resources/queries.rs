@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, NoContent, Response};
 use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::audit;
 use super::sql::{Ask, answer};
@@ -155,7 +155,7 @@ async fn list(
     })?))
 }
 
-async fn create(
+pub(crate) async fn create(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Json(new): Json<NewSavedQuery>,
@@ -187,7 +187,7 @@ async fn create(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct QueryPath {
-    name: String,
+    pub(crate) name: String,
 }
 
 async fn find(state: &ApiState, name: &str) -> ApiResult<SavedQuery> {
@@ -225,7 +225,7 @@ async fn replace(
     Ok(Json(saved.into()))
 }
 
-async fn delete(
+pub(crate) async fn delete(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(QueryPath { name }): Path<QueryPath>,
@@ -269,13 +269,17 @@ fn values(saved: &SavedQueryDraft, given: Option<SqlParams>) -> Option<SqlParams
             values.extend(places.zip(given));
         }
     }
-    // Parameters with numbers are a list.
-    let places = (1..=saved.parameters.len()).map(|place| place.to_string());
+    Some(passed(saved.parameters.len(), values))
+}
+
+/// Returns the values of so many parameters as a query takes them: those with numbers are a list.
+pub(crate) fn passed(parameters: usize, values: Map<String, Value>) -> SqlParams {
+    let places = (1..=parameters).map(|place| place.to_string());
     let listed: Option<Vec<_>> = places.map(|place| values.get(&place).cloned()).collect();
-    Some(match listed {
+    match listed {
         Some(listed) if listed.len() == values.len() => SqlParams::Positional(listed),
         _ => SqlParams::Named(values),
-    })
+    }
 }
 
 async fn note(state: &ApiState, principal: &Principal, action: &str, saved: &SavedQuery) {
@@ -284,7 +288,7 @@ async fn note(state: &ApiState, principal: &Principal, action: &str, saved: &Sav
 }
 
 impl ApiError {
-    fn saved_query_not_found(name: &str) -> Self {
+    pub(crate) fn saved_query_not_found(name: &str) -> Self {
         let detail = format!("there is no saved query `{name}`; `GET /api/v1/queries` lists them");
         Self::not_found("saved-query-not-found", "Saved query not found", detail)
     }

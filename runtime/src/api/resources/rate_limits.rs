@@ -32,7 +32,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn get(
+pub(crate) async fn get(
     State(state): State<ApiState>,
     Path(SlugPath { slug }): Path<SlugPath>,
 ) -> ApiResult<Json<RateLimitsBody>> {

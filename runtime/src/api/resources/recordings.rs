@@ -53,6 +53,7 @@ impl From<RecordingEntry> for RecordingBody {
             service: run.subject.service,
             probe: run.subject.probe,
             webhook: run.subject.webhook,
+            meter: run.subject.meter,
             channel: run.subject.channel,
             status: run.status,
             outcome: run.outcome,

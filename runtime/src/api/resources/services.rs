@@ -7,7 +7,7 @@ pub(crate) mod pause;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{ETAG, IF_NONE_MATCH};
+use axum::http::header::ETAG;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,12 +16,14 @@ use serde_json::Value;
 use crate::api::http::endpoint::Endpoint;
 use crate::api::http::error::{ApiError, ApiResult};
 use crate::api::http::moment::rfc3339;
+use crate::api::http::negotiation::has_tag as has_etag;
 use crate::api::http::page::{self, Page};
 use crate::api::http::state::ApiState;
 use crate::api_types::heartbeats::HeartbeatBody;
 use crate::api_types::scope::Scope::Read;
-use crate::api_types::services::{PauseBody, ServiceBody};
+use crate::api_types::services::{MeterBody, PauseBody, ServiceBody};
 use crate::domain::{CurrentStatus, Fault};
+use crate::monitoring::MeterStatus;
 use crate::registry::{CatalogError, ServiceRecord};
 use crate::store::ControlError;
 
@@ -41,6 +43,18 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .returns::<200, Json<ServiceBody>>()
             .returns::<304, ()>(),
     ]
+}
+
+impl From<MeterStatus> for MeterBody {
+    fn from(status: MeterStatus) -> Self {
+        Self {
+            name: status.name,
+            read_at: rfc3339(status.read_ms),
+            lines: status.lines,
+            error: status.error,
+            failures: status.failures,
+        }
+    }
 }
 
 impl ServiceBody {
@@ -63,7 +77,16 @@ impl ServiceBody {
             slug,
             status: status.as_ref().and_then(|status| status.status),
             status_reason: status.as_ref().and_then(|status| status.reason.clone()),
-            status_since: status.and_then(|status| status.since_ms).map(rfc3339),
+            status_since: status
+                .as_ref()
+                .and_then(|status| status.since_ms)
+                .map(rfc3339),
+            meter_status: status
+                .map(|status| status.meters)
+                .unwrap_or_default()
+                .into_iter()
+                .map(MeterBody::from)
+                .collect(),
             pause,
             origin,
             revision,
@@ -192,22 +215,15 @@ async fn get(
     Ok(not_modified(&headers, &answer).unwrap_or(answer))
 }
 
-/// 304 where `If-None-Match` has the answer's tag. A weak comparison, as RFC 9110 asks for.
+/// 304 where `If-None-Match` has the answer's tag.
 fn not_modified(
     headers: &HeaderMap,
     answer: &axum::response::Response,
 ) -> Option<axum::response::Response> {
     use axum::response::IntoResponse;
     let tag = answer.headers().get(ETAG)?;
-    let lines = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
-    tags.any(|found| {
-        found == "*" || found.strip_prefix("W/").unwrap_or(found).as_bytes() == tag.as_bytes()
-    })
-    .then(|| (StatusCode::NOT_MODIFIED, [(ETAG, tag.clone())]).into_response())
+    has_etag(headers, tag)
+        .then(|| (StatusCode::NOT_MODIFIED, [(ETAG, tag.clone())]).into_response())
 }
 
 /// Answers a service with its revision as `ETag`.

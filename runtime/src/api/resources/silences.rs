@@ -26,7 +26,7 @@ use crate::api_types::silences::{
 use crate::domain::Fault;
 use crate::domain::fault::FaultReport;
 use crate::domain::matcher::all_match;
-use crate::domain::{Labels, Matcher, UnixMillis, now_ms};
+use crate::domain::{Alert, Labels, Matcher, UnixMillis, now_ms};
 use crate::registry::matchers;
 use crate::spec::Texts;
 use crate::store::ControlError;
@@ -170,7 +170,7 @@ fn matchers_of(texts: &Texts, report: &mut FaultReport) -> Vec<Matcher> {
     matchers(Some(texts), "/matchers", report)
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SilenceQuery {
     /// Also those that have ended. Default: false.
@@ -184,7 +184,7 @@ pub(crate) struct SilenceQuery {
     limit: Option<u32>,
 }
 
-async fn list(
+pub(crate) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<SilenceQuery>,
 ) -> ApiResult<Json<Page<SilenceBody>>> {
@@ -227,7 +227,7 @@ pub(crate) async fn create(
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct SilencePath {
-    id: i64,
+    pub(crate) id: i64,
 }
 
 async fn get(
@@ -243,7 +243,7 @@ async fn get(
     Ok(Json(SilenceBody::new(stored, now_ms())))
 }
 
-async fn expire(
+pub(crate) async fn expire(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(SilencePath { id }): Path<SilencePath>,
@@ -258,7 +258,20 @@ async fn expire(
     Ok(Json(SilenceBody::new(stored, now_ms)))
 }
 
-async fn preview(
+/// Returns the silences that mute an open alert now, the first to end first.
+pub(crate) async fn of_alert(state: &ApiState, alert: &Alert) -> ApiResult<Vec<SilenceBody>> {
+    let now_ms = now_ms();
+    let labels = labelled(alert, &state.deps.registry.catalog()).labels;
+    let stored = state.deps.control.silence_ending_after(now_ms).await?;
+    let muting = stored
+        .into_iter()
+        .filter(|stored| stored.silence.mutes(&labels, now_ms));
+    Ok(muting
+        .map(|stored| SilenceBody::new(stored, now_ms))
+        .collect())
+}
+
+pub(crate) async fn preview(
     State(state): State<ApiState>,
     Json(spec): Json<SilencePreviewSpec>,
 ) -> ApiResult<Json<SilencePreviewBody>> {

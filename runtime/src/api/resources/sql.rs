@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use answer::{Ask, answer, answer_offline, rows_of};
+pub(crate) use formats::{csv_field, csv_line};
 
 use crate::api::http::auth::Principal;
 use crate::api::http::endpoint::Endpoint;

@@ -141,7 +141,7 @@ impl TokenSpec {
     }
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenQuery {
     /// `next` of the page before.
@@ -152,7 +152,7 @@ pub(crate) struct TokenQuery {
     limit: Option<u32>,
 }
 
-async fn list(
+pub(crate) async fn list(
     State(state): State<ApiState>,
     Query(query): Query<TokenQuery>,
 ) -> ApiResult<Json<Page<TokenBody>>> {
@@ -173,37 +173,59 @@ async fn create(
     Extension(principal): Extension<Principal>,
     Json(spec): Json<TokenSpec>,
 ) -> ApiResult<Response> {
+    let made = make(&state, principal, spec).await?;
+    Ok((StatusCode::CREATED, Json(made)).into_response())
+}
+
+pub(crate) async fn make(
+    state: &ApiState,
+    principal: Principal,
+    spec: TokenSpec,
+) -> ApiResult<NewTokenBody> {
     let now_ms = now_ms();
     let (scopes, expires_ms) = spec.check(now_ms)?;
     let token = new_token();
-    let draft = TokenDraft {
-        name: &spec.name,
-        hash: &token_hash(&token),
-        scopes: &scopes,
-        expires_ms,
-        origin: TokenOrigin::Api,
-        created_by: &principal.name,
+    let (working, hash) = (state.clone(), token_hash(&token));
+    let creating = async move {
+        let draft = TokenDraft {
+            name: &spec.name,
+            hash: &hash,
+            scopes: &scopes,
+            expires_ms,
+            origin: TokenOrigin::Api,
+            created_by: &principal.name,
+        };
+        let stored = match working.deps.control.token_insert(draft).await {
+            Err(ControlError::Exists { .. }) => return Err(ApiError::token_exists(&spec.name)),
+            other => other?,
+        };
+        let detail =
+            json!({ "id": stored.id, "scopes": scopes, "expiresAt": expires_ms.map(rfc3339) });
+        audit::note_with(&working, &principal, "token.create", &spec.name, &detail).await;
+        Ok(stored)
     };
-    let stored = match state.deps.control.token_insert(draft).await {
-        Err(ControlError::Exists { .. }) => return Err(ApiError::token_exists(&spec.name)),
-        other => other?,
-    };
-    let detail = json!({ "id": stored.id, "scopes": scopes, "expiresAt": expires_ms.map(rfc3339) });
-    audit::note_with(&state, &principal, "token.create", &spec.name, &detail).await;
-    let body = TokenBody::new(&state, stored, now_ms);
-    Ok((StatusCode::CREATED, Json(NewTokenBody { token, body })).into_response())
+    let stored = state.to_its_end(creating).await?;
+    let body = TokenBody::new(state, stored, now_ms);
+    Ok(NewTokenBody { token, body })
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct TokenPath {
-    id: i64,
+    pub(crate) id: i64,
 }
 
-async fn revoke(
+pub(crate) async fn revoke(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(TokenPath { id }): Path<TokenPath>,
 ) -> ApiResult<NoContent> {
+    let working = state.clone();
+    state
+        .to_its_end(async move { revoke_one(&working, &principal, id).await })
+        .await
+}
+
+async fn revoke_one(state: &ApiState, principal: &Principal, id: i64) -> ApiResult<NoContent> {
     let control = &state.deps.control;
     let token = control
         .token_get(id)
@@ -221,8 +243,8 @@ async fn revoke(
         return Err(ApiError::token_needed(detail));
     }
     audit::note_with(
-        &state,
-        &principal,
+        state,
+        principal,
         "token.revoke",
         &token.name,
         &json!({ "id": id }),

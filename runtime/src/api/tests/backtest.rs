@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::world::READER;
 use super::*;
 
 async fn ask(router: &Router, body: Value) -> Answer {
@@ -123,4 +124,19 @@ async fn a_reader_that_stalls_or_leaves_does_not_keep_the_place_of_a_backtest() 
     running(1).await;
     drop(answer);
     running(0).await;
+}
+
+#[tokio::test]
+async fn advice_on_a_rule_is_for_those_who_may_write() {
+    let router = router(&world().await);
+    for (token, wanted) in [
+        (READER, StatusCode::FORBIDDEN),
+        // No such alert fired.
+        (ADMIN, StatusCode::BAD_REQUEST),
+    ] {
+        let path = "/api/v1/analytics/noise?advise=shop-api/Nope";
+        let request = request(Method::GET, path).header(AUTHORIZATION, format!("Bearer {token}"));
+        let answer = send(&router, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, wanted, "{}", answer.body);
+    }
 }

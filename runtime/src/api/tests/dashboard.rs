@@ -3,10 +3,12 @@
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::world::SOON;
+use super::world::{READER, SOON};
 use super::*;
 use crate::domain::{Acknowledgement, MuteChange};
+use crate::monitoring::ServiceFigures;
 use crate::spec::ServiceSpec;
+use crate::store::{ErrorBudget, HALF_HOUR_MS, HALF_HOURS, HalfHour, ServiceSummary};
 use serde_json::json;
 
 #[tokio::test]
@@ -22,7 +24,8 @@ async fn the_overview_says_how_things_are() {
         "1 of 2 services needs attention",
         r#"id="service-shop-api""#,
         "connection refused by 203.0.113.7:443",
-        "last 3 runs: 2 healthy, 1 error",
+        "last 48 half hours: 48 without measurements",
+        r#"formaction="/attention/"#,
         "Service Down",
         "status is <code>error</code>, wanted <code>healthy</code>",
         "slack",
@@ -34,6 +37,24 @@ async fn the_overview_says_how_things_are() {
             page.body
         );
     }
+}
+
+#[tokio::test]
+async fn what_is_planned_is_marked_and_what_is_paused_needs_no_attention() {
+    let world = world().await;
+    let router = router(&world);
+    let window = json!({"name": "Move", "match": "service=shop-api", "start": "2020-01-01T00:00:00Z",
+        "end": "2090-01-01T00:00:00Z"});
+    let made = send_json(&router, Method::POST, "/api/v1/maintenance", window).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let page = get(&router, "/").await.body;
+    let parts = [r#"class="now-list""#, "in maintenance"];
+    assert!(parts.iter().all(|part| page.contains(part)), "{page}");
+    let pause = "/api/v1/services/shop-api/pause";
+    let paused = send_json(&router, Method::POST, pause, json!({})).await;
+    assert_eq!(paused.status, StatusCode::OK, "{}", paused.body);
+    let page = get(&router, "/").await.body;
+    assert!(!page.contains(r#"class="now-list""#), "{page}");
 }
 
 #[tokio::test]
@@ -163,12 +184,120 @@ async fn the_overview_is_searched_and_filtered_by_its_address() {
         ("/?status=error", true, false),
         ("/?status=waiting", false, true),
         ("/?status=nonsense", true, true),
+        ("/?q=status:error", true, false),
+        ("/?q=status:nonsense", false, false),
+        ("/?q=type:rest&group=type&sort=name", true, true),
+        ("/?q=team:nobody&as=compact", false, false),
         ("/?page=7", true, true),
     ] {
         let page = get(&router, path).await.body;
         assert_eq!(page.contains(r#"id="service-shop-api""#), shop, "{path}");
         assert_eq!(page.contains(r#"id="service-mail""#), mail, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_row_has_the_figures_that_decide_something() {
+    let world = world().await;
+    let half_hour = HalfHour {
+        healthy: 30,
+        latency_us: Some(84_000),
+        ..HalfHour::default()
+    };
+    let mut half_hours = vec![half_hour; HALF_HOURS];
+    half_hours[40] = HalfHour {
+        healthy: 28,
+        down: 2,
+        ..half_hour
+    };
+    let figures = ServiceFigures {
+        summary: ServiceSummary {
+            from_ms: world.now - world.now % HALF_HOUR_MS - 47 * HALF_HOUR_MS,
+            half_hours,
+            up: 99_862,
+            down: 138,
+            budget: Some(ErrorBudget {
+                whole_s: 2_592,
+                left_s: -1_080,
+            }),
+            p95_us: Some(84_300),
+        },
+        costs: vec![("EUR".to_owned(), "310.2".parse().unwrap())],
+    };
+    world.figures_set("shop-api", figures);
+    let page = get(&router(&world), "/").await.body;
+    for part in [
+        "99.86 %",
+        "-18 min",
+        "84 ms",
+        "310.20 EUR",
+        "2 of 30 runs down",
+        r#"<a href="/services/shop-api?range=24h"><svg class="strip""#,
+        r#"<svg class="spark""#,
+    ] {
+        assert!(page.contains(part), "{part} is missing in {page}");
+    }
+    let row = page.split(r#"<tr id="service-shop-api""#).nth(1).unwrap();
+    insta::assert_snapshot!("overview_row", row.split("</tr>").next().unwrap());
+}
+
+#[tokio::test]
+async fn who_may_only_read_gets_no_buttons_and_no_form() {
+    let router = router(&world().await);
+    let request = request(Method::GET, "/").header("authorization", format!("Bearer {READER}"));
+    let page = send(&router, request.body(Body::empty()).unwrap()).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("Service Down"), "{}", page.body);
+    for part in ["/attention/", r#"id="act""#, r#"href="/new""#] {
+        assert!(!page.body.contains(part), "{part} in {}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn the_first_run_takes_a_url_and_shows_what_was_wrong_with_it() {
+    let world = World::empty().await;
+    let router = router(&world);
+    let page = get(&router, "/").await.body;
+    for part in [
+        "Nothing is watched yet",
+        r#"<form method="post" action="/new">"#,
+        "extrack add VENDOR",
+        "healthEndpoint: &quot;/health&quot;",
+    ] {
+        assert!(page.contains(part), "{part} is missing in {page}");
+    }
+    let watch = async |form: &str| {
+        let request = as_admin(Method::POST, "/new")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(form.to_owned()));
+        send(&router, request.unwrap()).await
+    };
+    let refused = watch("url=ftp%3A%2F%2Fx.example").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        refused.body.contains(r#"value="ftp://x.example""#)
+            && refused.body.contains("not with <code>ftp://</code>"),
+        "{}",
+        refused.body
+    );
+    let private = watch("url=http%3A%2F%2F10.0.0.7%2Fup").await;
+    assert_eq!(private.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        private.body.contains("tick <code>at a private address"),
+        "{}",
+        private.body
+    );
+    let done = watch("url=https%3A%2F%2Fapi.example.com%2Fhealth").await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+    assert_eq!(done.header("location"), Some("/services/api-example-com"));
+    let service = get(&router, "/api/v1/services/api-example-com")
+        .await
+        .json();
+    assert_eq!(service["baseUrl"], "https://api.example.com");
+    assert_eq!(service["healthEndpoint"], "/health");
+    let again = watch("url=https%3A%2F%2Fapi.example.com").await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.body);
+    assert!(again.body.contains("api-example-com"), "{}", again.body);
 }
 
 #[tokio::test]
@@ -187,12 +316,17 @@ async fn many_services_come_in_pages_and_rows_are_light() {
         }
     }
     let router = router(&world);
-    let page = get(&router, "/").await.body;
-    assert_eq!(page.matches("<tr id=").count(), 200);
-    assert!(page.contains("Page 1 of 3"), "{page}");
-    assert!(page.len() / 200 < 1600, "{} bytes a row", page.len() / 200);
-    let last = get(&router, "/?page=3").await.body;
+    let page = get(&router, "/?as=rows").await.body;
+    assert_eq!(page.matches("<tr id=").count(), 100);
+    assert!(page.contains("Page 1 of 5"), "{page}");
+    assert!(page.len() / 100 < 2_000, "{} bytes a row", page.len() / 100);
+    let last = get(&router, "/?as=rows&page=5").await.body;
     assert_eq!(last.matches("<tr id=").count(), 50);
+
+    let wall = get(&router, "/").await.body;
+    assert_eq!(wall.matches("<tr id=").count(), 0);
+    assert!(wall.contains(r#"aria-label="450 healthy""#), "{wall}");
+    assert!(wall.len() < 20_000, "{} bytes", wall.len());
 }
 
 #[tokio::test]
@@ -205,6 +339,34 @@ async fn unknown_pages_are_pages_for_browsers() {
     let answer = send(&router, request).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert!(answer.body.contains("Nothing here"));
+}
+
+#[tokio::test]
+async fn what_a_browser_is_not_shown_is_a_page_and_the_api_has_problems() {
+    let router = router(&world().await);
+    let open = async |token: &str, path: &str| {
+        let request = request(Method::GET, path)
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .header("accept", "text/html");
+        send(&router, request.body(Body::empty()).unwrap()).await
+    };
+    let nothing = "<h1>Nothing here</h1>";
+    for (token, path, status, wanted) in [
+        (READER, "/sql", StatusCode::FORBIDDEN, "the scope `sql`"),
+        (READER, "/new", StatusCode::FORBIDDEN, "the scope `write`"),
+        (ADMIN, "/alerts/abc", StatusCode::BAD_REQUEST, "abc"),
+        (ADMIN, "/alerts/999999", StatusCode::NOT_FOUND, nothing),
+        (ADMIN, "/sql?saved=nope", StatusCode::NOT_FOUND, nothing),
+    ] {
+        let page = open(token, path).await;
+        assert_eq!(page.status, status, "{path}: {}", page.body);
+        let kind = page.header("content-type");
+        assert_eq!(kind, Some("text/html; charset=utf-8"), "{path}");
+        assert!(page.body.contains(wanted), "{path}: {}", page.body);
+        assert!(!page.body.contains("That was not done"), "{}", page.body);
+    }
+    let problem = open(READER, "/api/v1/queries").await;
+    assert_eq!(problem.json()["status"], 403, "{}", problem.body);
 }
 
 /// Events as the browser gets them.
@@ -267,7 +429,8 @@ async fn a_change_arrives_as_a_fragment() {
     live.changes().alerts();
     live.changes().plugins();
     let event = events.next().await;
-    assert!(event.contains("No alert is open."), "{event}");
+    assert!(event.contains(r#"<div id="alerts">"#), "{event}");
+    assert!(!event.contains("Service Down"), "{event}");
     assert!(event.contains(r#"<div id="plugins">"#), "{event}");
 
     live.changes().services();
@@ -320,6 +483,27 @@ async fn a_page_is_sent_what_it_missed_and_only_what_it_shows() {
 
     let event = Events::open(&router, "/events?since=1").await.next().await;
     assert!(event.starts_with("event: reload\n"), "{event}");
+}
+
+#[tokio::test]
+async fn a_page_that_is_loaded_again_gets_a_sign_of_what_it_shows() {
+    let world = world().await;
+    let (router, live) = live_router(&world);
+    let page = get(&router, "/services/shop-api").await.body;
+    assert!(
+        page.contains(r#"data-events="/events?watch=shop-api&amp;since="#),
+        "{page}"
+    );
+    let mut service = Events::open(&router, "/events?watch=shop-api").await;
+    let mut alerts = Events::open(&router, "/events?watch=").await;
+    live.changes().service("mail");
+    live.changes().service("shop-api");
+    let event = service.next().await;
+    assert!(event.starts_with("event: changed\n"), "{event}");
+    assert!(!event.contains("<tr"), "{event}");
+    live.changes().alerts();
+    assert!(alerts.next().await.starts_with("event: changed\n"));
+    assert!(service.next().await.starts_with("event: changed\n"));
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ async fn what_is_wrong_with_a_silence_or_a_window_is_said_with_its_place() {
 }
 
 #[tokio::test]
-async fn a_window_is_made_once_and_taken_away() {
+async fn a_window_is_made_once_replaced_and_taken_away() {
     let world = world().await;
     let router = router(&world);
     let spec = json!({"name": "weekly move", "match": "service=db", "cron": "0 2 * * SUN", "duration": "2h",
@@ -161,8 +161,23 @@ async fn a_window_is_made_once_and_taken_away() {
         (Some("api"), Some("2h"), Some("Europe/Berlin"))
     );
     assert!(listed["opensAt"].is_string());
+    let path = "/api/v1/maintenance/weekly%20move";
+    let replaced = json!({"name": "weekly move", "cron": "0 3 * * SUN", "duration": "3h"});
+    let answer = send_json(&router, Method::PUT, path, replaced.clone()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let listed = get(&router, "/api/v1/maintenance").await.json()["items"].clone();
+    assert_eq!(listed, json!([answer.json()]));
+    assert_eq!(listed[0]["duration"], "3h");
+    assert_eq!(listed[0]["match"], json!([]), "nothing of before is left");
+    let elsewhere = "/api/v1/maintenance/another";
+    let answer = send_json(&router, Method::PUT, elsewhere, replaced.clone()).await;
+    assert_eq!(answer.json()["faults"][0]["pointer"], "/name");
+    let mut another = replaced;
+    another["name"] = json!("another");
+    let answer = send_json(&router, Method::PUT, elsewhere, another).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
     let gone = || {
-        let request = as_admin(Method::DELETE, "/api/v1/maintenance/weekly%20move");
+        let request = as_admin(Method::DELETE, path);
         request.body(Body::empty()).unwrap()
     };
     assert_eq!(send(&router, gone()).await.status, StatusCode::NO_CONTENT);

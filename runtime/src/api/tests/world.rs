@@ -26,7 +26,7 @@ use crate::domain::fault::FaultReport;
 use crate::domain::*;
 use crate::gateway::ConsumerBook;
 use crate::monitoring::{
-    Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceStatus,
+    Accepted, CheckError, ProbeStatus, ReceiveError, RecentRun, ServiceFigures, ServiceStatus,
 };
 use crate::plugin_host::{
     self, BUNDLED, CheckedStep, ComponentCheck, PluginEntry, PluginGrants, PolicyOrigin,
@@ -179,6 +179,13 @@ impl World {
             results: self.results.clone(),
             recordings: self.recordings.clone(),
             calls: self.calls.clone(),
+            reports: crate::reports::Reports::new(
+                self.registry.clone(),
+                self.control.clone(),
+                self.results.clone(),
+                crate::plugin_host::Evaluator::for_tests().clone(),
+                AlertSignals::default(),
+            ),
             evaluator: crate::plugin_host::Evaluator::for_tests().clone(),
         }
     }
@@ -236,6 +243,8 @@ impl World {
                 reason: None,
                 since_ms: None,
                 probes: Vec::new(),
+                figures: None,
+                meters: Vec::new(),
             });
         let probe = match status
             .probes
@@ -273,6 +282,12 @@ impl World {
             status.status = worst;
             status.since_ms = Some(observation.ts_ms);
         }
+    }
+
+    /// Figures of a service that was observed.
+    pub(crate) fn figures_set(&self, slug: &str, figures: ServiceFigures) {
+        let mut statuses = self.statuses.lock().unwrap();
+        statuses.get_mut(slug).unwrap().figures = Some(Arc::new(figures));
     }
 
     /// And is in the results.

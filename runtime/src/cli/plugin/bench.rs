@@ -169,7 +169,10 @@ async fn count(mut accounts: mpsc::Receiver<PluginRun>) -> UsedByAll {
     let mut used = UsedByAll::default();
     while let Some(run) = accounts.recv().await {
         // The settings were looked at once, before.
-        if !matches!(&*run.function, "check" | "evaluate" | "notify" | "receive") {
+        if !matches!(
+            &*run.function,
+            "check" | "evaluate" | "notify" | "receive" | "read"
+        ) {
             continue;
         }
         used.runs += 1;

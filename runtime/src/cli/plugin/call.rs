@@ -18,13 +18,14 @@ use crate::cli::print::note;
 use crate::config::Environment;
 use crate::domain::duration::parse_duration;
 use crate::domain::{
-    Channel, CheckJob, DeliveryError, History, LOCAL, Message, Observation, Origin, PluginKind,
-    Probe, Receipt, Reception, Service, Status, UnixMillis, Verdict, Webhook, WebhookRequest,
-    now_ms, slug,
+    Channel, CheckJob, Credential, DeliveryError, History, LOCAL, Message, MeterFigure, MeterSpan,
+    Observation, Origin, PluginKind, Probe, Receipt, Reception, Service, Status, UnixMillis,
+    VendorMeter, Verdict, Webhook, WebhookRequest, meter_spans, now_ms, slug,
 };
 use crate::local;
 use crate::plugin_host::{
-    LocalPlugin, PluginEntry, PluginError, PluginHost, ReceiveError, RuleCall, WebhookCall,
+    LocalPlugin, MeterCall, PluginEntry, PluginError, PluginHost, ReceiveError, RuleCall,
+    WebhookCall,
 };
 
 /// Arguments of the call.
@@ -34,17 +35,17 @@ pub(super) struct Given {
     /// `services.yaml`. Default: `{}`.
     #[arg(long, value_name = "JSON")]
     settings: Option<String>,
-    /// Probe: base URL of the service to check. What is named here may be reached, private
+    /// Probe, meter: base URL of the service to check, or of the vendor. What is named here may be reached, private
     /// addresses too.
     #[arg(long)]
     pub(super) url: Option<String>,
-    /// Probe: a credential of the service, `[NAME=]bearer:TOKEN`, `[NAME=]basic:USER:PASSWORD`,
+    /// Probe, meter: a credential of the service, `[NAME=]bearer:TOKEN`, `[NAME=]basic:USER:PASSWORD`,
     /// `[NAME=]header:HEADER:VALUE` or `[NAME=]query:PARAMETER:VALUE`; NAME is `default` if
     /// not given. The secret itself as `$VARIABLE` or `@FILE`, in single quotes, so that it
     /// stays out of the shell's history.
     #[arg(long, value_name = "CREDENTIAL")]
     pub(super) auth: Vec<String>,
-    /// Probe: another host that it may reach, if it wants it: `name`, `name:port`, `*.name`.
+    /// Probe, meter: another host that it may reach, if it wants it: `name`, `name:port`, `*.name`.
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
     /// Probe: the run is cut off after this.
@@ -87,6 +88,11 @@ pub(super) enum Call {
         webhook: Webhook,
         request: WebhookRequest,
     },
+    Meter {
+        service: Service,
+        meter: VendorMeter,
+        span: MeterSpan,
+    },
 }
 
 pub(super) enum Answer {
@@ -94,6 +100,7 @@ pub(super) enum Answer {
     Rule(Result<Verdict, PluginError>),
     Notifier(Result<Receipt, DeliveryError>),
     Webhook(Result<Reception, ReceiveError>),
+    Meter(Result<Vec<MeterFigure>, PluginError>),
 }
 
 /// A component that takes longer than a blink to compile.
@@ -133,10 +140,16 @@ impl Given {
             PluginKind::Rule => self.rule(plugin, settings).await,
             PluginKind::Notifier => Ok(self.notifier(entry, settings)),
             PluginKind::Webhook => self.webhook(entry, settings),
+            PluginKind::Meter => self.meter(entry, settings),
         }
     }
 
     fn check_fits(&self, kind: PluginKind) -> Result<()> {
+        // A meter takes what a probe takes.
+        let taken = match kind {
+            PluginKind::Meter => PluginKind::Probe,
+            kind => kind,
+        };
         let given = [
             ("--url", self.url.is_some(), PluginKind::Probe),
             ("--auth", !self.auth.is_empty(), PluginKind::Probe),
@@ -156,7 +169,7 @@ impl Given {
         ];
         match given
             .iter()
-            .find(|(_, is_given, of)| *is_given && *of != kind)
+            .find(|(_, is_given, of)| *is_given && *of != taken)
         {
             Some((name, _, of)) => bail!(
                 "`{name}` is for a {}, and this is a {}",
@@ -204,17 +217,42 @@ impl Given {
             timeout: self.timeout,
             retry: None,
         };
-        let credentials = self
-            .auth
-            .iter()
-            .map(|text| credential::parse(text))
-            .collect::<Result<_>>()?;
         let service = Service {
-            credentials,
+            credentials: self.credentials()?,
             probes: vec![probe.clone()],
             ..service(base_url)
         };
         Ok(Call::Probe { service, probe })
+    }
+
+    fn credentials(&self) -> Result<Vec<Credential>> {
+        let texts = self.auth.iter();
+        texts.map(|text| credential::parse(text)).collect()
+    }
+
+    /// Reads the month of which the last day that is over is part.
+    fn meter(&self, entry: &PluginEntry, settings: Value) -> Result<Call> {
+        let Some(base_url) = self.url.clone() else {
+            bail!("a meter needs the address of the vendor: `--url https://api.example.com`");
+        };
+        let span = meter_spans(now_ms()).pop();
+        let span = span.context("the clock is not within the times that are known")?;
+        let meter = VendorMeter {
+            name: entry.name.clone(),
+            plugin: entry.name.clone(),
+            settings,
+            interval: self.interval,
+        };
+        let service = Service {
+            credentials: self.credentials()?,
+            meters: vec![meter.clone()],
+            ..service(base_url)
+        };
+        Ok(Call::Meter {
+            service,
+            meter,
+            span,
+        })
     }
 
     async fn rule(&self, plugin: &LocalPlugin, settings: Value) -> Result<Call> {
@@ -310,6 +348,18 @@ impl Call {
                 };
                 Answer::Webhook(host.receive(call).await.result)
             }
+            Call::Meter {
+                service,
+                meter,
+                span,
+            } => {
+                let call = MeterCall {
+                    service,
+                    meter,
+                    span,
+                };
+                Answer::Meter(host.read_meter(call).await)
+            }
         }
     }
 
@@ -332,6 +382,7 @@ impl Answer {
             Answer::Rule(verdict) => matches!(verdict, Ok(Verdict::Ok(_) | Verdict::NoOpinion(_))),
             Answer::Notifier(receipt) => receipt.is_ok(),
             Answer::Webhook(reception) => reception.is_ok(),
+            Answer::Meter(figures) => figures.is_ok(),
         }
     }
 }
@@ -380,6 +431,12 @@ impl Answer {
             Answer::Webhook(Err(error)) => {
                 outcome("turned away".to_owned(), true, error.to_string())
             }
+            Answer::Meter(Ok(figures)) => outcome(
+                "read".to_owned(),
+                false,
+                format!("{} figures", figures.len()),
+            ),
+            Answer::Meter(Err(error)) => outcome("not read".to_owned(), true, error.to_string()),
         }
     }
 }
@@ -419,6 +476,7 @@ fn service(base_url: String) -> Service {
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),
+        meters: Vec::new(),
         gateway: None,
     }
 }

@@ -17,7 +17,7 @@ use crate::cli::print::line;
 use crate::plugin_host::RESERVED_NAMES;
 
 const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
-const KINDS: [&str; 4] = ["probe", "rule", "notifier", "webhook"];
+const KINDS: [&str; 5] = ["probe", "rule", "notifier", "webhook", "meter"];
 
 /// Starts a plugin project that builds and passes its tests. Asks for what is missing when it runs
 /// at a terminal; else a probe in Rust is made. Files that are there are never overwritten.
@@ -109,6 +109,9 @@ fn next_run(kind: &str, name: &str) -> String {
         "rule" => {
             format!("extrack plugin run {file} --settings @tests/example.json --history runs.json")
         }
+        "meter" => format!(
+            "extrack plugin run {file} --settings @tests/example.json --url https://api.example.com --auth TYPE:SECRET"
+        ),
         "notifier" => format!("extrack plugin run {file} --settings @tests/example.json --send"),
         _ => format!(
             "extrack plugin run {file} --settings @tests/example.json --body @delivery.json --sign SCHEME:SECRET"

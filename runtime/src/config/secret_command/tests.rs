@@ -140,6 +140,42 @@ fn the_last_value_stays_in_use_while_the_program_fails_and_that_is_said() {
 }
 
 #[test]
+fn a_value_that_changed_is_reported_until_its_own_file_is_read() {
+    let stage = Stage::new();
+    let file = stage.folder.path().join("value");
+    std::fs::write(&file, "f1rst\n").unwrap();
+    let spec = SecretCommandSpec {
+        every: duration("10m"),
+        ..spec(&["/bin/cat", file.to_str().unwrap()])
+    };
+    assert_eq!(stage.value(&spec).0.unwrap(), "f1rst");
+    std::fs::write(&file, "s3cond\n").unwrap();
+    for entry in stage.commands.lock().values_mut() {
+        entry.asked -= Duration::from_secs(660);
+    }
+    assert!(stage.commands.refresh());
+    assert!(!stage.commands.refresh(), "not all the time");
+    let other = Sources {
+        file: "plugins.yaml",
+        ..stage.sources()
+    };
+    run_all([].into_iter(), other);
+    stage
+        .commands
+        .changed()
+        .values_mut()
+        .for_each(|next| *next -= AGAIN);
+    assert!(stage.commands.refresh(), "another file was read");
+    stage.value(&spec).0.unwrap();
+    stage
+        .commands
+        .changed()
+        .values_mut()
+        .for_each(|next| *next -= AGAIN);
+    assert!(!stage.commands.refresh());
+}
+
+#[test]
 fn no_program_is_run_for_a_file_that_others_may_change() {
     let stage = Stage::new();
     let spec = script("echo s3cret");

@@ -189,6 +189,11 @@ fn faults_of_variables_explain_what_is_wrong() {
              `[2001:db8::53]:53`",
         ),
         (
+            "EXTRACK_PROGRAMS",
+            "/bin/true, check_disk",
+            "`check_disk` is not an absolute path without `..`, such as `/usr/lib/nagios/plugins/check_disk`",
+        ),
+        (
             "EXTRACK_NAMESERVERS",
             "1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4",
             "must have at most 3 servers",

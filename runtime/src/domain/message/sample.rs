@@ -33,6 +33,7 @@ impl Message {
             attempt: 1,
             texts: Default::default(),
             reference: None,
+            files: Default::default(),
         }
     }
 }

@@ -112,6 +112,14 @@ impl Maintenance {
     pub fn covers(&self, labels: &Labels) -> bool {
         all_match(&self.matchers, labels)
     }
+
+    /// Whether whole services are worked on: a window that names an alert or a severity mutes those
+    /// alone.
+    pub fn is_about_services(&self) -> bool {
+        self.matchers
+            .iter()
+            .all(|matcher| !["alertname", "severity"].contains(&matcher.label.as_str()))
+    }
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl Schedule {
     }
 
     /// The latest begin that is not after a moment, and at most so long before it. Unix seconds.
-    pub(super) fn latest_until(&self, now_s: i64, within_s: i64) -> Option<i64> {
+    pub fn latest_until(&self, now_s: i64, within_s: i64) -> Option<i64> {
         for reach_s in REACHES_S {
             let since_s = now_s.checked_sub(reach_s.min(within_s))?;
             let (first, last) = self.local_span(since_s, now_s)?;

@@ -2,16 +2,19 @@
 //! make room.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::stored::Stored;
+use super::stored::{Head, Stored};
 
 /// Answers of one address for one owner that differ by what they depend on.
 const MAX_VARIANTS: usize = 16;
 /// Memory of an entry beside its answer.
 const OF_EACH: usize = 256;
+/// Counters that the addresses share: two of one counter only lose what could have been kept.
+const GENERATIONS: usize = 1024;
 
 /// Where an answer belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub(super) struct Key {
 #[derive(Debug)]
 pub(super) struct Store {
     by_target: HashMap<Arc<str>, Vec<Slot>>,
+    /// Number of times that addresses were cleared, by their hash.
+    generations: Box<[u64]>,
     /// Addresses by the moments at which an answer of theirs was used.
     by_use: BTreeMap<u64, Arc<str>>,
     next_use: u64,
@@ -57,6 +62,7 @@ impl Store {
     pub(super) fn new(max_bytes: usize, max_entries: usize) -> Self {
         Self {
             by_target: HashMap::new(),
+            generations: vec![0; GENERATIONS].into_boxed_slice(),
             by_use: BTreeMap::new(),
             next_use: 0,
             bytes: 0,
@@ -93,10 +99,23 @@ impl Store {
         Found::Stored(slot.stored.clone())
     }
 
-    /// Keeps an answer, in the place of the one to the same request.
-    pub(super) fn insert(&mut self, key: &Key, stored: Arc<Stored>) {
+    /// Returns the generation of an address, which ends when it is cleared.
+    pub(super) fn generation(&self, target: &str) -> u64 {
+        self.generations[self.counter(target)]
+    }
+
+    fn counter(&self, target: &str) -> usize {
+        (self.by_target.hasher().hash_one(target) % GENERATIONS as u64) as usize
+    }
+
+    /// Keeps an answer, in the place of the one to the same request. One that was asked for in an
+    /// earlier generation may show what has been changed since.
+    pub(super) fn insert(&mut self, key: &Key, generation: u64, stored: Arc<Stored>) {
+        if generation != self.generation(&key.target) {
+            return;
+        }
         let bytes = stored.bytes() + key.target.len() + OF_EACH;
-        self.remove_like(key, &stored);
+        self.remove_like(key, &stored.head);
         if bytes > self.max_bytes {
             return;
         }
@@ -120,14 +139,29 @@ impl Store {
         self.make_room();
     }
 
-    pub(super) fn remove_like(&mut self, key: &Key, stored: &Stored) {
+    pub(super) fn remove_like(&mut self, key: &Key, head: &Head) {
         self.remove(&key.target, |slot| {
-            slot.owner == key.owner && slot.stored.head.selects_like(&stored.head)
+            slot.owner == key.owner && slot.stored.head.selects_like(head)
         });
     }
 
-    /// Forgets all answers of an address, whose they are.
-    pub(super) fn remove_target(&mut self, target: &str) {
+    /// Forgets the answers to a request that its newer answer has shown to be outdated.
+    pub(super) fn remove_outdated(
+        &mut self,
+        key: &Key,
+        request: &HeaderMap,
+        is_outdated: impl Fn(&Head) -> bool,
+    ) {
+        self.remove(&key.target, |slot| {
+            let head = &slot.stored.head;
+            slot.owner == key.owner && head.is_selected_by(request) && is_outdated(head)
+        });
+    }
+
+    /// Forgets all answers of an address, whose they are, and those that are under way.
+    pub(super) fn clear_target(&mut self, target: &str) {
+        let counter = self.counter(target);
+        self.generations[counter] += 1;
         self.remove(target, |_| true);
     }
 

@@ -177,6 +177,14 @@ impl Head {
         self.selecting == other.selecting
     }
 
+    /// Reports whether the headers of a newer answer name another version (RFC 9111, 4.3.5).
+    pub(super) fn is_other_than(&self, newer: &HeaderMap) -> bool {
+        [ETAG, LAST_MODIFIED, CONTENT_LENGTH].iter().any(|name| {
+            let pair = self.headers.get(name).zip(newer.get(name));
+            pair.is_some_and(|(kept, newer)| kept != newer)
+        })
+    }
+
     pub(super) fn came(&self) -> Instant {
         self.came
     }

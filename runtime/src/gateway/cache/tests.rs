@@ -290,6 +290,7 @@ async fn what_changes_something_forgets_what_was_kept_for_everybody() {
         ("POST", 404, true),
         ("OPTIONS", 200, true),
         ("POST", 201, false),
+        ("PUT", 504, false),
         ("DELETE", 303, false),
     ] {
         for of in [1, 2] {
@@ -304,6 +305,99 @@ async fn what_changes_something_forgets_what_was_kept_for_everybody() {
         assert!(filling.is_none());
         assert_eq!(is_hit(&cache, 2, &[]), is_kept, "{method} {status}");
     }
+    for (method, is_kept) in [("GET", true), ("DELETE", false)] {
+        if !is_hit(&cache, 2, &[]) {
+            fetched(&cache, 2, &[], &[MINUTE], "x");
+        }
+        let anew = [("cache-control", "no-cache")];
+        let asked = forward(asks(&cache, 1, method, "/a", &anew));
+        if let Some(pending) = asked.pending() {
+            pending.settle();
+        }
+        assert!(is_hit(&cache, 2, &[]), "{method}: not sent");
+        drop(asked.pending());
+        assert_eq!(is_hit(&cache, 2, &[]), is_kept, "{method}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_under_way_when_its_address_was_cleared_is_not_kept() {
+    let cache = cache(settings());
+    let get = |uri: &str| forward(asks(&cache, 1, "GET", uri, &[]));
+    let tagged = [MINUTE, ("etag", "\"v1\"")];
+    let changed = |uri: &str| {
+        let put = forward(asks(&cache, 2, "PUT", uri, &[]));
+        put.answered(
+            StatusCode::NO_CONTENT,
+            &mut HeaderMap::new(),
+            Instant::now(),
+        );
+    };
+    let begun = get("/a");
+    let other = get("/b");
+    let filling = get("/a")
+        .answered(StatusCode::OK, &mut headers(&tagged), Instant::now())
+        .unwrap();
+    changed("/a");
+    filling.finish();
+    let late = begun.answered(StatusCode::OK, &mut headers(&tagged), Instant::now());
+    late.unwrap().finish();
+    assert!(!is_hit(&cache, 1, &[]), "of before the change");
+    let other = other.answered(StatusCode::OK, &mut headers(&tagged), Instant::now());
+    other.unwrap().finish();
+    assert!(matches!(
+        asks(&cache, 1, "GET", "/b", &[]),
+        Some(Asked::Hit(_))
+    ));
+
+    fetched(&cache, 1, &[], &tagged, "new");
+    assert!(is_hit(&cache, 1, &[]));
+    tokio::time::advance(Duration::from_secs(61)).await;
+    let begun = get("/a");
+    changed("/a");
+    let confirms = headers(&tagged);
+    let reply = begun.confirmed(StatusCode::NOT_MODIFIED, &confirms, Instant::now());
+    assert!(reply.is_some() && !is_hit(&cache, 1, &[]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_answer_that_is_not_kept_ends_the_use_of_the_older_one() {
+    let no_store = [("cache-control", "no-store")];
+    let large = [MINUTE, ("content-length", "2000000")];
+    let other = [("etag", "\"v2\"")];
+    let same = [("etag", "\"v1\"")];
+    for (method, status, answer, is_kept) in [
+        ("GET", 200, &no_store[..], false),
+        ("GET", 200, &large[..], false),
+        ("GET", 404, &no_store[..], false),
+        ("GET", 403, &no_store[..], false),
+        ("GET", 429, &no_store[..], true),
+        ("GET", 503, &no_store[..], true),
+        ("HEAD", 200, &other[..], false),
+        ("HEAD", 200, &same[..], true),
+    ] {
+        let cache = cache(settings());
+        fetched(&cache, 1, &[], &[MINUTE, same[0]], "old");
+        let anew = [("cache-control", "no-cache")];
+        let forward = forward(asks(&cache, 1, method, "/a", &anew));
+        let status = StatusCode::from_u16(status).unwrap();
+        let filling = forward.answered(status, &mut headers(answer), Instant::now());
+        assert!(filling.is_none());
+        assert_eq!(
+            is_hit(&cache, 1, &[]),
+            is_kept,
+            "{method} {status} {answer:?}"
+        );
+    }
+
+    // It turned out to be too large.
+    let cache = cache(settings());
+    fetched(&cache, 1, &[], &[MINUTE], "old");
+    let forward = forward(asks(&cache, 1, "GET", "/a", &[("pragma", "no-cache")]));
+    let filling = forward.answered(StatusCode::OK, &mut headers(&[MINUTE]), Instant::now());
+    let too_large = "x".repeat(MAX_ANSWER_BYTES + 1);
+    filling.unwrap().feed(too_large.as_bytes());
+    assert!(!is_hit(&cache, 1, &[]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,6 +56,20 @@ fn book() -> HeartbeatBook {
     book
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_ping_waits_for_a_place_and_not_for_ever() {
+    let places = Semaphore::new(1);
+    let held = place(&places).await.unwrap();
+    let waiting = place(&places);
+    let released = async {
+        tokio::time::sleep(PLACE_WITHIN / 2).await;
+        drop(held);
+    };
+    let (waited, ()) = tokio::join!(waiting, released);
+    let _held = waited.unwrap();
+    assert!(matches!(place(&places).await, Err(PingError::Busy)));
+}
+
 #[test]
 fn a_heartbeat_is_late_then_down_and_each_is_seen_once() {
     let book = book();

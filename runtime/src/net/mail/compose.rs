@@ -1,10 +1,11 @@
 //! Composes the text that is sent from a message.
 
 use lettre::Message;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 
 use super::MailMessage;
+use crate::domain::MessageFile;
 
 /// Recipients that a server must take (RFC 5321, 4.5.3.1.8).
 const MAX_RECIPIENTS: usize = 100;
@@ -52,14 +53,44 @@ pub(super) fn compose(message: &MailMessage, operator: &str) -> Result<Message, 
     for to in &message.to {
         builder = builder.to(mailbox(to)?);
     }
-    let built = match &message.html {
-        Some(html) => builder.multipart(MultiPart::alternative_plain_html(
+    let built = match (&message.html, message.files.is_empty()) {
+        (Some(html), true) => builder.multipart(MultiPart::alternative_plain_html(
             message.text.clone(),
             html.clone(),
         )),
-        None => builder.singlepart(SinglePart::plain(message.text.clone())),
+        (None, true) => builder.singlepart(SinglePart::plain(message.text.clone())),
+        (_, false) => builder.multipart(with_files(message)?),
     };
     built.map_err(|error| format!("the message can't be written: {error}"))
+}
+
+/// Both forms, the HTML with its pictures, and the attachments behind them.
+fn with_files(message: &MailMessage) -> Result<MultiPart, String> {
+    let is_picture = |file: &&MessageFile| file.content_id.is_some() && message.html.is_some();
+    let mut body = MultiPart::alternative().singlepart(SinglePart::plain(message.text.clone()));
+    if let Some(html) = &message.html {
+        let mut page = MultiPart::related().singlepart(SinglePart::html(html.clone()));
+        for file in message.files.iter().filter(is_picture) {
+            page = page.singlepart(part(file)?);
+        }
+        body = body.multipart(page);
+    }
+    let mut whole = MultiPart::mixed().multipart(body);
+    for file in message.files.iter().filter(|file| !is_picture(file)) {
+        whole = whole.singlepart(part(file)?);
+    }
+    Ok(whole)
+}
+
+fn part(file: &MessageFile) -> Result<SinglePart, String> {
+    let kind = ContentType::parse(&file.media_type)
+        .map_err(|error| format!("`{}` is no media type: {error}", file.media_type))?;
+    let name = file.name.clone();
+    let attachment = match &file.content_id {
+        Some(id) => Attachment::new_inline_with_name(id.clone(), name),
+        None => Attachment::new(name),
+    };
+    Ok(attachment.body(file.content.clone(), kind))
 }
 
 /// One line: a subject can't add headers.
@@ -96,6 +127,8 @@ fn id_text(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn message() -> MailMessage {
@@ -109,6 +142,7 @@ mod tests {
             text: "down".to_owned(),
             html: None,
             id: "alert-1.fire@x".to_owned(),
+            files: Arc::default(),
         }
     }
 
@@ -150,6 +184,38 @@ mod tests {
         ] {
             assert!(text.contains(wanted), "{wanted:?} in {text}");
         }
+    }
+
+    #[test]
+    fn pictures_go_beside_the_html_and_attachments_behind_it() {
+        let file = |name: &str, media_type: &str, id: Option<&str>| MessageFile {
+            name: name.to_owned(),
+            media_type: media_type.to_owned(),
+            content_id: id.map(str::to_owned),
+            content: vec![0x25; 2_000],
+        };
+        let text = formatted(&MailMessage {
+            html: Some("<img src=\"cid:chart-0\">".to_owned()),
+            files: Arc::new(vec![
+                file("weekly.pdf", "application/pdf", None),
+                file("chart-0.png", "image/png", Some("chart-0")),
+            ]),
+            ..message()
+        });
+        let places: Vec<usize> = [
+            "multipart/mixed",
+            "multipart/alternative",
+            "text/plain",
+            "multipart/related",
+            "text/html",
+            "Content-ID: <chart-0>",
+            "filename=\"weekly.pdf\"",
+        ]
+        .iter()
+        .map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")))
+        .collect();
+        assert!(places.is_sorted(), "{places:?} in {text}");
+        assert!(text.split("\r\n").all(|line| line.len() <= 998));
     }
 
     #[test]

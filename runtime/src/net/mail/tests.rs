@@ -98,6 +98,7 @@ fn message(to: &[&str]) -> MailMessage {
         text: "line one\n.line two".to_owned(),
         html: None,
         id: "n-17".to_owned(),
+        files: Default::default(),
     }
 }
 

@@ -39,7 +39,10 @@ impl Calls {
             attributes: Vec::new(),
         };
         let notification = convert::notification(message);
-        let access = self.channel_access(channel, &plugin, sealed);
+        let access = Access {
+            files: message.files.clone(),
+            ..self.channel_access(channel, &plugin, sealed)
+        };
         let redact = access.secrets.clone();
         let (ts_ms, deadline) = (now_ms(), Instant::now() + patience);
         let ran = self.run_notifier(&plugin, access, deadline, &context, &notification);

@@ -22,6 +22,7 @@ use crate::plugin_host::engine::limits;
 use crate::plugin_host::policy::reach::Reach;
 use crate::plugin_host::policy::redaction::Redactor;
 use crate::plugin_host::policy::secrets::{self, SealedSettings};
+use crate::plugin_host::programs::Programs;
 use crate::plugin_host::recording::format::Subject;
 use crate::plugin_host::run::{RunError, RunUsage};
 use crate::plugin_host::versions::loader::{Exports, LoadedPlugin, Source};
@@ -211,8 +212,10 @@ impl Calls {
             mut permission,
             scope,
         } = Reach::of_service(&job.service, &job.probe.settings, schema, &sealed, subject);
+        let mut programs = Programs::default();
         // Of a plugin that is part of this binary, whose defaults are ours.
         if matches!(plugin.source, Source::Bundled(_)) {
+            programs = self.programs.clone();
             let defaults = secrets::default_hosts(&job.probe.settings, schema);
             let hosts = defaults.iter().filter_map(|host| secrets::host_of(host));
             let rules = hosts.filter_map(|host| HostRule::parse(&host).ok());
@@ -231,6 +234,7 @@ impl Calls {
             scope,
             credential_cache: self.credential_cache.clone(),
             recorder: self.recorder(),
+            programs,
             ..Access::default()
         }
     }

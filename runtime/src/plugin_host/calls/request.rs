@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::domain::{History, Service, UnixMillis, Webhook, WebhookRequest};
+use crate::domain::{
+    History, MeterSpan, Service, UnixMillis, VendorMeter, Webhook, WebhookRequest,
+};
 
 /// One evaluation of a rule.
 pub struct RuleCall<'a> {
@@ -22,4 +24,11 @@ pub struct WebhookCall<'a> {
     pub request: WebhookRequest,
     /// It is played again, and a signature of it was right when it came.
     pub is_proven: bool,
+}
+
+/// One reading of what a vendor bills.
+pub struct MeterCall<'a> {
+    pub service: &'a Service,
+    pub meter: &'a VendorMeter,
+    pub span: &'a MeterSpan,
 }

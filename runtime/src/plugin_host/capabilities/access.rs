@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::transfer::TransferMeter;
 use crate::domain::{
-    Credential, History, LimitAnswer, RateLimit, RateLimitRules, UnixMillis, keep_latest, now_ms,
-    read_rate_limits_by,
+    Credential, History, LimitAnswer, MessageFile, RateLimit, RateLimitRules, UnixMillis,
+    keep_latest, now_ms, read_rate_limits_by,
 };
 use crate::net::{HttpResponse, Net, Permission};
 use crate::plugin_host::engine::memory::RunMemory;
@@ -14,6 +14,7 @@ use crate::plugin_host::policy::grants::EffectiveGrants;
 use crate::plugin_host::policy::mail_scope::MailScope;
 use crate::plugin_host::policy::reach::SecretScope;
 use crate::plugin_host::policy::secrets::SealedSettings;
+use crate::plugin_host::programs::Programs;
 use crate::plugin_host::recording::recorder::Recorder;
 use crate::plugin_host::recording::sent::SentParts;
 
@@ -26,8 +27,12 @@ pub(in crate::plugin_host) struct Access {
     /// Memory of all runs, for what the host keeps for this one; set by the runner.
     pub(in crate::plugin_host) memory: Option<Arc<RunMemory>>,
     pub(in crate::plugin_host) net: Option<NetAccess>,
+    /// Programs of the machine that it may run.
+    pub(in crate::plugin_host) programs: Programs,
     pub(in crate::plugin_host) history: Option<Arc<dyn History>>,
     pub(in crate::plugin_host) secrets: SealedSettings,
+    /// Files of the message, which the host puts into the mail of it: none passes the guest.
+    pub(in crate::plugin_host) files: Arc<Vec<MessageFile>>,
     /// The delivery of a webhook as it came, for comparisons.
     pub(in crate::plugin_host) sent: SentParts,
     /// The delivery is played again: it was signed when it came, and the secrets that were sent are

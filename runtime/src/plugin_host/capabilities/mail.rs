@@ -19,7 +19,13 @@ impl Host for RunState {
     async fn send(&mut self, message: Message) -> wasmtime::Result<Result<String, GuestError>> {
         let html = message.html.as_ref().map_or(0, String::len);
         let to = message.to.iter().map(String::len).sum::<usize>();
-        let size = message.subject.len() + message.text.len() + html + to;
+        let files: usize = self
+            .access
+            .files
+            .iter()
+            .map(|file| file.content.len())
+            .sum();
+        let size = message.subject.len() + message.text.len() + html + to + files;
         let call = begin!(self, "mail.send", &message);
         self.sends(size)?;
         let start = Instant::now();
@@ -59,6 +65,7 @@ impl RunState {
             text: message.text,
             html: message.html,
             id: message.id,
+            files: self.access.files.clone(),
         };
         let sent = net.mail_send(mail, self.net_deadline).await;
         sent.map_err(|error| match error {

@@ -2,6 +2,7 @@
 //! secrets. Everything that speaks HTTP for a guest comes through here.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::domain::{CredentialKind, now_ms};
 use crate::net::{HttpRequest, HttpResponse, Net, NetFailure, Permission, is_connection_header};
@@ -136,7 +137,7 @@ async fn send_with(
     }
     let Some(token) = access
         .credential_cache
-        .renewed(&login, &token, deadline)
+        .renewed(&login, &token, Duration::ZERO, deadline)
         .await?
     else {
         return Ok(answer);
@@ -147,7 +148,10 @@ async fn send_with(
     if is_taken {
         token.note_taken();
     }
-    access.credential_cache.judge(&login, is_taken).await;
+    access
+        .credential_cache
+        .judge(&login, is_taken, deadline)
+        .await;
     Ok(answer)
 }
 

@@ -21,6 +21,8 @@ pub(in crate::plugin_host) mod host {
                 import external-tracking:plugin/host@0.2.0;
                 import external-tracking:plugin/%stream@0.2.0;
                 import external-tracking:plugin/udp@0.2.0;
+                import external-tracking:plugin/icmp@0.2.0;
+                import external-tracking:plugin/programs@0.2.0;
                 import external-tracking:plugin/dns@0.2.0;
                 import external-tracking:plugin/mail@0.2.0;
                 import external-tracking:plugin/history@0.2.0;
@@ -35,6 +37,8 @@ pub(in crate::plugin_host) mod host {
             "external-tracking:plugin/stream": async | trappable,
             "external-tracking:plugin/dns": async | trappable,
             "external-tracking:plugin/udp": async | trappable,
+            "external-tracking:plugin/icmp": async | trappable,
+            "external-tracking:plugin/programs": async | trappable,
             "external-tracking:plugin/mail": async | trappable,
             "external-tracking:plugin/cel": async | trappable,
             default: trappable,
@@ -123,6 +127,16 @@ pub(in crate::plugin_host) mod webhook {
     wasmtime::component::bindgen!({
         path: "../wit",
         inline: "package extrack:host; world webhook { export external-tracking:plugin/webhooks@0.2.0; }",
+        exports: { default: async },
+        with: { "external-tracking:plugin/types": super::imports::types },
+        additional_derives: [serde::Serialize, serde::Deserialize],
+    });
+}
+
+pub(in crate::plugin_host) mod meter {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package extrack:host; world meter { export external-tracking:plugin/meters@0.2.0; }",
         exports: { default: async },
         with: { "external-tracking:plugin/types": super::imports::types },
         additional_derives: [serde::Serialize, serde::Deserialize],

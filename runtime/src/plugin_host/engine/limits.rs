@@ -38,6 +38,13 @@ pub(in crate::plugin_host) const NOTIFY: Duration = Duration::from_secs(30);
 /// milliseconds.
 pub(in crate::plugin_host) const RECEIVE: Duration = Duration::from_secs(10);
 
+/// Time of one reading of a vendor's figures, unless the budget sets another: some ten pages, and a
+/// vendor may take seconds for each.
+pub(in crate::plugin_host) const READ: Duration = Duration::from_secs(120);
+
+/// Figures of one reading: a hundred names on each day of a month are some 3,000.
+pub(in crate::plugin_host) const FIGURES: usize = 10_000;
+
 /// Events of one delivery: senders that send many at once send some hundreds.
 pub(in crate::plugin_host) const EVENTS: usize = 1_000;
 

@@ -1,6 +1,7 @@
 //! Message templates: found faulty when they are read, rendered when a message leaves.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{EVALUATION_STEPS, EvaluationError, Evaluator, Job, Work};
 use crate::domain::{Fault, Message, MessageTemplate, MessageTexts, MessageView};
@@ -9,10 +10,10 @@ use crate::domain::{Fault, Message, MessageTemplate, MessageTexts, MessageView};
 const MAX_SOURCE_BYTES: usize = 16 * 1_024;
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct Request<'a, V> {
     field: &'static str,
     source: &'a str,
-    view: &'a MessageView,
+    view: &'a V,
 }
 
 /// A fault of a template, as the evaluator reports it.
@@ -59,11 +60,16 @@ impl Evaluator {
         Ok(texts)
     }
 
+    /// Renders a text over values that are no message, within the same bounds.
+    pub async fn text_render(&self, source: &str, values: &Value) -> Result<String, Fault> {
+        self.text("text", source, values).await
+    }
+
     async fn text(
         &self,
         field: &'static str,
         source: &str,
-        view: &MessageView,
+        view: &impl Serialize,
     ) -> Result<String, Fault> {
         let pointer = format!("/{field}");
         let fault =

@@ -13,8 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 use url::Url;
 
-pub use applied::AppliedCredential;
 pub(in crate::plugin_host) use applied::CredentialSource;
+pub use applied::{AppliedCredential, RefusedToken};
 pub(in crate::plugin_host) use cache::CredentialCache;
 pub(in crate::plugin_host) use oauth::Login;
 pub use signing::{PayloadUse, RequestSigner, RequestToSign, SignedPayload, SigningError};

@@ -112,6 +112,9 @@ pub struct Subject {
     pub probe: Option<String>,
     /// Name of the service's webhook.
     pub webhook: Option<String>,
+    /// Name of the service's meter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meter: Option<String>,
     /// Name of the channel a message went to.
     pub channel: Option<String>,
 }

@@ -109,6 +109,13 @@ impl Recorder {
         }
     }
 
+    /// Keeps a text of an answer out of the recording.
+    pub(in crate::plugin_host) fn hide(&self, text: &str) {
+        if let Recorder::Record(log) = self {
+            lock(log).hide(text);
+        }
+    }
+
     /// Returns the calls that were recorded; the run is over.
     pub(in crate::plugin_host) fn take_log(&self) -> Option<CallLog> {
         match self {

@@ -48,6 +48,7 @@ impl PluginGrants {
             PluginKind::Rule => Some(limits::EVALUATE),
             PluginKind::Notifier => Some(limits::NOTIFY),
             PluginKind::Webhook => Some(limits::RECEIVE),
+            PluginKind::Meter => Some(limits::READ),
         });
         Self {
             name: plugin.info.name.clone(),
@@ -78,9 +79,9 @@ impl PluginGrants {
     }
 }
 
-/// Only probes run for a service.
+/// Only probes and meters use credentials of a service.
 fn credentials(plugin: &LoadedPlugin, grants: &EffectiveGrants) -> Option<Vec<String>> {
-    if plugin.kind != PluginKind::Probe {
+    if !matches!(plugin.kind, PluginKind::Probe | PluginKind::Meter) {
         return Some(Vec::new());
     }
     let (granted, wanted) = (

@@ -17,7 +17,7 @@ use crate::plugin_host::capabilities;
 use crate::plugin_host::capabilities::access::Access;
 use crate::plugin_host::capabilities::label::RunLabel;
 use crate::plugin_host::capabilities::state::RunState;
-use crate::plugin_host::contract::bindings::{describe, notifier, probe, rule, webhook};
+use crate::plugin_host::contract::bindings::{describe, meter, notifier, probe, rule, webhook};
 use crate::plugin_host::contract::convert;
 use crate::plugin_host::engine::compile::{Compiler, Urgency};
 use crate::plugin_host::engine::digest::ComponentBytes;
@@ -79,6 +79,7 @@ pub(in crate::plugin_host) enum Exports {
     Rule(rule::RuleIndices),
     Notifier(notifier::NotifierIndices),
     Webhook(webhook::WebhookIndices),
+    Meter(meter::MeterIndices),
 }
 
 impl Exports {
@@ -88,6 +89,7 @@ impl Exports {
             PluginKind::Rule => Exports::Rule(rule::RuleIndices::new(pre)?),
             PluginKind::Notifier => Exports::Notifier(notifier::NotifierIndices::new(pre)?),
             PluginKind::Webhook => Exports::Webhook(webhook::WebhookIndices::new(pre)?),
+            PluginKind::Meter => Exports::Meter(meter::MeterIndices::new(pre)?),
         })
     }
 
@@ -103,6 +105,7 @@ impl Exports {
             Exports::Rule(indices) => indices.load(store, instance).map(drop),
             Exports::Notifier(indices) => indices.load(store, instance).map(drop),
             Exports::Webhook(indices) => indices.load(store, instance).map(drop),
+            Exports::Meter(indices) => indices.load(store, instance).map(drop),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::plugin_host::engine::compile::Compiling;
 use crate::plugin_host::engine::digest::ComponentBytes;
 use crate::plugin_host::policy::grants::EffectiveGrants;
 use crate::plugin_host::policy::install_error::InstallError;
+use crate::plugin_host::programs::Programs;
 use crate::plugin_host::recording::recordings::{RecordingFilter, Recordings};
 use crate::plugin_host::setup::{Setup, SetupError};
 use crate::plugin_host::versions::active::Active;
@@ -68,6 +69,7 @@ impl LocalPlugin {
             recordings: Recordings::in_memory(),
             run_ids: RunIds::counting(),
             has_mail: setup.has_mail,
+            programs: Programs::default(),
             credentials: None,
         };
         let host = PluginHost::empty(setup_of_host, setup.progress)?;
@@ -142,7 +144,8 @@ impl LocalPlugin {
         self.runs.try_recv().ok()
     }
 
-    /// The last run that was recorded: all of `check`, `evaluate`, `notify` and `receive` are.
+    /// The last run that was recorded: all of `check`, `evaluate`, `notify`, `receive` and `read`
+    /// are.
     pub async fn recording(&self) -> Option<Vec<u8>> {
         let last = self
             .host

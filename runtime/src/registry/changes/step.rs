@@ -15,7 +15,11 @@ pub(super) enum Step {
     Put(Box<Draft>),
     /// Nothing to change.
     Keep(Arc<ApiService>),
-    Delete(Arc<ApiService>),
+    Delete {
+        service: Arc<ApiService>,
+        /// A service of a file has the slug, and goes on.
+        is_hidden: bool,
+    },
 }
 
 /// A service to be stored.
@@ -40,7 +44,7 @@ impl Step {
     pub(super) fn slug(&self) -> &str {
         match self {
             Step::Put(draft) => &draft.compiled.service.slug,
-            Step::Keep(old) | Step::Delete(old) => &old.stored.slug,
+            Step::Keep(service) | Step::Delete { service, .. } => &service.stored.slug,
         }
     }
 
@@ -49,7 +53,10 @@ impl Step {
         let slug = self.slug();
         match self {
             Step::Keep(_) => None,
-            Step::Delete(_) => Some(ServiceWrite::Delete { slug }),
+            Step::Delete { is_hidden, .. } => {
+                let is_hidden = *is_hidden;
+                Some(ServiceWrite::Delete { slug, is_hidden })
+            }
             Step::Put(draft) => {
                 let spec = &draft.spec;
                 Some(match &draft.old {
@@ -71,7 +78,7 @@ impl Step {
                 Some(old) => (ChangeKind::Changed, Some(old), &draft.spec),
             },
             Step::Keep(old) => (ChangeKind::Unchanged, Some(old), &old.stored.spec),
-            Step::Delete(old) => (ChangeKind::Deleted, Some(old), &Value::Null),
+            Step::Delete { service, .. } => (ChangeKind::Deleted, Some(service), &Value::Null),
         };
         let before = old.map_or(&Value::Null, |old| &old.stored.spec);
         ServiceChanged {
@@ -110,6 +117,9 @@ impl Registry {
                 revision,
             } => {
                 let old = changeable(state, &slug, revision)?;
+                if state.files.services.contains_key(&slug) {
+                    return Err(CatalogError::OwnedByFile(slug));
+                }
                 let draft = self.draft(compiler, spec, Some(old)).await?;
                 Ok(Step::Put(Box::new(draft)))
             }
@@ -126,7 +136,9 @@ impl Registry {
                 })
             }
             ServiceChange::Delete { slug, revision } => {
-                changeable(state, &slug, revision).map(Step::Delete)
+                let service = changeable(state, &slug, revision)?;
+                let is_hidden = state.files.services.contains_key(&slug);
+                Ok(Step::Delete { service, is_hidden })
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Compiles facts about a service that decide on no check.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::service::line_check;
@@ -22,7 +23,7 @@ pub(in crate::registry) fn profile(
             line_check(text, &child(at, key), report);
         }
     }
-    links_check(spec, at, report);
+    links_check(&spec.links, at, report);
     ServiceProfile {
         team: spec.team.clone(),
         criticality: spec.criticality,
@@ -70,12 +71,12 @@ pub(super) fn slo(spec: &ServiceSpec, at: &str, report: &mut FaultReport) -> Opt
     })
 }
 
-fn links_check(spec: &ServiceSpec, at: &str, report: &mut FaultReport) {
+pub(super) fn links_check(specs: &BTreeMap<String, String>, at: &str, report: &mut FaultReport) {
     let links = child(at, "links");
-    if spec.links.len() > MAX_LINKS {
+    if specs.len() > MAX_LINKS {
         report.fault(&links, format!("must have at most {MAX_LINKS} entries"));
     }
-    for (name, link) in &spec.links {
+    for (name, link) in specs {
         let place = child(&links, name);
         line_check(name, &place, report);
         let url = url::Url::parse(link).ok();

@@ -108,6 +108,7 @@ mod tests {
             credentials: vec![],
             probes: vec![],
             webhooks: vec![],
+            meters: Vec::new(),
             gateway: None,
         }
     }

@@ -79,6 +79,7 @@ impl Compiler<'_> {
         });
         let probes = self.probes(spec, at).await;
         let webhooks = self.webhooks(spec, &probes, at).await;
+        let meters = self.meters(spec, at).await;
         self.service = None;
         let shortest = probes.iter().map(|probe| probe.interval).min();
         let names = probes
@@ -119,6 +120,7 @@ impl Compiler<'_> {
             credentials,
             probes,
             webhooks,
+            meters,
             gateway,
         };
         Some(CompiledService {

@@ -3,7 +3,7 @@
 use url::Url;
 
 /// `type` in lower case, its probe plugin, and whether it speaks HTTP.
-const KINDS: [(&str, &str, &str); 11] = [
+const KINDS: [(&str, &str, &str); 12] = [
     ("REST", "http", "http"),
     ("HTTP", "http", "http"),
     ("GraphQL", "http", "http"),
@@ -12,6 +12,7 @@ const KINDS: [(&str, &str, &str); 11] = [
     ("TCP", "tcp", "host:port"),
     ("DNS", "dns", "host"),
     ("TLS", "tls", "host"),
+    ("ICMP", "icmp", "host"),
     ("SMTP", "smtp", "host"),
     ("Redis", "redis", "host"),
     ("WebSocket", "websocket", "host"),

@@ -54,7 +54,7 @@ impl Compiler<'_> {
 
     async fn webhook(&mut self, spec: &WebhookSpec, at: &str) -> Option<Webhook> {
         let name = spec.name.clone().unwrap_or_else(|| spec.plugin.clone());
-        self.webhook_name_check(&name, at);
+        self.plain_name_check(&name, at);
         if !self.plugin_exists(PluginKind::Webhook, &spec.plugin, &child(at, "plugin")) {
             return None;
         }
@@ -75,8 +75,8 @@ impl Compiler<'_> {
         })
     }
 
-    /// Checks the name: it stands in a URL that people copy.
-    fn webhook_name_check(&mut self, name: &str, at: &str) {
+    /// Checks a name that stands in a URL that people copy, or in an id.
+    pub(super) fn plain_name_check(&mut self, name: &str, at: &str) {
         let is_plain = |character: char| {
             character.is_ascii_lowercase() || character.is_ascii_digit() || "-_".contains(character)
         };

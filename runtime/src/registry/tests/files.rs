@@ -117,6 +117,46 @@ async fn webhooks_are_in_the_catalog_and_their_settings_are_in_use() {
 }
 
 #[tokio::test]
+async fn meters_are_checked_and_are_in_the_catalog_with_their_settings_in_use() {
+    let services = json!([{"name": "A", "baseUrl": "https://a", "meters": [
+        {"plugin": "costs"},
+        {"plugin": "costs", "name": "Often", "interval": "9m"},
+        {"plugin": "cost", "name": "x"},
+        {"plugin": "costs", "settings": {"keys": 1}},
+    ]}]);
+    let (_, report) = checked(&entries(services, json!([]), json!([]))).await;
+    assert_eq!(
+        texts(&report.faults),
+        [
+            "/services/0/meters/1/name: must be of lower case letters, digits, `-` and `_`, at most 64; write `often`",
+            "/services/0/meters/1/interval: must be at least 10m",
+            "/services/0/meters/2/plugin: there is no meter plugin `cost`; did you mean `costs`?",
+            "/services/0/meters/3/settings/keys: is not a known key; did you mean `key`?",
+            "/services/0/meters/3/name: a meter of this service is named `costs`; give this one another `name`",
+        ]
+    );
+    let mut spec = shop();
+    spec["meters"] = json!([{"plugin": "costs", "settings": {"key": "s3cret-value"}}]);
+    let registry = registry(FileEntries::default()).await;
+    let record = registry.create(spec).await.unwrap();
+    assert_eq!(record.spec["meters"][0]["settings"]["key"], "***");
+    let catalog = registry.catalog();
+    let [meter] = &catalog.services["shop-api"].meters[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (meter.name.as_str(), meter.interval.as_secs()),
+        ("costs", 6 * 3_600)
+    );
+    assert!(!format!("{meter:?}").contains("s3cret-value"));
+    let uses = registry.settings_using("costs");
+    assert_eq!(
+        (uses.len(), uses[0].kind, uses[0].owner.as_str()),
+        (1, PluginKind::Meter, "meter `costs` of service `shop-api`")
+    );
+}
+
+#[tokio::test]
 async fn files_are_put_in_place_whole_and_win_over_the_api() {
     let registry = registry(FileEntries::default()).await;
     registry.create(shop()).await.unwrap();

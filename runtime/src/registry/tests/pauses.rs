@@ -58,6 +58,36 @@ async fn a_pause_holds_for_services_of_files_and_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn a_pause_and_tokens_outlive_a_service_that_a_file_hides() {
+    let registry = registry(entries(json!([]), json!([]), json!([]))).await;
+    registry.create(shop()).await.unwrap();
+    let file = json!([
+        {"name": "Shop API", "baseUrl": "https://filed"},
+        {"name": "cart", "baseUrl": "https://cart", "dependsOn": ["shop-api"]},
+    ]);
+    let (files, report) = checked(&entries(file, json!([]), json!([]))).await;
+    assert_eq!(report.faults, []);
+    let plugins = FakePlugins::bundled();
+    registry.prepare(files, &plugins).await.publish();
+    registry.pause("shop-api", until(None), by()).await.unwrap();
+    let store = &registry.store.control;
+    store
+        .credential_token_put("shop-api", "default", b"kept")
+        .await
+        .unwrap();
+    let error = registry.replace("shop-api", shop(), None).await;
+    assert!(
+        matches!(error, Err(CatalogError::OwnedByFile(_))),
+        "{error:?}"
+    );
+    registry.delete("shop-api", None).await.unwrap();
+    assert_eq!(paused(&registry), ["shop-api"]);
+    assert!(store.pause_list().await.unwrap().contains_key("shop-api"));
+    let token = store.credential_token("shop-api", "default").await.unwrap();
+    assert_eq!(token.as_deref(), Some(&b"kept"[..]));
+}
+
+#[tokio::test]
 async fn what_a_description_pauses_is_resumed_there() {
     let services = json!([
         {"name": "on", "baseUrl": "https://f", "paused": true},

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Row, Sqlite, SqliteConnection};
 
 use super::row_faults::skip_unreadable;
 use super::silences::matchers;
@@ -13,6 +14,7 @@ use crate::domain::{Maintenance, Matcher, Recurrence, UnixMillis};
 /// Windows that are not over: each is compared with every alert. More is a mistake, and is refused,
 /// so that none is left aside when alerts are muted.
 const MAX_WINDOWS: i64 = 10_000;
+const WHAT: &str = "maintenance window";
 
 #[derive(Debug, Clone)]
 pub struct MaintenanceDraft {
@@ -68,41 +70,44 @@ impl ControlStore {
         draft: MaintenanceDraft,
         now_ms: UnixMillis,
     ) -> Result<StoredMaintenance> {
-        let window = &draft.window;
-        let matchers: Vec<String> = window.matchers.iter().map(Matcher::to_string).collect();
-        let text = WindowText::from(&window.recurrence);
-        let mut tx = self.begin_roomy_write().await?;
-        let open: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM maintenance_windows WHERE ends_ms IS NULL OR ends_ms > $1",
-        )
-        .bind(now_ms)
-        .fetch_one(&mut *tx)
-        .await?;
-        if open >= MAX_WINDOWS {
-            tx.rollback().await?;
-            return Err(ControlError::Full {
-                what: "maintenance windows",
-                limit: MAX_WINDOWS,
-            });
-        }
-        let row = sqlx::query(
-            "INSERT INTO maintenance_windows (name, matchers, starts_ms, ends_ms, cron, zone, duration_ms, author, comment,
+        let insert = "INSERT INTO maintenance_windows (name, matchers, starts_ms, ends_ms, cron, zone, duration_ms, author, comment,
                  created_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *",
-        )
-        .bind(&window.name)
-        .bind(serde_json::to_string(&matchers).expect("a list of texts"))
-        .bind(text.starts_ms)
-        .bind(text.ends_ms)
-        .bind(text.cron)
-        .bind(text.zone)
-        .bind(text.duration.map(|duration| duration.as_millis() as i64))
-        .bind(&draft.author)
-        .bind(&draft.comment)
-        .bind(now_ms)
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(|source| exists(source, "maintenance window", &window.name))?;
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *";
+        let mut tx = self.begin_roomy_write().await?;
+        if !has_room(&draft.window.name, &mut tx, now_ms).await? {
+            tx.rollback().await?;
+            return Err(full());
+        }
+        let row = with_values(insert, &draft)
+            .bind(now_ms)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(|source| exists(source, WHAT, &draft.window.name))?;
+        let stored = maintenance_from(&row)?;
+        tx.commit().await?;
+        Ok(stored)
+    }
+
+    /// `NotFound` when there is none of that name, `Full` when there are too many that are not over.
+    /// Alerts are muted by the old window or by the new one at every moment.
+    pub async fn maintenance_replace(
+        &self,
+        draft: MaintenanceDraft,
+        now_ms: UnixMillis,
+    ) -> Result<StoredMaintenance> {
+        let update = "UPDATE maintenance_windows SET
+                 matchers = $2, starts_ms = $3, ends_ms = $4, cron = $5, zone = $6, duration_ms = $7, author = $8, comment = $9
+             WHERE name = $1 RETURNING *";
+        let mut tx = self.begin_roomy_write().await?;
+        if !has_room(&draft.window.name, &mut tx, now_ms).await? {
+            tx.rollback().await?;
+            return Err(full());
+        }
+        let row = with_values(update, &draft).fetch_optional(&mut *tx).await?;
+        let Some(row) = row else {
+            tx.rollback().await?;
+            return Err(not_found(&draft.window.name));
+        };
         let stored = maintenance_from(&row)?;
         tx.commit().await?;
         Ok(stored)
@@ -139,17 +144,59 @@ impl ControlStore {
             .await?;
         tx.commit().await?;
         match gone.rows_affected() {
-            0 => Err(ControlError::NotFound {
-                what: "maintenance window",
-                name: name.to_owned(),
-            }),
+            0 => Err(not_found(name)),
             _ => Ok(()),
         }
     }
 }
 
+/// Reports whether there are few enough others that are not over.
+async fn has_room(name: &str, tx: &mut SqliteConnection, now_ms: UnixMillis) -> Result<bool> {
+    let open: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM maintenance_windows WHERE (ends_ms IS NULL OR ends_ms > $1) AND name <> $2",
+    )
+    .bind(now_ms)
+    .bind(name)
+    .fetch_one(tx)
+    .await?;
+    Ok(open < MAX_WINDOWS)
+}
+
+fn full() -> ControlError {
+    ControlError::Full {
+        what: "maintenance windows",
+        limit: MAX_WINDOWS,
+    }
+}
+
+/// Returns a statement with the values of a window, `$1` to `$9` in this order.
+fn with_values<'a>(
+    sql: &'static str,
+    draft: &'a MaintenanceDraft,
+) -> Query<'a, Sqlite, SqliteArguments> {
+    let window = &draft.window;
+    let matchers: Vec<String> = window.matchers.iter().map(Matcher::to_string).collect();
+    let text = WindowText::from(&window.recurrence);
+    sqlx::query(sql)
+        .bind(&window.name)
+        .bind(serde_json::to_string(&matchers).expect("a list of texts"))
+        .bind(text.starts_ms)
+        .bind(text.ends_ms)
+        .bind(text.cron)
+        .bind(text.zone)
+        .bind(text.duration.map(|duration| duration.as_millis() as i64))
+        .bind(&draft.author)
+        .bind(&draft.comment)
+}
+
+fn not_found(name: &str) -> ControlError {
+    ControlError::NotFound {
+        what: WHAT,
+        name: name.to_owned(),
+    }
+}
+
 fn maintenance_from(row: &SqliteRow) -> Result<StoredMaintenance> {
-    const WHAT: &str = "maintenance window";
     let name: String = row.try_get("name")?;
     let recurrence = match row.try_get::<Option<String>, _>("cron")? {
         Some(cron) => {

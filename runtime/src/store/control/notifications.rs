@@ -161,7 +161,7 @@ impl ControlStore {
 
     /// The page of it behind one that was next due at a moment and has an id. Each is the first
     /// waiting one of its group and channel. A digest is about many groups: it waits for
-    /// everything before it on its channel, and everything behind it waits for it.
+    /// everything before it on its channel but reports, and everything behind it waits for it.
     pub async fn notification_due_after(
         &self,
         now_ms: UnixMillis,
@@ -180,7 +180,7 @@ impl ControlStore {
                      WHERE e.channel = n.channel AND e.state = 'waiting' AND e.reason = 'digest' AND e.id < n.id)
                  AND (n.reason <> 'digest' OR NOT EXISTS (
                      SELECT 1 FROM notifications e
-                     WHERE e.channel = n.channel AND e.state = 'waiting' AND e.id < n.id))
+                     WHERE e.channel = n.channel AND e.state = 'waiting' AND e.reason <> 'report' AND e.id < n.id))
              ORDER BY n.next_attempt_ms, n.id LIMIT $4",
         )
         .bind(now_ms)

@@ -48,7 +48,7 @@ impl ControlStore {
     ) -> Result<Vec<UnixMillis>> {
         Ok(sqlx::query_scalar(
             "SELECT a.started_ms FROM notification_attempts a JOIN notifications n ON n.id = a.notification_id
-             WHERE a.started_ms > $1 AND n.channel = $2 ORDER BY a.started_ms LIMIT $3",
+             WHERE a.started_ms > $1 AND n.channel = $2 AND n.reason <> 'report' ORDER BY a.started_ms LIMIT $3",
         )
         .bind(since_ms)
         .bind(&channel.0)
@@ -58,7 +58,7 @@ impl ControlStore {
     }
 
     /// Puts one message in the place of all that wait on a channel but these, if there are at least
-    /// two. Signs of life and tests stay what they are.
+    /// two. Signs of life, tests and reports stay what they are.
     pub async fn notification_digest(
         &self,
         channel: &ChannelId,
@@ -68,12 +68,13 @@ impl ControlStore {
     ) -> Result<Option<Notification>> {
         let mut tx = self.begin_write().await?;
         let rows = sqlx::query(
-            "SELECT * FROM notifications WHERE state = 'waiting' AND channel = $1 AND reason NOT IN ($2, $3)
-             ORDER BY id LIMIT $4",
+            "SELECT * FROM notifications WHERE state = 'waiting' AND channel = $1 AND reason NOT IN ($2, $3, $4)
+             ORDER BY id LIMIT $5",
         )
         .bind(&channel.0)
         .bind(NotificationReason::Watchdog.as_str())
         .bind(NotificationReason::Test.as_str())
+        .bind(NotificationReason::Report.as_str())
         .bind(MOST_DIGESTED)
         .fetch_all(&mut *tx)
         .await?;

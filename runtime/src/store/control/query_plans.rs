@@ -31,6 +31,8 @@ const SMALL: &[&str] = &[
     "plugin_shadows",
     "plugin_versions",
     "quota_use",
+    "report_schedules",
+    "reports",
     "rule_memory",
     "saved_queries",
     "sealed_check",

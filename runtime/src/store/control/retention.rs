@@ -26,6 +26,10 @@ pub enum Retained {
     Windows,
     /// Incidents that have ended. One stays until its last change was copied to the results.
     Incidents { copied_change: i64 },
+    /// Deliveries of webhooks, from when they came.
+    Deliveries,
+    /// Runs of reports with what they made, from their end on. One that is on its way stays.
+    ReportRuns,
 }
 
 /// Where a step ended: the moment and the row of the last one it looked at.
@@ -128,6 +132,20 @@ const fn due_rows(what: Retained) -> &'static str {
              WHERE ended_ms IS NOT NULL AND (ended_ms, id) > ($1, $2) AND ended_ms < $3
              ORDER BY ended_ms, id LIMIT $4"
         }
+        Retained::Deliveries => {
+            "SELECT received_ms AS ts_ms, id, TRUE AS is_free FROM webhook_deliveries
+             WHERE (received_ms, id) > ($1, $2) AND received_ms < $3 AND $5 IS NOT NULL
+             ORDER BY received_ms, id LIMIT $4"
+        }
+        Retained::ReportRuns => {
+            "SELECT r.finished_ms AS ts_ms, r.id, NOT EXISTS (
+                 SELECT 1 FROM notifications n
+                 WHERE n.group_key = 'report:' || r.report || ':' || r.id AND n.state = 'waiting') AS is_free
+             FROM report_runs r
+             WHERE r.finished_ms IS NOT NULL AND (r.finished_ms, r.id) > ($1, $2) AND r.finished_ms < $3
+                 AND $5 IS NOT NULL
+             ORDER BY r.finished_ms, r.id LIMIT $4"
+        }
     }
 }
 
@@ -155,6 +173,13 @@ async fn remove(tx: &mut SqliteConnection, what: Retained, ids: &str) -> Result<
         Retained::Incidents { .. } => {
             &["DELETE FROM incidents WHERE id IN (SELECT value FROM json_each($1))"]
         }
+        Retained::Deliveries => {
+            &["DELETE FROM webhook_deliveries WHERE id IN (SELECT value FROM json_each($1))"]
+        }
+        Retained::ReportRuns => &[
+            "DELETE FROM report_files WHERE run_id IN (SELECT value FROM json_each($1))",
+            "DELETE FROM report_runs WHERE id IN (SELECT value FROM json_each($1))",
+        ],
     };
     for query in queries {
         sqlx::query(*query).bind(ids).execute(&mut *tx).await?;

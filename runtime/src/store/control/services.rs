@@ -43,8 +43,11 @@ pub enum ServiceWrite<'a> {
         spec: &'a Value,
         expected_revision: Option<i64>,
     },
+    /// With its pause, its tokens, its deliveries and the memories of its rules, unless a service of a file goes on
+    /// under the slug, whose they are.
     Delete {
         slug: &'a str,
+        is_hidden: bool,
     },
 }
 
@@ -82,7 +85,8 @@ impl ControlStore {
     /// Deletes a service with its pause and the memories of its rules: one made again under the same
     /// slug begins anew.
     pub async fn service_delete(&self, slug: &str) -> Result<()> {
-        self.service_write(&[ServiceWrite::Delete { slug }])
+        let is_hidden = false;
+        self.service_write(&[ServiceWrite::Delete { slug, is_hidden }])
             .await
             .map(drop)
     }
@@ -117,10 +121,30 @@ impl ControlStore {
                     let updated = self.update(&mut tx, slug, spec, expected_revision, now);
                     stored.push(updated.await?);
                 }
-                ServiceWrite::Delete { slug } => delete(&mut tx, slug).await?,
+                ServiceWrite::Delete { slug, is_hidden } => {
+                    delete(&mut tx, slug).await?;
+                    if !is_hidden {
+                        forget(&mut tx, slug).await?;
+                    }
+                }
             }
         }
         tx.commit().await?;
+        for write in writes {
+            if let ServiceWrite::Delete {
+                slug,
+                is_hidden: false,
+            } = *write
+                && let Err(error) = self.delivery_forget(slug).await
+            {
+                let reason = format!("{:#}", anyhow::Error::new(error));
+                tracing::warn!(
+                    service = slug,
+                    reason,
+                    "deliveries of a service that is deleted stay until they are old"
+                );
+            }
+        }
         Ok(stored)
     }
 
@@ -203,6 +227,11 @@ async fn delete(tx: &mut SqliteConnection, slug: &str) -> Result<()> {
     if done.rows_affected() == 0 {
         return Err(not_found(slug));
     }
+    Ok(())
+}
+
+/// Forgets what is kept beside a service.
+async fn forget(tx: &mut SqliteConnection, slug: &str) -> Result<()> {
     for statement in [
         "DELETE FROM rule_memory WHERE service = $1",
         "DELETE FROM service_pauses WHERE service = $1",

@@ -206,6 +206,15 @@ impl ControlStore {
         tx.commit().await.unwrap();
     }
 
+    /// Damages the tokens that are kept of all credentials.
+    pub(crate) async fn credential_tokens_damage(&self) -> Result<()> {
+        let mut tx = self.begin_write().await?;
+        sqlx::query("UPDATE credential_tokens SET sealed = zeroblob(length(sealed))")
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await
+    }
+
     /// Sets how often a message was attempted.
     pub(crate) async fn notification_set_attempts(&self, id: i64, attempts: u32) {
         let mut tx = self.begin_write().await.unwrap();

@@ -116,6 +116,19 @@ const VIEW_DOCS: &[(&str, &str)] = &[
         "vendor_claims",
         "our outages beside what the vendor claims of that time: who knew first",
     ),
+    (
+        "alert_noise",
+        "rules whose alerts fired in 30 days, and whether anybody acted on them",
+    ),
+    (
+        "vendor_honesty",
+        "outages and claims of 30 days by service: who knew first, and what was never declared",
+    ),
+    (
+        "service_comparison",
+        "services side by side over 30 days: availability, latency, incidents, cost",
+    ),
+    ("usage_by_hour", "calls of a service in an hour of UTC"),
 ];
 
 /// Columns of `vendor_claims`.
@@ -258,6 +271,9 @@ fn docs() -> Docs {
     add("usage_totals", USAGE_TOTALS.to_vec());
     add("cost_by_month", COST_BY_MONTH.to_vec());
     add("vendor_claims", VENDOR_CLAIMS.to_vec());
+    for (view, columns) in super::analytics::COLUMNS {
+        add(*view, columns.to_vec());
+    }
     add(
         super::tables::RateLimitRow::TABLE,
         column_docs::<super::tables::RateLimitRow>(),

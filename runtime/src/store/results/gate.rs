@@ -52,6 +52,10 @@ pub(super) const VIEWS: &[&str] = &[
     "cost_by_month",
     "invoices",
     "vendor_claims",
+    "alert_noise",
+    "vendor_honesty",
+    "service_comparison",
+    "usage_by_hour",
 ];
 
 /// Tables that take arguments. Ours alone: each is a macro of the schema `main`.

@@ -21,7 +21,50 @@ pub struct StoredSpan {
     pub before_run_id: i64,
 }
 
+/// Runs of a plugin in one hour, whatever its version was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginHour {
+    pub start_ms: UnixMillis,
+    pub failed: u64,
+    pub p95_us: f64,
+}
+
 impl ResultStore {
+    /// Hours of a span that had runs, oldest first; a candidate's runs do not count.
+    pub async fn plugin_run_hours(
+        &self,
+        plugin: &str,
+        (since_ms, until_ms): (UnixMillis, UnixMillis),
+    ) -> Result<Vec<PluginHour>, ResultError> {
+        let plugin = plugin.to_owned();
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare(
+                    "SELECT epoch_ms(time_bucket(INTERVAL 1 HOUR, ts)) AS start_ms, \
+                         count(*) FILTER (WHERE outcome <> 'ok') AS failed, \
+                         quantile_cont(duration_us, 0.95)::DOUBLE AS p95_us \
+                     FROM fact.plugin_runs \
+                     WHERE plugin = ? AND ts >= make_timestamp(? * 1000) AND ts < make_timestamp(? * 1000) \
+                         AND function NOT LIKE 'shadow-%' \
+                     GROUP BY ALL ORDER BY start_ms",
+                )
+                .map_err(reading)?;
+            let mut rows = statement
+                .query(params![plugin, since_ms, until_ms])
+                .map_err(reading)?;
+            let mut hours = Vec::new();
+            while let Some(row) = rows.next().map_err(reading)? {
+                hours.push(PluginHour {
+                    start_ms: row.get("start_ms").map_err(reading)?,
+                    failed: row.get::<_, i64>("failed").map_err(reading)?.unsigned_abs(),
+                    p95_us: row.get("p95_us").map_err(reading)?,
+                });
+            }
+            Ok(hours)
+        })
+        .await
+    }
+
     /// Runs of the active versions in groups, by version; a candidate's runs are not those of an
     /// active version.
     pub async fn plugin_run_groups(

@@ -25,7 +25,7 @@ pub struct IncidentFilter {
 }
 
 /// Row of the view `incidents`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IncidentRow {
     pub id: i64,
     pub service: String,

@@ -1,19 +1,22 @@
 //! Lines of invoices: they are appended once, whatever is imported again, and added up by service.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use duckdb::{Connection, Row, params};
+use duckdb::{Connection, Row, ToSql, params};
 use tokio::sync::watch;
 
 use super::chore::Chore;
 use super::error::reading;
 use super::usage_sums::decimal;
-use super::{ResultError, ResultStore, tables};
+use super::{ResultError, ResultStore, changes, tables};
 use crate::domain::{InvoiceLine, InvoiceSum, TAX_CATEGORY};
 
 /// Lines that are kept: all of them are one file for SQL, written anew with each import.
 const MAX_KEPT: i64 = 500_000;
+
+/// Last invoices that are compared: one for each service and currency.
+const MAX_LATEST: i64 = 10_000;
 
 /// What became of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,16 @@ pub enum LineOutcome {
     /// The line is there with another content.
     Differs(Box<InvoiceLine>),
     /// There is no room.
+    Full,
+}
+
+/// What became of the lines that replace those of an invoice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// The same lines are there.
+    Same,
+    Changed,
+    /// There is no room; the lines of before are still there.
     Full,
 }
 
@@ -52,6 +65,33 @@ impl ResultStore {
         Ok(found)
     }
 
+    /// Puts these lines in the place of all lines that an invoice has for a service.
+    pub async fn invoice_replace(
+        &self,
+        invoice: String,
+        service: String,
+        lines: Vec<InvoiceLine>,
+    ) -> Result<Replaced, ResultError> {
+        let outcome = Arc::new(Mutex::new(Replaced::Same));
+        let slot = Arc::clone(&outcome);
+        let chore = Chore::new("replace an invoice in", move |connection| {
+            let tx = connection.transaction()?;
+            let found = replace(&tx, &invoice, &service, &lines)?;
+            if found == Replaced::Changed {
+                tx.commit()?;
+            }
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = found;
+            Ok(())
+        });
+        let answer = self.queue.chore(chore).await;
+        answer.map_err(|_| ResultError::Closed)??;
+        let found = *outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        if found == Replaced::Changed {
+            self.invoice_changes.send_modify(|count| *count += 1);
+        }
+        Ok(found)
+    }
+
     /// Changes with each import.
     pub fn invoice_changes(&self) -> watch::Receiver<u64> {
         self.invoice_changes.subscribe()
@@ -65,9 +105,16 @@ impl ResultStore {
         limit: usize,
     ) -> Result<Vec<InvoiceSum>, ResultError> {
         self.read(move |connection| {
-            sums(connection, invoice, service, limit as i64).map_err(reading)
+            let limit = limit as i64;
+            sums(connection, CHOSEN, params![invoice, service, limit]).map_err(reading)
         })
         .await
+    }
+
+    /// Returns the invoice of the latest period of each service and currency.
+    pub async fn invoice_latest(&self) -> Result<Vec<InvoiceSum>, ResultError> {
+        self.read(|connection| sums(connection, LATEST, params![MAX_LATEST]).map_err(reading))
+            .await
     }
 
     /// Returns the lines of an invoice behind a number.
@@ -85,13 +132,7 @@ impl ResultStore {
 }
 
 fn append(connection: &Connection, new: &[InvoiceLine]) -> duckdb::Result<Vec<LineOutcome>> {
-    let invoices: BTreeSet<&str> = new.iter().map(|line| line.invoice.as_str()).collect();
-    let mut known = Known::new();
-    for invoice in invoices {
-        for line in lines(connection, invoice, i64::MIN, MAX_KEPT)? {
-            known.insert((line.invoice.clone(), line.line), line);
-        }
-    }
+    let mut known = known(connection, new)?;
     let kept: i64 =
         connection.query_row("SELECT count(*) AS kept FROM fact.invoices", [], |row| {
             row.get("kept")
@@ -117,22 +158,88 @@ fn append(connection: &Connection, new: &[InvoiceLine]) -> duckdb::Result<Vec<Li
     Ok(outcomes)
 }
 
-fn sums(
+fn replace(
     connection: &Connection,
-    invoice: Option<String>,
-    service: Option<String>,
-    limit: i64,
-) -> duckdb::Result<Vec<InvoiceSum>> {
+    invoice: &str,
+    service: &str,
+    new: &[InvoiceLine],
+) -> duckdb::Result<Replaced> {
+    let of_service = |line: &InvoiceLine| line.service == service;
+    let before: Vec<InvoiceLine> = lines(connection, invoice, i64::MIN, MAX_KEPT)?
+        .into_iter()
+        .filter(of_service)
+        .collect();
+    let is_same = before.len() == new.len()
+        && before
+            .iter()
+            .zip(new)
+            .all(|(one, other)| one.is_repeated_by(other));
+    if is_same {
+        return Ok(Replaced::Same);
+    }
+    let sql = "DELETE FROM fact.invoices WHERE invoice = ? AND service = ?";
+    connection.execute(sql, params![invoice, service])?;
+    let kept: i64 =
+        connection.query_row("SELECT count(*) AS kept FROM fact.invoices", [], |row| {
+            row.get("kept")
+        })?;
+    if kept.saturating_add(new.len() as i64) > MAX_KEPT {
+        return Ok(Replaced::Full);
+    }
+    // Also where no line is appended.
+    changes::mark_whole(connection, "invoices")?;
+    tables::append(connection, new.iter())?;
+    Ok(Replaced::Changed)
+}
+
+/// Returns the lines that are there under the keys of others. One question, however many invoices
+/// they are of: nothing else is committed meanwhile.
+fn known(connection: &Connection, new: &[InvoiceLine]) -> duckdb::Result<Known> {
+    let invoices: Vec<&str> = new.iter().map(|line| line.invoice.as_str()).collect();
+    let numbers: Vec<i64> = new.iter().map(|line| line.line).collect();
+    let invoices = serde_json::to_string(&invoices).expect("a list of texts");
+    let numbers = serde_json::to_string(&numbers).expect("a list of numbers");
     let sql = format!(
-        "SELECT invoice, service, currency, epoch_ms(min(period_start)) AS from_ms, epoch_ms(max(period_end)) AS until_ms, \
-             count(*) AS lines, coalesce(sum(amount) FILTER (category <> '{TAX_CATEGORY}'), 0)::VARCHAR AS billed, \
-             coalesce(sum(amount) FILTER (category = '{TAX_CATEGORY}'), 0)::VARCHAR AS tax, \
-             epoch_ms(max(imported)) AS imported_ms \
-         FROM fact.invoices WHERE invoice = coalesce(?, invoice) AND service = coalesce(?, service) \
-         GROUP BY invoice, service, currency ORDER BY until_ms DESC, invoice, service, currency LIMIT ?"
+        "SELECT {LINE} FROM fact.invoices JOIN ( \
+             SELECT DISTINCT unnest(?::JSON::VARCHAR[]) AS invoice, unnest(?::JSON::BIGINT[]) AS line \
+         ) AS wanted USING (invoice, line)"
     );
     let mut statement = connection.prepare(&sql)?;
-    let rows = statement.query_map(params![invoice, service, limit], |row| {
+    let rows = statement.query_map(params![invoices, numbers], line)?;
+    rows.map(|row| row.map(|line| ((line.invoice.clone(), line.line), line)))
+        .collect()
+}
+
+/// Which sums are wanted of all: those of an invoice and of a service, up to a number.
+const CHOSEN: &str = "WHERE invoice = coalesce(?, invoice) AND service = coalesce(?, service) \
+    ORDER BY until_ms DESC, invoice, service, currency LIMIT ?";
+/// The first one of the latest period of each service and currency, up to a number.
+const LATEST: &str = "QUALIFY row_number() OVER ( \
+        PARTITION BY service, currency ORDER BY until_ms DESC, from_ms DESC, invoice) = 1 \
+    ORDER BY service, currency LIMIT ?";
+
+fn sums(
+    connection: &Connection,
+    wanted: &str,
+    bounds: &[&dyn ToSql],
+) -> duckdb::Result<Vec<InvoiceSum>> {
+    let sql = format!(
+        "WITH each_one AS ( \
+             SELECT invoice, service, currency, epoch_ms(min(period_start)) AS from_ms, \
+                 epoch_ms(max(period_end)) AS until_ms, count(*) AS lines, \
+                 coalesce(sum(amount) FILTER (category <> '{TAX_CATEGORY}'), 0) AS billed, \
+                 coalesce(sum(amount) FILTER (category = '{TAX_CATEGORY}'), 0) AS tax, \
+                 epoch_ms(max(imported)) AS imported_ms \
+             FROM fact.invoices GROUP BY invoice, service, currency \
+         ), beside AS ( \
+             SELECT *, count(*) OVER period AS together, sum(billed) OVER period AS billed_together FROM each_one \
+             WINDOW period AS (PARTITION BY service, currency, from_ms, until_ms) \
+         ) \
+         SELECT * REPLACE (billed::VARCHAR AS billed, tax::VARCHAR AS tax, billed_together::VARCHAR AS billed_together) \
+         FROM beside {wanted}"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map(bounds, |row| {
         Ok(InvoiceSum {
             invoice: row.get("invoice")?,
             service: row.get("service")?,
@@ -141,6 +248,8 @@ fn sums(
             until_ms: row.get("until_ms")?,
             lines: row.get("lines")?,
             billed: decimal(row, "billed")?,
+            together: row.get("together")?,
+            billed_together: decimal(row, "billed_together")?,
             tax: decimal(row, "tax")?,
             imported_ms: row.get("imported_ms")?,
         })
@@ -154,13 +263,17 @@ fn lines(
     after: i64,
     limit: i64,
 ) -> duckdb::Result<Vec<InvoiceLine>> {
-    let sql = "SELECT invoice, line, service, name, category, epoch_ms(period_start) AS from_ms, \
-             epoch_ms(period_end) AS until_ms, amount::VARCHAR AS amount, currency, epoch_ms(imported) AS imported_ms \
-         FROM fact.invoices WHERE invoice = ? AND line > ? ORDER BY line LIMIT ?";
-    let mut statement = connection.prepare(sql)?;
+    let sql = format!(
+        "SELECT {LINE} FROM fact.invoices WHERE invoice = ? AND line > ? ORDER BY line LIMIT ?"
+    );
+    let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map(params![invoice, after, limit], line)?;
     rows.collect()
 }
+
+/// Columns of a line, for [`line`].
+const LINE: &str = "invoice, line, service, name, category, epoch_ms(period_start) AS from_ms, \
+    epoch_ms(period_end) AS until_ms, amount::VARCHAR AS amount, currency, epoch_ms(imported) AS imported_ms";
 
 fn line(row: &Row<'_>) -> duckdb::Result<InvoiceLine> {
     Ok(InvoiceLine {
@@ -247,6 +360,73 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(lines, [line(3, "1.9"), line(4, "1")]);
+        results.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn lines_that_replace_an_invoice_leave_no_others_and_the_same_change_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (results, writer) = ResultStore::open(dir.path(), ResultSettings::default()).unwrap();
+        writer.start().unwrap();
+        let other = InvoiceLine {
+            service: "other".to_owned(),
+            ..line(9, "7")
+        };
+        results.invoice_append(vec![other.clone()]).await.unwrap();
+        let replace = |lines: Vec<InvoiceLine>| {
+            results.invoice_replace("INV-1".to_owned(), "pay".to_owned(), lines)
+        };
+        let first = vec![line(1, "10.5"), line(2, "3")];
+        assert_eq!(replace(first.clone()).await.unwrap(), Replaced::Changed);
+        let changes = results.invoice_changes();
+        assert_eq!(replace(first).await.unwrap(), Replaced::Same);
+        assert!(!changes.has_changed().unwrap());
+        let corrected = line(1, "11");
+        let answer = replace(vec![corrected.clone()]).await.unwrap();
+        assert_eq!(answer, Replaced::Changed);
+        assert!(changes.has_changed().unwrap());
+        let kept = || results.invoice_lines("INV-1".to_owned(), i64::MIN, 10);
+        assert_eq!(kept().await.unwrap(), [corrected, other.clone()]);
+        assert_eq!(replace(Vec::new()).await.unwrap(), Replaced::Changed);
+        assert_eq!(kept().await.unwrap(), [other]);
+        results.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_latest_period_of_each_service_is_found_among_many_with_all_its_invoices() {
+        let dir = tempfile::tempdir().unwrap();
+        let (results, writer) = ResultStore::open(dir.path(), ResultSettings::default()).unwrap();
+        writer.start().unwrap();
+        let of = |service: &str, invoice: String, until_ms: i64, amount: &str| InvoiceLine {
+            invoice,
+            service: service.to_owned(),
+            from_ms: until_ms - 1_000,
+            until_ms,
+            ..line(1, amount)
+        };
+        let begin_ms = 1_796_083_200_000;
+        let mut new: Vec<InvoiceLine> = (0..500)
+            .map(|number| of("busy", format!("B-{number}"), begin_ms + number, "1"))
+            .collect();
+        for (invoice, amount) in [("Q-1", "10.5"), ("Q-2", "-2.25")] {
+            new.push(of("quiet", invoice.to_owned(), begin_ms - 5_000, amount));
+        }
+        let outcomes = results.invoice_append(new.clone()).await.unwrap();
+        assert!(outcomes.iter().all(|it| *it == LineOutcome::Taken));
+        let outcomes = results.invoice_append(new).await.unwrap();
+        assert!(outcomes.iter().all(|it| *it == LineOutcome::Known));
+        let latest = results.invoice_latest().await.unwrap();
+        let found: Vec<_> = latest
+            .iter()
+            .map(|sum| {
+                let billed = sum.billed_together.normalize().to_string();
+                (sum.invoice.as_str(), sum.together, billed)
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [("B-499", 1, "1".to_owned()), ("Q-1", 2, "8.25".to_owned())]
+        );
         results.close().await.unwrap();
     }
 }

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/results/0018_service_facts.sql"),
     include_str!("../../../migrations/results/0019_vendor_claims.sql"),
     include_str!("../../../migrations/results/0020_invoices.sql"),
+    include_str!("../../../migrations/results/0021_analytics.sql"),
 ];
 
 /// One statement each; the position of the last one applied is the schema's version.

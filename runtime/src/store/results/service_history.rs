@@ -1,5 +1,9 @@
 //! The history of one service in slots of one width, from the tiers, for charts and sums.
 
+mod many;
+
+pub use many::{BareIncident, HistorySpans, ServiceHistories};
+
 use std::collections::BTreeMap;
 
 use duckdb::{Connection, params};
@@ -73,6 +77,11 @@ impl Latencies {
             so_far >= rank
         })?;
         Some(latency_bin_estimate_us(*bin).round() as u64)
+    }
+
+    /// Returns runs by bin, the fastest first.
+    pub fn bins(&self) -> impl Iterator<Item = (u16, u64)> {
+        self.0.iter().map(|(bin, runs)| (*bin, *runs))
     }
 
     fn add(&mut self, other: &Latencies) {

@@ -1,5 +1,7 @@
+mod analytics;
 mod claims;
 mod copies;
+mod details;
 mod durability;
 mod history;
 mod kernel;
@@ -115,6 +117,28 @@ impl Running {
     pub(super) async fn one(&self, sql: &str) -> Value {
         self.rows(sql).await[0][0].clone()
     }
+}
+
+/// Rows of a statement in a database of its own, which `setup` fills.
+pub(crate) fn in_memory(setup: &str, sql: &str) -> Vec<Vec<serde_json::Value>> {
+    use duckdb::types::Value;
+    let connection = duckdb::Connection::open_in_memory().unwrap();
+    connection.execute_batch(setup).unwrap();
+    let mut statement = connection.prepare(sql).unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        let value = |column| match row.get::<_, Value>(column).unwrap() {
+            Value::Null => json!(null),
+            Value::Text(text) => json!(text),
+            Value::Int(number) => json!(number),
+            Value::BigInt(number) => json!(number),
+            Value::Double(number) => json!(number),
+            other => json!(format!("{other:?}")),
+        };
+        found.push((0..row.as_ref().column_count()).map(value).collect());
+    }
+    found
 }
 
 /// Numbers of one row, of a store that no program has open.

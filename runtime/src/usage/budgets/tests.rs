@@ -175,6 +175,32 @@ async fn calls_count_once_whether_they_were_stored_before_or_come_now() {
     assert_eq!(world.used("all"), Ok(Decimal::from(5)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_cannot_be_read_is_asked_for_less_and_less_often() {
+    let all = budget("all", 100, BudgetScope::default());
+    let (_catalog, watched) = watch::channel(catalog(1, vec![all]));
+    let book = BudgetBook::new(watched);
+    let failed = || Err(Unanswered::Failed("more than can be answered".to_owned()));
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        let begun = Instant::now();
+        let request = loop {
+            match book.requests(now_ms()).pop() {
+                Some(request) => break request,
+                None => tokio::time::advance(LOOK_EVERY).await,
+            }
+        };
+        waits.push(begun.elapsed().as_secs());
+        // A store that does not commit is looked at all the time.
+        book.take(&request, Err(Unanswered::NotSettled));
+        let request = book.requests(now_ms()).pop().unwrap();
+        book.take(&request, failed());
+    }
+    assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600]);
+    let standing = book.standings(now_ms()).remove(0);
+    assert_eq!(standing.figures.unwrap_err(), "more than can be answered");
+}
+
 #[tokio::test]
 async fn batches_made_while_the_store_is_read_count_once() {
     let all = budget("all", 100, BudgetScope::default());

@@ -151,6 +151,7 @@ fn service() -> Service {
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),
+        meters: Vec::new(),
         gateway: None,
     }
 }

@@ -9,7 +9,7 @@ use extrack_plugin::stream::Piece;
 struct Settings {
     /// Objects with `url`, `method`, `headers` (pairs), `body`, `form`, `hops`, `auth`,
     /// `insecure`, `serverName`, `timeout` (seconds), or with `tcp` (and a line to `send`) or `udp`
-    /// (host and port). `<key>` in the URL, the value of a header, the form or the line is the
+    /// (host and port) or `icmp` (host). `<key>` in the URL, the value of a header, the form or the line is the
     /// secret.
     attempts: Vec<Value>,
     key: Option<Secret>,
@@ -71,6 +71,10 @@ fn made(attempt: &Value, key: Option<&Secret>) -> Result<String, NetError> {
             Some(Duration::from_secs(2)),
         )?;
         return Ok(format!("may send to {}", socket.peer()));
+    }
+    if let Some(host) = attempt["icmp"].as_str() {
+        let echoes = icmp::ping(host).count(1).send()?;
+        return Ok(format!("may ping {}", echoes.address));
     }
     request(attempt, key)
         .send()

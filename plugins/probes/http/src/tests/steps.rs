@@ -91,6 +91,30 @@ fn values_and_cookies_go_from_step_to_step() {
 }
 
 #[test]
+fn what_steps_extract_and_cookies_are_kept_out_of_recordings() {
+    let host = Host::install();
+    host.answer_http(
+        LOGIN,
+        response(
+            200,
+            r#"{"token": "t0k-value", "id": 1234567, "state": "closed"}"#,
+        )
+        .with_header("set-cookie", "session=c00kie-value; Path=/"),
+    );
+    let steps = json!({"steps": [{
+        "path": "/login", "method": "POST", "assertions": [{"jsonpath": "$.state", "equals": "open"}],
+        "extract": {
+            "id": {"jsonpath": "$.id"},
+            "none": {"header": "x-csrf"},
+            "token": {"jsonpath": "$.token"},
+        },
+    }]});
+    let observation = check(&subject(), &settings(steps)).unwrap();
+    assert_eq!(observation.status, Status::Unhealthy, "{observation:?}");
+    assert_eq!(host.hidden(), ["c00kie-value", "t0k-value"]);
+}
+
+#[test]
 fn the_first_step_that_fails_ends_the_run_and_is_named() {
     for (broken, given, status, failed, message) in [
         (

@@ -30,6 +30,7 @@ pub(crate) async fn page(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
 ) -> ApiResult<Markup> {
+    let events = state.live.watch_url(None);
     let control = &state.deps.control;
     let mut open = control.alert_open_list().await?;
     open.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.started_ms));
@@ -43,6 +44,7 @@ pub(crate) async fn page(
     let may_act = principal.may(Scope::Write);
     let body = html! {
         h1 { (sentence(&open)) }
+        p.muted { a href="/analytics?view=noise" { "Noise" } ": which rules fire for nothing" }
         @for (wanted, title, empty) in GROUPS {
             @let alerts: Vec<&Alert> = open.iter().filter(|alert| alert.state == wanted).collect();
             @if !alerts.is_empty() || !empty.is_empty() {
@@ -62,7 +64,7 @@ pub(crate) async fn page(
     Ok(layout::room(layout::Room {
         title: "Alerts",
         path: "/alerts",
-        events: None,
+        events: Some(events),
         body,
     }))
 }

@@ -8,17 +8,17 @@ use serde::Deserialize;
 
 use crate::api::dashboard::fragments::pill;
 use crate::api::dashboard::layout;
-use crate::api::dashboard::replies::refused;
+use crate::api::dashboard::replies::{not_shown, refused};
 use crate::api::dashboard::wording::{count, prose, subject, written};
 use crate::api::http::auth::Principal;
-use crate::api::http::error::ApiResult;
+use crate::api::http::error::{ApiError, ApiResult};
 use crate::api::http::optional_body::OptionalBody;
 use crate::api::http::state::ApiState;
 use crate::api::resources::alerts::act;
 use crate::api::resources::{alerts, silences};
 use crate::api_types::alerts::{AcknowledgeBody, AlertBody, AlertDetailBody, NoteBody};
 use crate::api_types::scope::Scope;
-use crate::api_types::silences::SilenceSpec;
+use crate::api_types::silences::{SilenceBody, SilenceSpec};
 use crate::domain::{Alert, AlertState};
 use crate::spec::{DurationSpec, Texts};
 
@@ -37,22 +37,41 @@ pub(crate) async fn page(
     Extension(principal): Extension<Principal>,
     Path(path): Id,
 ) -> Response {
-    let found = alerts::get(State(state.clone()), Path(path)).await;
-    let open = state.deps.control.alert_open_list().await;
-    match (found, open) {
-        (Ok(Json(detail)), Ok(open)) => {
+    let events = state.live.watch_url(None);
+    match shown(&state, path).await {
+        Ok(shown) => {
             let may_act = principal.may(Scope::Write);
             layout::room(layout::Room {
-                title: &detail.alert.name,
+                title: &shown.detail.alert.name,
                 path: "/alerts",
-                events: None,
-                body: body(&detail, &open, may_act),
+                events: Some(events),
+                body: body(&shown, may_act),
             })
             .into_response()
         }
-        (Err(error), _) => refused(error, "/alerts"),
-        (_, Err(error)) => refused(error.into(), "/alerts"),
+        Err(error) => not_shown(error, "/alerts"),
     }
+}
+
+struct Shown {
+    detail: AlertDetailBody,
+    open: Vec<Alert>,
+    /// Those that mute the alert now.
+    silences: Vec<SilenceBody>,
+}
+
+async fn shown(state: &ApiState, path: alerts::AlertPath) -> ApiResult<Shown> {
+    let Json(detail) = alerts::get(State(state.clone()), Path(path)).await?;
+    let open = state.deps.control.alert_open_list().await?;
+    let silences = match open.iter().find(|alert| alert.id.0 == detail.alert.id) {
+        Some(alert) => silences::of_alert(state, alert).await?,
+        None => Vec::new(),
+    };
+    Ok(Shown {
+        detail,
+        open,
+        silences,
+    })
 }
 
 /// Fields of the forms: what is empty was not filled in.
@@ -122,6 +141,10 @@ async fn silenced(
     form: ActForm,
 ) -> ApiResult<()> {
     let Json(detail) = alerts::get(State(state.clone()), Path(path)).await?;
+    if detail.alert.state == AlertState::Resolved {
+        let detail = "the alert is resolved; a silence for the next one is made on `/routing`";
+        return Err(ApiError::alert_not_now(detail.to_owned()));
+    }
     let spec = SilenceSpec {
         matchers: Texts::Many(matchers(&detail.alert, form.what == "service")),
         starts_at: None,
@@ -142,7 +165,7 @@ fn back(id: i64, done: ApiResult<()>) -> Response {
 }
 
 /// Matchers of a silence, as they are written.
-fn matchers(alert: &AlertBody, is_whole_service: bool) -> Vec<String> {
+pub(crate) fn matchers(alert: &AlertBody, is_whole_service: bool) -> Vec<String> {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let service = format!("service={}", quoted(&alert.service));
     if is_whole_service {
@@ -151,7 +174,8 @@ fn matchers(alert: &AlertBody, is_whole_service: bool) -> Vec<String> {
     vec![format!("alertname={}", quoted(&alert.name)), service]
 }
 
-fn body(detail: &AlertDetailBody, open: &[Alert], may_act: bool) -> Markup {
+fn body(shown: &Shown, may_act: bool) -> Markup {
+    let detail = &shown.detail;
     let alert = &detail.alert;
     html! {
         header.service-head { div {
@@ -172,10 +196,21 @@ fn body(detail: &AlertDetailBody, open: &[Alert], may_act: bool) -> Markup {
                     @if !by.note.is_empty() { ": " (by.note) }
                 }
             }
+            @for silence in &shown.silences { (silenced_by(silence)) }
         } }
-        @if may_act && alert.state != AlertState::Resolved { (acts(alert, open)) }
+        @if may_act && alert.state != AlertState::Resolved { (acts(alert, &shown.open)) }
         (timeline(detail))
         (messages(detail))
+    }
+}
+
+fn silenced_by(silence: &SilenceBody) -> Markup {
+    html! {
+        p.muted {
+            a href="/routing" { "Silenced" } " until " (written(&silence.ends_at)) " by " (silence.author) ", "
+            @for (index, matcher) in silence.matchers.iter().enumerate() { @if index > 0 { " and " } code { (matcher) } }
+            @if !silence.comment.is_empty() { ": " (silence.comment) }
+        }
     }
 }
 
@@ -217,7 +252,8 @@ fn form(alert: &AlertBody, act: &str, button: &str, fields: Markup) -> Markup {
     }
 }
 
-fn lengths() -> Markup {
+/// Options of a field that takes a length of time.
+pub(in crate::api::dashboard) fn lengths() -> Markup {
     html! { @for (value, name) in LENGTHS { option value=(value) { (name) } } }
 }
 

@@ -25,12 +25,13 @@ pub(crate) fn plugins(deps: &ApiDeps) -> Markup {
     }
 }
 
-fn plural(kind: PluginKind) -> &'static str {
+pub(crate) fn plural(kind: PluginKind) -> &'static str {
     match kind {
         PluginKind::Probe => "Probes",
         PluginKind::Rule => "Rules",
         PluginKind::Notifier => "Notifiers",
         PluginKind::Webhook => "Webhooks",
+        PluginKind::Meter => "Meters",
     }
 }
 

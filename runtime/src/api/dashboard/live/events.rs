@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::{Stream, StreamExt, stream};
+use serde::Deserialize;
 
 use super::Batch;
 use crate::api::dashboard::overview::{View, ViewQuery};
@@ -21,11 +22,27 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Then the browser connects again, and its session is looked at again.
 const MAX_CONNECTION: Duration = Duration::from_secs(15 * 60);
 
+/// Query of pages that are loaded again as a whole.
+#[derive(Debug, Deserialize)]
+pub(crate) struct WatchQuery {
+    /// Slug of the service that the page shows; may be empty. Alerts are watched in any case.
+    watch: Option<String>,
+}
+
+/// Changes that a page wants.
+enum Wanted {
+    /// Fragments of these services; none: of all.
+    Fragments(Option<HashSet<String>>),
+    /// A sign that this service or the alerts changed.
+    Signs { service: String },
+}
+
 /// `GET /events`, with the query of the page that listens.
 pub(crate) async fn stream(
     State(state): State<ApiState>,
     headers: HeaderMap,
     Query(query): Query<ViewQuery>,
+    Query(WatchQuery { watch }): Query<WatchQuery>,
 ) -> ApiResult<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let permit = state
         .live_connections
@@ -39,7 +56,10 @@ pub(crate) async fn stream(
         .live
         .subscribe(&state.deps, again.or(query.since()))
         .await;
-    let visible = View::new(query).visible(&state.deps);
+    let wanted = match watch {
+        Some(service) => Wanted::Signs { service },
+        None => Wanted::Fragments(View::new(query).visible(&state.deps)),
+    };
     let end = state.shutdown.clone();
     let end = async move {
         tokio::select! {
@@ -49,7 +69,7 @@ pub(crate) async fn stream(
     };
     let events = batches.filter_map(move |batch| {
         let _held_while_connected = &permit;
-        std::future::ready(event(&batch, visible.as_ref()).map(Ok))
+        std::future::ready(event(&batch, &wanted).map(Ok))
     });
     // At once, so that the page knows it is connected.
     let hello = stream::iter([Ok(Event::default().comment("live"))]);
@@ -57,27 +77,30 @@ pub(crate) async fn stream(
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-fn event(batch: &Batch, visible: Option<&HashSet<String>>) -> Option<Event> {
-    if batch.reload {
-        return Some(
-            Event::default()
-                .event("reload")
-                .id(batch.sequence.to_string())
-                .data(""),
-        );
-    }
+fn event(batch: &Batch, wanted: &Wanted) -> Option<Event> {
+    let (name, data) = match wanted {
+        Wanted::Signs { service } => {
+            let is_shown = batch.rows.iter().any(|(slug, _)| slug == service);
+            let is_changed = batch.reload || batch.alerts || is_shown;
+            is_changed.then(|| ("changed", String::new()))
+        }
+        Wanted::Fragments(_) if batch.reload => Some(("reload", String::new())),
+        Wanted::Fragments(visible) => {
+            let html = fragments(batch, visible.as_ref());
+            (!html.is_empty()).then_some(("fragments", html))
+        }
+    }?;
+    let id = batch.sequence.to_string();
+    Some(Event::default().event(name).id(id).data(data))
+}
+
+fn fragments(batch: &Batch, visible: Option<&HashSet<String>>) -> String {
     let rows = batch
         .rows
         .iter()
         .filter(|(slug, _)| visible.is_none_or(|visible| visible.contains(slug)));
-    let mut html: String = rows.map(|(_, row)| row.as_str()).collect();
-    html.push_str(&batch.sections);
-    (!html.is_empty()).then(|| {
-        Event::default()
-            .event("fragments")
-            .id(batch.sequence.to_string())
-            .data(html)
-    })
+    let rows = rows.map(|(_, row)| row.as_str());
+    rows.chain([batch.sections.as_str()]).collect()
 }
 
 impl ApiError {

@@ -1,7 +1,9 @@
 //! Finds what a request brings to prove who it is.
 
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::header::AUTHORIZATION;
+
+use crate::api::http::cookies::cookie;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Credential<'a> {
@@ -27,20 +29,13 @@ impl<'a> Credential<'a> {
 /// Returns the session cookie. Under `https` only the name that browsers bind to this host counts,
 /// see [`super::session::cookie_name`]: the other could have been planted by a neighbouring host.
 pub(super) fn session_cookie(headers: &HeaderMap, https: bool) -> Option<&str> {
-    let pairs = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(';'));
-    let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
-    named
-        .find(|(name, _)| *name == super::session::cookie_name(https))
-        .map(|(_, value)| value)
+    cookie(headers, super::session::cookie_name(https))
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderName;
+    use axum::http::header::COOKIE;
 
     use super::*;
 

@@ -1,25 +1,27 @@
 //! Reads lines of invoices from CSV and JSON. A line that is wrong is reported with its place, and
 //! stops no other.
 
+mod vendor_report;
+
 use std::collections::HashMap;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use rust_decimal::{Decimal, RoundingStrategy};
+use serde_json::Value;
 
 use super::MAX_LINES;
 use super::csv::{self, CsvRecord};
 use crate::api_types::calls::UnitAmount;
 use crate::api_types::invoices::{InvoiceImport, InvoiceImportLine};
-use crate::domain::cost::{Currency, MAX_SCALE};
-use crate::domain::{Catalog, InvoiceLine, USAGE_CATEGORY, UnixMillis, slug};
+use crate::domain::cost::Currency;
+use crate::domain::{
+    Catalog, InvoiceLine, USAGE_CATEGORY, UnixMillis, invoice_amount as amount, slug,
+};
 
 const MAX_ID: usize = 128;
 const MAX_TEXT: usize = 256;
 /// The year 2200.
 const LAST_MS: UnixMillis = 7_258_118_400_000;
-/// Digits before the point.
-const MAX_WHOLE_DIGITS: u32 = 15;
 
 /// A line with its place in the file, from 1.
 #[derive(Debug, PartialEq)]
@@ -101,6 +103,41 @@ impl Reader<'_> {
             }
         });
         lines.collect()
+    }
+
+    /// Reads what a vendor reports of itself. None: it is no report that is known. Periods that are not over are left
+    /// out: their amounts change.
+    pub(super) fn report(&self, answer: &Value) -> Option<Result<Vec<ReadLine>, String>> {
+        let periods = match vendor_report::periods(answer)? {
+            Ok(periods) => periods,
+            Err(reason) => return Some(Err(reason)),
+        };
+        if self.service.is_none() {
+            let reason = "the report of a vendor names no service; add the parameter `service`, the slug of the one that it is for";
+            return Some(Err(reason.to_owned()));
+        }
+        let over = periods
+            .into_iter()
+            .filter(|period| period.until.as_millisecond() <= self.now_ms);
+        let lines = over.enumerate().map(|(index, period)| {
+            let (from, until) = (period.from.to_string(), period.until.to_string());
+            let fields = Fields {
+                invoice: "",
+                line: period.number,
+                from: &from,
+                to: &until,
+                service: "",
+                amount: &period.amount.to_string(),
+                currency: &period.currency,
+                name: "report of the vendor",
+                category: "",
+            };
+            ReadLine {
+                place: index + 1,
+                line: self.line(&fields),
+            }
+        });
+        Some(Ok(lines.collect()))
     }
 
     pub(super) fn csv(&self, text: &str) -> Result<Vec<ReadLine>, String> {
@@ -291,17 +328,6 @@ fn moment(name: &str, text: &str) -> Result<UnixMillis, String> {
     ms.filter(|ms| (0..LAST_MS).contains(ms)).ok_or_else(|| {
         format!("`{name}` is `{text}`, and no moment from 1970 to 2199 such as `2026-11-01T00:00:00Z` or `2026-11-01`")
     })
-}
-
-/// Reads a decimal, also with an exponent; digits beyond the twelfth behind the point are rounded.
-fn amount(text: &str) -> Result<Decimal, String> {
-    let parsed = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
-    let fits = |amount: &Decimal| amount.abs() < Decimal::from(10_u64.pow(MAX_WHOLE_DIGITS));
-    let amount = parsed.ok().filter(fits).ok_or_else(|| {
-        format!("`amount` is `{text}`, and no decimal such as `12.5` with at most {MAX_WHOLE_DIGITS} digits before the point")
-    })?;
-    let rounded = amount.round_dp_with_strategy(MAX_SCALE, RoundingStrategy::MidpointNearestEven);
-    Ok(rounded.normalize())
 }
 
 fn cut(text: &str, most: usize) -> Result<String, String> {

@@ -73,7 +73,7 @@ impl From<PluginGrants> for PluginGrantsBody {
 #[serde(transparent)]
 pub(crate) struct PolicyBody(#[schemars(with = "PolicySpec")] Map<String, Value>);
 
-async fn get(
+pub(crate) async fn get(
     State(state): State<ApiState>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<PluginGrantsBody>> {
@@ -90,17 +90,21 @@ async fn put(
     let (spec, policy) =
         plugin_policy_read(&Value::Object(body)).map_err(ApiError::invalid_policy)?;
     let written = serde_json::to_value(&spec).map_err(|error| ApiError::internal(error.into()))?;
-    // One change at a time: the one that is stored last is the one that holds.
-    let _changing = state.policies.lock().await;
-    state
-        .deps
-        .control
-        .plugin_policy_put(&name, &written, &principal.name)
-        .await?;
-    state.deps.plugins.set_policy(&name, Some(policy));
-    audit::note_with(&state, &principal, "plugin.grant", &name, &written).await;
-    state.live.changes().plugins();
-    Ok(Json(grants(&state, &name)?.into()))
+    let working = state.clone();
+    let changing = async move {
+        // One change at a time: the one that is stored last is the one that holds.
+        let _changing = working.policies.lock().await;
+        let stored = working
+            .deps
+            .control
+            .plugin_policy_put(&name, &written, &principal.name);
+        stored.await?;
+        working.deps.plugins.set_policy(&name, Some(policy));
+        audit::note_with(&working, &principal, "plugin.grant", &name, &written).await;
+        working.live.changes().plugins();
+        grants(&working, &name)
+    };
+    Ok(Json(state.to_its_end(changing).await?.into()))
 }
 
 async fn delete(
@@ -109,13 +113,17 @@ async fn delete(
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<PluginGrantsBody>> {
     changeable(&state, &name)?;
-    let _changing = state.policies.lock().await;
-    if state.deps.control.plugin_policy_delete(&name).await? {
-        state.deps.plugins.set_policy(&name, None);
-        audit::note(&state, &principal, "plugin.grant-reset", &name).await;
-        state.live.changes().plugins();
-    }
-    Ok(Json(grants(&state, &name)?.into()))
+    let working = state.clone();
+    let changing = async move {
+        let _changing = working.policies.lock().await;
+        if working.deps.control.plugin_policy_delete(&name).await? {
+            working.deps.plugins.set_policy(&name, None);
+            audit::note(&working, &principal, "plugin.grant-reset", &name).await;
+            working.live.changes().plugins();
+        }
+        grants(&working, &name)
+    };
+    Ok(Json(state.to_its_end(changing).await?.into()))
 }
 
 fn grants(state: &ApiState, name: &str) -> ApiResult<PluginGrants> {

@@ -93,7 +93,7 @@ async fn start(
     Ok(Json(started?.into()))
 }
 
-async fn get(
+pub(crate) async fn get(
     State(state): State<ApiState>,
     Path(PluginPath { name }): Path<PluginPath>,
 ) -> ApiResult<Json<ShadowBody>> {
@@ -147,7 +147,7 @@ async fn get(
     }))
 }
 
-async fn promote(
+pub(crate) async fn promote(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,
@@ -157,7 +157,7 @@ async fn promote(
     Ok(Json(entry.into()))
 }
 
-async fn discard(
+pub(crate) async fn discard(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(PluginPath { name }): Path<PluginPath>,

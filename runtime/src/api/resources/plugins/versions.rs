@@ -62,7 +62,7 @@ impl From<VersionEntry> for VersionBody {
     }
 }
 
-async fn list(
+pub(crate) async fn list(
     State(state): State<ApiState>,
     Path(PluginPath { name }): Path<PluginPath>,
     Query(query): Query<PageQuery>,

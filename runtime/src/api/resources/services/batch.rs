@@ -62,8 +62,7 @@ async fn batch(
     }
     let changes = changes(&principal, operations)?;
     let working = state.clone();
-    // To its end, though the client may leave, as a single change.
-    let changing = state.work.spawn(async move {
+    let changing = async move {
         let changed = working.deps.registry.change(changes, dry_run).await;
         let changed = changed.map_err(ApiError::refused_batch)?;
         if !dry_run {
@@ -72,9 +71,8 @@ async fn batch(
             working.live.changes().services();
         }
         Ok::<_, ApiError>(changed)
-    });
-    let changed = changing.await;
-    let changed = changed.map_err(|error| ApiError::internal(error.into()))??;
+    };
+    let changed = state.to_its_end(changing).await?;
     Ok(Json(ServiceBatchBody {
         dry_run,
         results: changed.iter().map(ServiceOperationBody::of).collect(),
@@ -121,7 +119,7 @@ fn invalid(faults: Vec<Fault>) -> ApiError {
 }
 
 impl ServiceOperationBody {
-    fn of(changed: &ServiceChanged) -> Self {
+    pub(super) fn of(changed: &ServiceChanged) -> Self {
         let (shown, left_out) = shown_fields(&changed.fields);
         Self {
             slug: changed.slug.clone(),

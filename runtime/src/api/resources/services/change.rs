@@ -18,7 +18,7 @@ use crate::api::resources::audit;
 use crate::api_types::observations::ObservationBody;
 use crate::api_types::scope::Scope;
 use crate::api_types::scope::Scope::Write;
-use crate::api_types::services::ServiceBody;
+use crate::api_types::services::{ServiceBody, ServiceOperationBody};
 use crate::domain::FieldChange;
 use crate::monitoring::CheckError;
 use crate::registry::{ChangeKind, ServiceChange, ServiceChanged, ServiceRecord};
@@ -57,10 +57,7 @@ async fn create(
     Extension(principal): Extension<Principal>,
     Json(SpecBody(spec)): Json<SpecBody>,
 ) -> ApiResult<Response> {
-    private_is_allowed(&principal, &spec)?;
-    let spec = Value::Object(spec);
-    let record = changed(&state, &principal, ServiceChange::Create { spec }).await?;
-    state.live.changes().services();
+    let record = create_one(&state, &principal, spec).await?;
     let location =
         HeaderValue::try_from(format!("/api/v1/services/{}", path_segment(&record.slug)))
             .map_err(|error| ApiError::internal(error.into()))?;
@@ -73,6 +70,19 @@ async fn create(
     Ok(response)
 }
 
+/// Creates a service, for the API and for the page that takes a URL.
+pub(crate) async fn create_one(
+    state: &ApiState,
+    principal: &Principal,
+    spec: Map<String, Value>,
+) -> ApiResult<ServiceRecord> {
+    private_is_allowed(principal, &spec)?;
+    let spec = Value::Object(spec);
+    let record = changed(state, principal, ServiceChange::Create { spec }).await?;
+    state.live.changes().services();
+    Ok(record)
+}
+
 async fn replace(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
@@ -80,16 +90,55 @@ async fn replace(
     headers: HeaderMap,
     Json(SpecBody(spec)): Json<SpecBody>,
 ) -> ApiResult<Response> {
-    private_is_allowed(&principal, &spec)?;
     let revision = if_match(&state, &slug, &headers)?;
+    let record = replace_one(&state, &principal, &slug, spec, revision).await?;
+    Ok(tagged(ServiceBody::new(&state, record)))
+}
+
+/// Replaces a description, for the API and for the pages that edit it.
+pub(crate) async fn replace_one(
+    state: &ApiState,
+    principal: &Principal,
+    slug: &str,
+    spec: Map<String, Value>,
+    revision: Option<i64>,
+) -> ApiResult<ServiceRecord> {
+    private_is_allowed(principal, &spec)?;
     let change = ServiceChange::Replace {
-        slug,
+        slug: slug.to_owned(),
         spec: Value::Object(spec),
         revision,
     };
-    let record = changed(&state, &principal, change).await?;
+    let record = changed(state, principal, change).await?;
     state.live.changes().services();
-    Ok(tagged(ServiceBody::new(&state, record)))
+    Ok(record)
+}
+
+/// Returns what a description would do: of a new service, or in place of the one with a slug.
+pub(crate) async fn preview_one(
+    state: &ApiState,
+    principal: &Principal,
+    slug: Option<&str>,
+    spec: Map<String, Value>,
+    revision: Option<i64>,
+) -> ApiResult<ServiceOperationBody> {
+    private_is_allowed(principal, &spec)?;
+    let spec = Value::Object(spec);
+    let change = match slug {
+        None => ServiceChange::Create { spec },
+        Some(slug) => ServiceChange::Replace {
+            slug: slug.to_owned(),
+            spec,
+            revision,
+        },
+    };
+    match state.deps.registry.change(vec![change], true).await {
+        Ok(changed) => {
+            let changed = changed.first().expect("each change has an outcome");
+            Ok(ServiceOperationBody::of(changed))
+        }
+        Err(mut refused) => Err(refused.pop().expect("a refusal has a reason").error.into()),
+    }
 }
 
 /// Gives a new heartbeat its address, so that the answer has it. If that fails it is tried again
@@ -107,13 +156,25 @@ async fn delete(
     headers: HeaderMap,
 ) -> ApiResult<NoContent> {
     let revision = if_match(&state, &slug, &headers)?;
-    let change = ServiceChange::Delete { slug, revision };
-    to_its_end(&state, &principal, change).await?;
-    state.live.changes().services();
+    delete_one(&state, &principal, slug, revision).await?;
     Ok(NoContent)
 }
 
-async fn changed(
+/// Deletes a service, for the API and for the page that asks first.
+pub(crate) async fn delete_one(
+    state: &ApiState,
+    principal: &Principal,
+    slug: String,
+    revision: Option<i64>,
+) -> ApiResult<()> {
+    let change = ServiceChange::Delete { slug, revision };
+    to_its_end(state, principal, change).await?;
+    state.live.changes().services();
+    Ok(())
+}
+
+/// Makes a change that leaves a service.
+pub(in crate::api) async fn changed(
     state: &ApiState,
     principal: &Principal,
     change: ServiceChange,
@@ -131,14 +192,13 @@ async fn to_its_end(
     change: ServiceChange,
 ) -> ApiResult<ServiceChanged> {
     let (working, who) = (state.clone(), principal.clone());
-    let changing = state.work.spawn(async move {
+    let changing = async move {
         let changed = working.deps.registry.change_one(change).await?;
         follow_heartbeat(&working).await;
         note(&working, &who, std::slice::from_ref(&changed)).await;
-        Ok(changed)
-    });
-    let changed = changing.await;
-    changed.map_err(|error| ApiError::internal(error.into()))?
+        Ok::<_, ApiError>(changed)
+    };
+    state.to_its_end(changing).await
 }
 
 /// Writes down what changes did, field by field.
@@ -189,19 +249,33 @@ async fn check(
     Ok(Json(ObservationBody::from(observation.as_ref())))
 }
 
-/// Rejects what opens private addresses to a service for all but admins: that opens the operator's
-/// own network.
-pub(super) fn private_is_allowed(
+/// Probe that runs programs of this machine, with arguments from its settings.
+const PROGRAM_PROBE: &str = "nagios";
+
+/// Rejects what reaches into the operator's own systems for all but admins: private addresses, and
+/// programs, which run as the user of this one.
+pub(in crate::api) fn private_is_allowed(
     principal: &Principal,
     spec: &Map<String, Value>,
 ) -> ApiResult<()> {
     let is_private = spec
         .get("private")
         .is_some_and(|private| private != &Value::Bool(false));
-    if is_private && !principal.may(Scope::Admin) {
+    if (is_private || runs_programs(spec)) && !principal.may(Scope::Admin) {
         return Err(ApiError::scope_missing(Scope::Admin));
     }
     Ok(())
+}
+
+fn runs_programs(spec: &Map<String, Value>) -> bool {
+    let main = spec
+        .get("monitoring")
+        .and_then(|monitoring| monitoring.get("probe"));
+    let others = spec.get("probes").and_then(Value::as_array);
+    let others = others.into_iter().flatten();
+    main.into_iter()
+        .chain(others.filter_map(|probe| probe.get("plugin")))
+        .any(|plugin| plugin == PROGRAM_PROBE)
 }
 
 /// The revision that a change is meant for: the one of `If-Match`, of a list the one that holds

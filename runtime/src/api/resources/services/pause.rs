@@ -48,7 +48,7 @@ impl PauseBody {
     }
 }
 
-async fn pause(
+pub(crate) async fn pause(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(SlugPath { slug }): Path<SlugPath>,
@@ -69,22 +69,33 @@ async fn pause(
         author: principal.name.clone(),
         since_ms: now_ms,
     };
-    let record = state.deps.registry.pause(&slug, pause, by).await?;
-    audit::note_with(&state, &principal, "service.pause", &slug, &detail).await;
-    state.live.changes().services();
+    let working = state.clone();
+    let pausing = async move {
+        let record = working.deps.registry.pause(&slug, pause, by).await?;
+        audit::note_with(&working, &principal, "service.pause", &slug, &detail).await;
+        working.live.changes().services();
+        Ok::<_, ApiError>(record)
+    };
+    let record = state.to_its_end(pausing).await?;
     Ok(tagged(ServiceBody::new(&state, record)))
 }
 
-async fn resume(
+pub(crate) async fn resume(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
     Path(SlugPath { slug }): Path<SlugPath>,
 ) -> ApiResult<Response> {
-    let was_paused = state.deps.registry.catalog().paused.contains_key(&slug);
-    let record = state.deps.registry.resume(&slug).await?;
-    if was_paused {
-        audit::note(&state, &principal, "service.resume", &slug).await;
-        state.live.changes().services();
-    }
+    let working = state.clone();
+    let resuming = async move {
+        let registry = &working.deps.registry;
+        let was_paused = registry.catalog().paused.contains_key(&slug);
+        let record = registry.resume(&slug).await?;
+        if was_paused {
+            audit::note(&working, &principal, "service.resume", &slug).await;
+            working.live.changes().services();
+        }
+        Ok::<_, ApiError>(record)
+    };
+    let record = state.to_its_end(resuming).await?;
     Ok(tagged(ServiceBody::new(&state, record)))
 }

@@ -61,10 +61,11 @@ pub(crate) async fn rows_of(
     state: &ApiState,
     principal: &Principal,
     sql: String,
+    params: Option<SqlParams>,
     limits: QueryLimits,
 ) -> ApiResult<(store::SqlAnswer, UnixMillis)> {
     let registration = register(state, principal, &HeaderMap::new(), &sql)?;
-    let request = request(sql, None, limits, &registration);
+    let request = request(sql, params, limits, &registration);
     let stream = state.deps.results.query_stream(request).await?;
     let data_to_ms = stream.data_to_ms();
     Ok((stream.into_answer().await?, data_to_ms))

@@ -4,6 +4,8 @@ mod columnar;
 mod csv;
 mod ndjson;
 
+pub(crate) use csv::{field as csv_field, line as csv_line};
+
 use crate::api_types::sql::SqlFormat;
 use crate::store::{QueryError, QueryStream, RecordBatch};
 

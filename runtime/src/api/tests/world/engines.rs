@@ -1,7 +1,7 @@
 //! The engines of the tests, and the program around them.
 
 use super::*;
-use crate::monitoring::{HeartbeatStatus, PingError, ReplayError};
+use crate::monitoring::{FiguresBySlug, HeartbeatStatus, PingError, ReplayError};
 use crate::plugin_host::InboundMemory;
 use crate::store::ControlError;
 
@@ -118,6 +118,20 @@ impl Monitor for World {
 
     fn service_status(&self, slug: &str) -> Option<ServiceStatus> {
         self.statuses.lock().unwrap().get(slug).cloned()
+    }
+
+    fn since_ms(&self, slug: &str) -> Option<UnixMillis> {
+        self.statuses.lock().unwrap().get(slug)?.since_ms
+    }
+
+    fn figures(&self) -> Arc<FiguresBySlug> {
+        let statuses = self.statuses.lock().unwrap();
+        let counted = statuses.iter();
+        Arc::new(
+            counted
+                .filter_map(|(slug, status)| Some((slug.clone(), status.figures.clone()?)))
+                .collect(),
+        )
     }
 
     fn check_now<'a>(

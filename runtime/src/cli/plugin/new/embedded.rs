@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn there_is_a_template_for_every_kind_in_rust() {
-        for kind in ["probe", "rule", "notifier", "webhook"] {
+        for kind in ["probe", "rule", "notifier", "webhook", "meter"] {
             let files = project("rust", kind, "quota").unwrap();
             assert!(files["Cargo.toml"].contains("name = \"quota\""), "{kind}");
             for needed in [

@@ -7,7 +7,8 @@ use super::super::units::{bar, bytes, micros};
 use super::calls;
 use crate::cli::print::{cell, line, table};
 use crate::domain::{
-    DeliveryError, Finding, Metric, Observation, PluginRun, ReceivedEvent, Reception, Verdict,
+    DeliveryError, Finding, MeterFigure, Metric, Observation, PluginRun, ReceivedEvent, Reception,
+    Verdict,
 };
 use crate::plugin_host::{PluginEntry, PluginError, ReceiveError, RecordedCall};
 
@@ -66,6 +67,8 @@ impl Report<'_> {
                 },
             ),
             Answer::Webhook(reception) => ("reception", reception_json(reception)),
+            Answer::Meter(Ok(figures)) => ("figures", json!(figures)),
+            Answer::Meter(Err(error)) => ("figures", json!({ "error": error.to_string() })),
         };
         report[key] = value;
         report
@@ -98,6 +101,8 @@ impl Report<'_> {
             }
             Answer::Webhook(Ok(reception)) => print_reception(reception),
             Answer::Webhook(Err(error)) => field("turned away", &error.to_string()),
+            Answer::Meter(Ok(figures)) => print_figures(figures),
+            Answer::Meter(Err(error)) => field("not read", &error.to_string()),
         }
         calls::print(self.calls);
         if let Some(account) = self.account {
@@ -186,6 +191,14 @@ fn print_verdict(verdict: &Result<Verdict, PluginError>) {
             field("summary", why);
         }
         Err(error) => field("broken", &error.to_string()),
+    }
+}
+
+fn print_figures(figures: &[MeterFigure]) {
+    field("figures", &figures.len().to_string());
+    for figure in figures {
+        let amount = figure.amount.normalize();
+        field(&figure.name, &format!("{amount} {}", figure.currency));
     }
 }
 

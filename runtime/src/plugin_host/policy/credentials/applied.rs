@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use url::Url;
 
+use super::cache::CALLS_PACE;
 use super::oauth::Token;
 use super::{CredentialCache, Login, RequestSigner, bearer, choose, inject};
 use crate::domain::{CredentialKind, Service, now_ms};
@@ -27,6 +28,9 @@ pub struct AppliedCredential {
     token: Option<Arc<Token>>,
 }
 
+/// A token that the service refused.
+pub struct RefusedToken(Arc<Token>);
+
 impl std::fmt::Debug for AppliedCredential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AppliedCredential(***)")
@@ -34,17 +38,15 @@ impl std::fmt::Debug for AppliedCredential {
 }
 
 impl AppliedCredential {
-    /// Notes how the service answered. True: it refused a token that can be asked for again, see
-    /// [`crate::plugin_host::PluginHost::credential_renew`].
-    pub fn is_refused(&self, status: u16) -> bool {
-        match &self.token {
-            Some(token) if status != UNAUTHORIZED => {
-                token.note_taken();
-                false
-            }
-            Some(_) => true,
-            None => false,
+    /// Notes how the service answered. Returns a token that it refused and that can be asked for
+    /// again, see [`crate::plugin_host::PluginHost::credential_renew`].
+    pub fn refused(&self, status: u16) -> Option<RefusedToken> {
+        let token = self.token.as_ref()?;
+        if status != UNAUTHORIZED {
+            token.note_taken();
+            return None;
         }
+        Some(RefusedToken(Arc::clone(token)))
     }
 }
 
@@ -101,11 +103,13 @@ impl CredentialSource<'_> {
         &self,
         service: &Service,
         name: &str,
-        refused: &AppliedCredential,
+        RefusedToken(token): &RefusedToken,
         deadline: Instant,
     ) -> Result<(), NetFailure> {
-        if let (Some(login), Some(token)) = (self.login(service, name), &refused.token) {
-            self.cache.renewed(&login, token, deadline).await?;
+        if let Some(login) = self.login(service, name) {
+            self.cache
+                .renewed(&login, token, CALLS_PACE, deadline)
+                .await?;
         }
         Ok(())
     }

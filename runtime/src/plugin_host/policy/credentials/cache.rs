@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::oauth::{Granted, Login, OwnedLogin, Token};
 use super::uses::CredentialUses;
 use crate::net::{ClientIdentity, NetError};
-use crate::store::ControlStore;
+use crate::store::{ControlError, ControlStore};
 
 /// Most entries of each kind; over it all are dropped, which costs one request or one reading each.
 const MOST: usize = 10_000;
@@ -28,6 +28,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A token younger than this that the service never took is not renewed: another one would be taken
 /// no more.
 const YOUNG: Duration = Duration::from_secs(30);
+
+/// Shortest time between renewals for calls that no plugin makes: a service that refuses some of them
+/// whatever the token is would be asked for one at each of them.
+pub(super) const CALLS_PACE: Duration = Duration::from_secs(5);
 
 /// The most that renewals wait, each twice as long as the one before, when the service takes none
 /// of the new tokens.
@@ -68,6 +72,8 @@ struct Entry {
     useless: u32,
     /// No token is renewed before.
     renew_from: Option<Instant>,
+    /// Moment of the last renewal.
+    renewed: Option<Instant>,
     /// Outcome of the last renewal is not known yet.
     is_on_trial: bool,
 }
@@ -143,11 +149,13 @@ impl CredentialCache {
     }
 
     /// Another token in the place of one that the service refused; none while there is no point in
-    /// asking for one. What becomes of it is reported by [`Self::judge`].
+    /// asking for one, or the last renewal was within the pace. What becomes of it is reported by
+    /// [`Self::judge`].
     pub(in crate::plugin_host) async fn renewed(
         &self,
         login: &Login<'_>,
         refused: &Token,
+        pace: Duration,
         deadline: Instant,
     ) -> Result<Option<Arc<Token>>, NetError> {
         let slot = self.slot(login);
@@ -157,23 +165,32 @@ impl CredentialCache {
                 Ok(Some(token.clone()))
             }
             _ if (refused.age() < YOUNG && !refused.was_taken())
-                || entry.renew_from.is_some_and(|from| Instant::now() < from) =>
+                || entry.renew_from.is_some_and(|from| Instant::now() < from)
+                || entry.renewed.is_some_and(|last| last.elapsed() < pace) =>
             {
                 Ok(None)
             }
             _ => {
                 // Nobody judges a token that was not got.
                 entry.is_on_trial = true;
+                entry.renewed = Some(Instant::now());
                 self.ask(entry, login, deadline).await.map(Some)
             }
         }
     }
 
     /// Whether the service took the token of the last renewal. One that it did not take makes the
-    /// next renewal wait longer.
-    pub(in crate::plugin_host) async fn judge(&self, login: &Login<'_>, is_taken: bool) {
+    /// next renewal wait longer. Past the deadline nothing is noted: the run is over.
+    pub(in crate::plugin_host) async fn judge(
+        &self,
+        login: &Login<'_>,
+        is_taken: bool,
+        deadline: Instant,
+    ) {
         let slot = self.slot(login);
-        let mut entry = slot.entry.lock().await;
+        let Ok(mut entry) = tokio::time::timeout_at(deadline, slot.entry.lock()).await else {
+            return;
+        };
         if !std::mem::take(&mut entry.is_on_trial) {
             return;
         }
@@ -189,7 +206,12 @@ impl CredentialCache {
     }
 
     fn slot(&self, login: &Login<'_>) -> Arc<Slot> {
-        entry(&self.tokens, login.key(), Arc::<Slot>::default)
+        let key = login.key();
+        let mut slots = lock(&self.tokens);
+        if slots.len() >= MOST && !slots.contains_key(&key) {
+            slots.retain(|_, slot| slot.is_needed(self.store.is_some()));
+        }
+        slots.entry(key).or_default().clone()
     }
 
     /// Read once, for as long as it stays the same.
@@ -212,6 +234,18 @@ impl CredentialCache {
 }
 
 impl Slot {
+    /// Whether it can't be made again: a run uses it, or it alone has the refresh token that is good.
+    /// There are no more of these than refresh tokens that people wrote.
+    fn is_needed(self: &Arc<Self>, has_store: bool) -> bool {
+        if Arc::strong_count(self) > 1 {
+            return true;
+        }
+        let Ok(entry) = self.entry.try_lock() else {
+            return true;
+        };
+        entry.refresh_token.is_some() && (entry.is_unkept || !has_store)
+    }
+
     async fn enter(
         &self,
         login: &Login<'_>,
@@ -269,20 +303,32 @@ impl Entry {
     }
 
     /// Reads the refresh token of before this start. One that was replaced must not be sent again,
-    /// so nothing is asked for while the store does not answer.
+    /// so nothing is asked for while the store does not answer. One that does not decrypt is lost for
+    /// good: the one that was written is the only one that can still be right.
     async fn read(
         &mut self,
         login: &Login<'_>,
         store: Option<&ControlStore>,
     ) -> Result<(), NetError> {
         if let (Some(store), false) = (store, self.is_read) {
-            let kept = store.credential_token(login.service, login.name).await;
-            let kept = kept.map_err(|error| {
-                NetError::Protocol(format!(
-                    "the refresh token of {} can't be read from the store: {error}",
-                    login.shown()
-                ))
-            })?;
+            let kept = match store.credential_token(login.service, login.name).await {
+                Ok(kept) => kept,
+                Err(ControlError::Key(error)) => {
+                    tracing::error!(
+                        service = login.service,
+                        credential = login.name,
+                        %error,
+                        "the refresh token that was kept is lost; unless a new one is written, the credential may need a new login"
+                    );
+                    None
+                }
+                Err(error) => {
+                    return Err(NetError::Protocol(format!(
+                        "the refresh token of {} can't be read from the store: {error}",
+                        login.shown()
+                    )));
+                }
+            };
             let kept = kept.and_then(|text| serde_json::from_slice::<KeptToken>(&text).ok());
             self.refresh_token = kept
                 .filter(|kept| kept.written == login.written_id())
@@ -349,4 +395,37 @@ fn entry<T: Clone>(map: &Mutex<HashMap<Key, T>>, key: Key, make: impl FnOnce() -
 
 fn lock<T>(map: &Mutex<HashMap<Key, T>>) -> std::sync::MutexGuard<'_, HashMap<Key, T>> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_that_is_full_keeps_what_can_not_be_made_again() {
+        let slot = |token: Option<&str>, is_unkept| {
+            Arc::new(Slot {
+                entry: Arc::new(tokio::sync::Mutex::new(Entry {
+                    refresh_token: token.map(|token| token.to_owned().into()),
+                    is_unkept,
+                    ..Entry::default()
+                })),
+            })
+        };
+        for (token, is_unkept, has_store, wanted) in [
+            (None, false, true, false),
+            (None, false, false, false),
+            (Some("r3fresh"), false, true, false),
+            (Some("r3fresh"), true, true, true),
+            (Some("r3fresh"), false, false, true),
+        ] {
+            let slot = slot(token, is_unkept);
+            assert_eq!(slot.is_needed(has_store), wanted, "{token:?} {is_unkept}");
+            let used = slot.clone();
+            assert!(slot.is_needed(has_store), "a run has it");
+            drop(used);
+            let _entered = slot.entry.clone().try_lock_owned().unwrap();
+            assert!(slot.is_needed(has_store), "a run asks with it");
+        }
+    }
 }

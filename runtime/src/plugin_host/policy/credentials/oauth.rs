@@ -16,6 +16,7 @@ use super::basic;
 use super::cache::Key;
 use crate::domain::{ClientAuth, JwtBearer, OAuth2, OAuth2Grant, PrivateReach, now_ms};
 use crate::net::{HostRule, HttpRequest, Net, NetError, Permission};
+use crate::plugin_host::policy::redaction::Redactor;
 
 /// An answer with a token; those of large providers have 4 KB.
 const ANSWER_BYTES: usize = 64 << 10;
@@ -230,20 +231,25 @@ impl Login<'_> {
     ) -> Result<Granted, NetError> {
         let asked = Instant::now();
         let failed = |error: NetError| self.told(error);
-        let request = self
-            .request(refresh_token, deadline)
+        let assertion = self
+            .assertion()
             .map_err(|text| failed(NetError::Protocol(text)))?;
+        let request = self.request(refresh_token, assertion.as_deref(), deadline);
         let answer = self
             .net
             .http(&self.permission(), request)
             .await
             .map_err(|failure| failed(failure.error))?;
         if answer.status != 200 {
-            return Err(failed(NetError::Protocol(self.refusal(
-                answer.status,
-                &answer.body,
-                refresh_token,
-            ))));
+            return Err(failed(NetError::Protocol(
+                self.refusal(
+                    answer.status,
+                    &answer.body,
+                    refresh_token
+                        .map(ExposeSecret::expose_secret)
+                        .or(assertion.as_deref()),
+                ),
+            )));
         }
         let granted: Answer = serde_json::from_slice(&answer.body)
             // The parser's text repeats what it found.
@@ -277,11 +283,22 @@ impl Login<'_> {
         }
     }
 
+    /// Returns a signed assertion, where tokens are asked for with one.
+    fn assertion(&self) -> Result<Option<String>, String> {
+        match &self.oauth.grant {
+            OAuth2Grant::JwtBearer(bearer) => {
+                assertion(bearer, &self.oauth.scopes, now_ms()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn request(
         &self,
         refresh_token: Option<&SecretString>,
+        assertion: Option<&str>,
         deadline: Instant,
-    ) -> Result<HttpRequest, String> {
+    ) -> HttpRequest {
         let OAuth2 {
             token_url,
             client_id,
@@ -307,9 +324,9 @@ impl Login<'_> {
                 form.append_pair("grant_type", "refresh_token")
                     .append_pair("refresh_token", token.expose_secret());
             }
-            OAuth2Grant::JwtBearer(bearer) => {
+            OAuth2Grant::JwtBearer(_) => {
                 form.append_pair("grant_type", JWT_BEARER)
-                    .append_pair("assertion", &assertion(bearer, scopes, now_ms())?);
+                    .append_pair("assertion", assertion.unwrap_or_default());
             }
         }
         if !scopes.is_empty() {
@@ -341,11 +358,12 @@ impl Login<'_> {
         }
         request.body = Some(form.finish().into());
         request.max_body_bytes = Some(ANSWER_BYTES);
-        Ok(request)
+        request
     }
 
-    /// RFC 6749, 5.2, without the secrets that some endpoints repeat.
-    fn refusal(&self, status: u16, body: &[u8], refresh_token: Option<&SecretString>) -> String {
+    /// RFC 6749, 5.2, without the secrets that some endpoints repeat. `sent`: refresh token or
+    /// assertion.
+    fn refusal(&self, status: u16, body: &[u8], sent: Option<&str>) -> String {
         let hint = match (status, &self.oauth.grant) {
             (300..=399, _) => "; redirects are not followed, write the address it leads to",
             (400 | 401, OAuth2Grant::ClientCredentials) => {
@@ -367,11 +385,14 @@ impl Login<'_> {
                     .map(|text| format!(" ({text})"))
                     .unwrap_or_default();
                 let mut said = format!("{}{description}", refused.error);
-                let sent = refresh_token.map(ExposeSecret::expose_secret);
+                let others = Redactor::default();
                 for secret in self.secrets().into_iter().chain(sent) {
                     let coded: String = byte_serialize(secret.as_bytes()).collect();
                     said = said.replace(secret, "***").replace(&coded, "***");
+                    // In base64, as `Basic` has it.
+                    others.add(secret);
                 }
+                let said = others.text(&said);
                 let said: String = said.chars().take(300).collect();
                 format!("answered {status}: {said}{hint}")
             }

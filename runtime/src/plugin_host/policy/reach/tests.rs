@@ -29,6 +29,7 @@ fn service(base_url: &str, hosts: &[&str]) -> Service {
         credentials: Vec::new(),
         probes: Vec::new(),
         webhooks: Vec::new(),
+        meters: Vec::new(),
         gateway: None,
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::plugin_host::contract::bindings::imports::log::Level;
 use crate::plugin_host::engine::memory::{HostMemory, RunMemory};
+use crate::plugin_host::policy::redaction::Redactor;
 use crate::plugin_host::recording::format::json::Json;
 use crate::plugin_host::recording::format::{CallCost, LogLine, Missing};
 
@@ -28,6 +29,8 @@ pub(in crate::plugin_host) struct CallLog {
     start: Instant,
     calls: Vec<Call>,
     log: Vec<LogLine>,
+    /// Secrets that the guest found in answers.
+    hidden: Redactor,
     weight: usize,
     /// Memory that bounds all call logs together.
     memory: Option<Arc<RunMemory>>,
@@ -50,6 +53,7 @@ impl Default for CallLog {
             start: Instant::now(),
             calls: Vec::new(),
             log: Vec::new(),
+            hidden: Redactor::default(),
             weight: 0,
             memory: None,
             held: HostMemory::default(),
@@ -136,6 +140,22 @@ impl CallLog {
             level: level.into(),
             message: message.to_owned(),
         });
+    }
+
+    /// What can't be hidden any more is not kept.
+    pub(super) fn hide(&mut self, text: &str) {
+        if self.has_room(text.len()) {
+            self.weight += text.len();
+            self.hidden.add(text);
+        } else {
+            self.missed += self.calls.len();
+            self.calls.clear();
+            self.log.clear();
+        }
+    }
+
+    pub(in crate::plugin_host) fn hidden(&self) -> &Redactor {
+        &self.hidden
     }
 
     /// Returns roughly how many bytes it takes in memory.
@@ -306,6 +326,11 @@ mod tests {
                 .is_some()
         );
         assert_eq!(memory.in_use().reserved_bytes, 64 << 10);
+
+        let mut call_log = CallLog::default();
+        call_log.begin("http.send", &(), 0);
+        call_log.hide(&"x".repeat(BYTES));
+        assert_eq!(written(&call_log)["calls"], json!([]), "nothing unhidden");
 
         let mut call_log = CallLog::default();
         assert!(call_log.begin("http.send", &(), BYTES).is_none());

@@ -1,6 +1,6 @@
 //! A run that may become a file: everything as it was in memory, serialised when it is wanted.
 
-use super::redact::redacted;
+use super::redact::{hidden, redacted};
 use crate::plugin_host::policy::redaction::Redactor;
 use crate::plugin_host::recording::format::FORMAT;
 use crate::plugin_host::recording::format::RecordedRun;
@@ -61,6 +61,6 @@ impl Draft {
         out.extend_from_slice(b",\n\"result\":");
         self.result.write(&mut out)?;
         out.extend_from_slice(b"}\n");
-        redacted(out, &self.secrets)
+        hidden(redacted(out, &self.secrets)?, self.call_log.hidden())
     }
 }

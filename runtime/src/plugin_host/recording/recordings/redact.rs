@@ -9,6 +9,29 @@ use crate::plugin_host::policy::redaction::Redactor;
 /// The file with `***` in the place of secrets. Names of fields stay, and each field its line: the
 /// first is read on its own.
 pub(super) fn redacted(file: Vec<u8>, secrets: &Redactor) -> serde_json::Result<Vec<u8>> {
+    rewritten(file, secrets, |_, field| redact(field, secrets))
+}
+
+/// The file with `***` in the place of what the guest has hidden: in what it sent, was answered and
+/// logged. The result is the guest's own.
+pub(super) fn hidden(file: Vec<u8>, texts: &Redactor) -> serde_json::Result<Vec<u8>> {
+    rewritten(file, texts, |name, field| match (name, field) {
+        ("calls", Value::Array(calls)) => {
+            for part in ["request", "answer"] {
+                let parts = calls.iter_mut().filter_map(|call| call.get_mut(part));
+                parts.for_each(|part| redact(part, texts));
+            }
+        }
+        ("log", lines) => redact(lines, texts),
+        _ => {}
+    })
+}
+
+fn rewritten(
+    file: Vec<u8>,
+    secrets: &Redactor,
+    change: impl Fn(&str, &mut Value),
+) -> serde_json::Result<Vec<u8>> {
     if !secrets.finds_any(&file) {
         return Ok(file);
     }
@@ -18,7 +41,7 @@ pub(super) fn redacted(file: Vec<u8>, secrets: &Redactor) -> serde_json::Result<
     };
     let mut out = Vec::with_capacity(file.len());
     for (index, (name, field)) in fields.iter_mut().enumerate() {
-        redact(field, secrets);
+        change(name, field);
         out.extend_from_slice(match index {
             0 => b"{",
             1 => b",",
@@ -59,5 +82,34 @@ mod tests {
             "{\"format\":2,\"run\":{\"a\":\"x\"},\n\"outcome1\":[\"key=***\",\"***\",{\"b\":\"***\"}]}\n"
         );
         assert_eq!(of(&["another one"], file), file);
+    }
+
+    #[test]
+    fn what_a_guest_hides_goes_from_its_calls_and_its_log_alone() {
+        let texts = Redactor::default();
+        ["t0k/en", "healthy"]
+            .iter()
+            .for_each(|text| texts.add(text));
+        let file = concat!(
+            r#"{"format":2,"#,
+            r#""calls":[{"function":"t0k/en","request":[],"answer":{"utf8":"{\"a\":\"t0k\/en\"}"}},"#,
+            r#"{"function":"http.send","request":{"url":"/t0k%2Fen?b=healthy"}}],"#,
+            r#""log":[{"level":"warn","message":"t0k/en"}],"#,
+            r#""result":{"status":"healthy"}}"#
+        );
+        let file = hidden(file.into(), &texts).unwrap();
+        let found: Value = serde_json::from_slice(&file).unwrap();
+        assert_eq!(
+            found,
+            serde_json::json!({
+                "format": 2,
+                "calls": [
+                    {"function": "t0k/en", "request": [], "answer": {"utf8": r#"{"a":"***"}"#}},
+                    {"function": "http.send", "request": {"url": "/***?b=***"}},
+                ],
+                "log": [{"level": "warn", "message": "***"}],
+                "result": {"status": "healthy"},
+            })
+        );
     }
 }

@@ -67,6 +67,7 @@ fn kind_of(exports: &[String]) -> Result<PluginKind, InstallError> {
         ("rules", PluginKind::Rule),
         ("notifiers", PluginKind::Notifier),
         ("webhooks", PluginKind::Webhook),
+        ("meters", PluginKind::Meter),
     ];
     let found: Vec<PluginKind> = kinds
         .into_iter()
@@ -75,7 +76,7 @@ fn kind_of(exports: &[String]) -> Result<PluginKind, InstallError> {
         .collect();
     let [kind] = found[..] else {
         return Err(InstallStep::World.error(format!(
-            "has to export exactly one of `{PACKAGE}probes`, `rules`, `notifiers` or `webhooks`; it exports {}",
+            "has to export exactly one of `{PACKAGE}probes`, `rules`, `notifiers`, `webhooks` or `meters`; it exports {}",
             if exported.is_empty() {
                 "none of our interfaces".to_owned()
             } else {

@@ -38,6 +38,11 @@ impl Versions {
                     "a webhook can't run beside another: a delivery is taken by one version",
                 ));
             }
+            PluginKind::Meter => {
+                return Err(InstallStep::Shadow.error(
+                    "a meter can't run beside another: the figures of a month are of one version",
+                ));
+            }
         }
         if candidate.digest == active.digest {
             return Err(is_active_already(name));

@@ -10,8 +10,11 @@ use crate::domain::{
 };
 use crate::store::results::ResultError;
 use crate::store::results::rate_limits::attach;
-use crate::store::results::read::MAX_ROWS;
+use crate::store::results::read::{FAR_MS, MAX_ROWS};
 use crate::store::results::tables::{RateLimitRow, select};
+
+/// Time from the moment of a run within which its answers came.
+const LONGEST_RUN_MS: i64 = 3_600_000;
 
 /// Runs by the position of their service and their numbers.
 type RunKey = (usize, i64);
@@ -103,6 +106,11 @@ fn read_runs(
     Ok(())
 }
 
+fn within(from_ms: UnixMillis, until_ms: UnixMillis) -> String {
+    let until_ms = until_ms.min(FAR_MS);
+    format!("ts >= {} AND ts < {}", moment(from_ms), moment(until_ms))
+}
+
 /// Gives whole runs their readings. Of those before, as few are read as a history keeps: one in half
 /// a minute of the last hour, and before that one in half an hour.
 fn read_limits(
@@ -112,18 +120,27 @@ fn read_limits(
     positions: &HashMap<String, usize>,
     (slugs, ids): (&str, &str),
 ) -> Result<(), ResultError> {
-    let mut from_ms = wanted.from_ms;
+    let runs_until_ms = wanted.until_ms.saturating_add(LONGEST_RUN_MS);
+    let (mut from_ms, mut until_ms) = (wanted.from_ms, runs_until_ms);
+    let mut parts = vec![format!(
+        "({slugs} AND run_id IN ({ids}) AND {})",
+        within(wanted.from_ms, runs_until_ms)
+    )];
     for service in services.iter() {
-        from_ms = from_ms.min(service.rows_from_ms);
+        let span = (service.rows_from_ms, service.span.as_of_ms);
+        from_ms = from_ms.min(span.0);
+        until_ms = until_ms.max(span.1);
+        let slug = text(&service.span.service);
+        parts.push(format!("(service = {slug} AND {})", within(span.0, span.1)));
     }
+    let (all, parts) = (within(from_ms, until_ms), parts.join(" OR "));
     let hour_ms = wanted.until_ms.saturating_sub(COARSE_MS);
     let condition = format!(
-        "WHERE ts >= {} AND {slugs} QUALIFY run_id IN ({ids}) OR row_number() OVER (\
+        "WHERE {all} AND ({parts}) QUALIFY run_id IN ({ids}) OR row_number() OVER (\
              PARTITION BY service, host, name, credential, partition_key, \
                  if(ts >= {}, epoch_ms(ts) // 30000, epoch_ms(ts) // 1800000) \
              ORDER BY ts DESC, run_id DESC) = 1 \
          ORDER BY ts DESC, run_id DESC LIMIT {MAX_ROWS}",
-        moment(from_ms),
         moment(hour_ms)
     );
     let mut rows: Vec<RateLimitRow> = select(connection, &condition, [])?;

@@ -89,7 +89,7 @@ impl Record for Observation {
             nullable(
                 "excluded",
                 Text,
-                "why the run does not count: `maintenance`",
+                "why the run does not count: `maintenance` or `paused`",
                 |row| Cell::optional(row.excluded.map(Exclusion::as_str), Cell::text),
             ),
         ]

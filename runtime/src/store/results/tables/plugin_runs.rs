@@ -21,7 +21,7 @@ impl Record for PluginRun {
             column(
                 "kind",
                 Text,
-                "`probe`, `rule`, `notifier` or `webhook`",
+                "`probe`, `rule`, `notifier`, `webhook` or `meter`",
                 |row| Cell::text(row.kind.as_str()),
             ),
             column("version", Text, "version of the plugin", |row| {

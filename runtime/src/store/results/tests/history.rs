@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::{Tier, latency_bin, latency_bin_estimate_us, now_ms};
+use crate::domain::{Slo, Tier, latency_bin, latency_bin_estimate_us, now_ms};
 
 pub(super) fn counting(interval: Duration) -> ResultSettings {
     ResultSettings {
@@ -181,5 +181,105 @@ async fn the_history_of_a_service_is_that_of_sql_in_slots_of_any_width() {
     let running = Running::start_in(dir, counting(SOON));
     until_counted(&running.store, until_ms).await;
     assert_eq!(history(&running).await, before, "the same from tiers");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_histories_of_several_services_are_each_that_of_the_one() {
+    let running = Running::start_in(tempfile::tempdir().unwrap(), counting(NEVER));
+    let since_ms = (now_ms() - 3 * 3_600_000).div_euclid(3_600_000) * 3_600_000;
+    append(&running, since_ms, mixed()).await;
+    let spans = HistorySpans {
+        days_from_ms: since_ms.div_euclid(86_400_000) * 86_400_000,
+        hours_from_ms: since_ms,
+        incidents_from_ms: since_ms,
+        claims_from_ms: None,
+        until_ms: now_ms(),
+    };
+    let asked = ["shop-api", "nobody"].map(str::to_owned).to_vec();
+    let found = running.store.service_histories(asked, spans).await.unwrap();
+    assert_eq!(
+        found.days.keys().collect::<Vec<_>>(),
+        ["shop-api"],
+        "not the service that was not asked for"
+    );
+    let mut sum = HistorySlot::default();
+    found.days["shop-api"].iter().for_each(|day| sum.add(day));
+    let hours = &found.hours["shop-api"];
+    for slot in [&sum, hours] {
+        assert_eq!(
+            (slot.up(), slot.down(), slot.missed, slot.broken),
+            (2, 1, 1, 1),
+            "{slot:?}"
+        );
+    }
+    let span = (since_ms, spans.until_ms);
+    let one = running
+        .store
+        .service_history("shop-api", Tier::Hour, 3_600_000, span);
+    let mut one_sum = HistorySlot::default();
+    one.await.unwrap().iter().for_each(|slot| one_sum.add(slot));
+    assert_eq!(hours.latencies, one_sum.latencies);
+    let none = running.store.service_histories(Vec::new(), spans).await;
+    assert!(none.unwrap().days.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn summaries_of_all_services_stand_in_their_half_hours() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start_in(dir, counting(NEVER));
+    let now_ms = now_ms();
+    let since_ms = (now_ms - 3 * 3_600_000).div_euclid(3_600_000) * 3_600_000;
+    let slo = Slo {
+        target: 99.0,
+        days: 30,
+    };
+    running.store.service_replace(vec![ServiceRow {
+        slug: "shop-api".to_owned(),
+        name: "Shop".to_owned(),
+        kind: "REST".to_owned(),
+        base: "https://shop.example.com/".to_owned(),
+        tags: Vec::new(),
+        owner: None,
+        slo: Some(slo),
+        profile: Default::default(),
+        depends_on: Vec::new(),
+    }]);
+    append(&running, since_ms, mixed()).await;
+    let before = running.store.service_summaries(now_ms).await.unwrap();
+    let mut slugs: Vec<&str> = before.keys().map(String::as_str).collect();
+    slugs.sort_unstable();
+    assert_eq!(slugs, ["last", "shop-api"]);
+    let shop = &before["shop-api"];
+    assert_eq!((shop.up, shop.down), (2, 1));
+    // One of five runs of an hour.
+    let budget = ErrorBudget {
+        whole_s: 25_920,
+        left_s: 25_920 - 720,
+    };
+    assert_eq!(shop.budget, Some(budget));
+    assert!(shop.p95_us.is_some(), "{shop:?}");
+    assert_eq!(shop.half_hours.len(), HALF_HOURS);
+    let measured = shop
+        .half_hours
+        .iter()
+        .zip(0..)
+        .filter(|(half_hour, _)| half_hour.healthy > 0);
+    let measured: Vec<(&HalfHour, i64)> = measured.collect();
+    let [(half_hour, place)] = measured[..] else {
+        panic!("{measured:?}")
+    };
+    assert_eq!(shop.from_ms + place * HALF_HOUR_MS, since_ms);
+    assert_eq!(
+        (half_hour.degraded, half_hour.down, half_hour.uncounted),
+        (1, 1, 2)
+    );
+    assert!(half_hour.latency_us.is_some());
+    let dir = running.stop().await;
+    let running = Running::start_in(dir, counting(SOON));
+    until_counted(&running.store, since_ms + 3_600_000).await;
+    let after = running.store.service_summaries(now_ms).await.unwrap();
+    assert_eq!(after, before, "the same from tiers");
     running.stop().await;
 }

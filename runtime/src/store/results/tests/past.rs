@@ -186,5 +186,14 @@ async fn readings_of_rate_limits_reach_further_back_than_whole_runs() {
         .collect();
     // Each half hour has its last one; that of the second is one of a whole run.
     assert_eq!(before, [29]);
+
+    // What was read later takes no place.
+    let past = running.past("shop-api", START, START + 10 * MINUTE).await;
+    let before: Vec<u64> = past
+        .readings
+        .iter()
+        .filter_map(|reading| reading.limit.remaining)
+        .collect();
+    assert_eq!(before, [9]);
     running.stop().await;
 }

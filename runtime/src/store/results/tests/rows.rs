@@ -178,6 +178,7 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         json!(tables),
         json!([
             ["alert_events"],
+            ["alert_noise"],
             ["availability_30d"],
             ["availability_by_month"],
             ["calls"],
@@ -197,11 +198,14 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
             ["roll_1d"],
             ["roll_1h"],
             ["roll_5m"],
+            ["service_comparison"],
             ["services"],
             ["shadow_runs"],
             ["slo"],
+            ["usage_by_hour"],
             ["usage_totals"],
-            ["vendor_claims"]
+            ["vendor_claims"],
+            ["vendor_honesty"]
         ])
     );
     let dir = running.stop().await;
@@ -212,6 +216,43 @@ async fn every_table_takes_its_rows_and_shows_them_to_users() {
         "all runs share the numbers"
     );
     running.stop().await;
+}
+
+#[tokio::test]
+async fn runs_of_a_plugin_are_summed_by_hour() {
+    const HOUR_MS: i64 = 3_600_000;
+    let running = Running::start();
+    let hour_ms = START - START.rem_euclid(HOUR_MS) - 4 * HOUR_MS;
+    for run in [
+        plugin_run(1, hour_ms - 1, "check", RunOutcome::Trap, 9),
+        plugin_run(2, hour_ms, "check", RunOutcome::Ok, 100),
+        plugin_run(3, hour_ms + 1, "check", RunOutcome::Timeout, 100),
+        plugin_run(4, hour_ms + 2, "shadow-check", RunOutcome::Trap, 9_000),
+        plugin_run(5, hour_ms + 2 * HOUR_MS, "check", RunOutcome::Ok, 300),
+        plugin_run(6, hour_ms + 3 * HOUR_MS, "check", RunOutcome::Trap, 9),
+    ] {
+        running.store.plugin_run_record(run);
+    }
+    running
+        .store
+        .observation_append_durable(Arc::new(observation(1_000)))
+        .await
+        .unwrap();
+    let hour = |start_ms, failed, p95_us| PluginHour {
+        start_ms,
+        failed,
+        p95_us,
+    };
+    let span = (hour_ms, hour_ms + 3 * HOUR_MS);
+    assert_eq!(
+        running.store.plugin_run_hours("http", span).await.unwrap(),
+        [
+            hour(hour_ms, 1, 100.0),
+            hour(hour_ms + 2 * HOUR_MS, 0, 300.0)
+        ]
+    );
+    let none = running.store.plugin_run_hours("other", span).await;
+    assert_eq!(none.unwrap(), []);
 }
 
 #[tokio::test]

@@ -39,7 +39,8 @@ impl Encoder for Csv {
     }
 }
 
-fn line(text: &mut String, fields: impl Iterator<Item = String>) {
+/// Adds a record of fields that are written.
+pub(crate) fn line(text: &mut String, fields: impl Iterator<Item = String>) {
     for (index, field) in fields.enumerate() {
         if index > 0 {
             text.push(',');
@@ -58,7 +59,8 @@ fn value(value: &Value) -> String {
     }
 }
 
-fn field(text: &str) -> String {
+/// Writes a text, in quotes where it needs them.
+pub(crate) fn field(text: &str) -> String {
     if text.is_empty() || text.contains(['"', ',', '\r', '\n']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

@@ -30,6 +30,11 @@ async fn refresh(
     };
     let mut answer =
         json!({"access_token": format!("acc3ss-{count}"), "token_type": "Bearer", "expires_in": 1});
+    if form.contains_key("assertion") && *endpoint.good.lock().unwrap() == "no assertion" {
+        let text = format!("{} is not good", form["assertion"]);
+        let refused = json!({"error": "invalid_grant", "error_description": text});
+        return (StatusCode::BAD_REQUEST, axum::Json(refused)).into_response();
+    }
     if form["grant_type"] == "refresh_token" {
         let mut good = endpoint.good.lock().unwrap();
         if *good != sent {
@@ -169,4 +174,34 @@ async fn an_assertion_is_signed_for_each_token() {
         "urn:ietf:params:oauth:grant-type:jwt-bearer"
     );
     assert_eq!(form["assertion"].as_str().unwrap().split('.').count(), 3);
+
+    // What refuses it does not show it.
+    *endpoint.good.lock().unwrap() = "no assertion".to_owned();
+    let refused = Access {
+        credential_cache: Arc::default(),
+        ..access
+    };
+    let error = use_once(&refused, address).await.unwrap_err().to_string();
+    assert!(error.contains("invalid_grant (*** is not good)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_kept_token_that_does_not_decrypt_gives_way_to_the_one_that_is_written() {
+    let (endpoint, address) = endpoint().await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let first = with_store(address, refreshing(address, "r3fresh-0"), Some(&store));
+    assert_eq!(use_once(&first, address).await.unwrap(), 200);
+    store.credential_tokens_damage().await.unwrap();
+    *endpoint.good.lock().unwrap() = "wr1tten-anew".to_owned();
+    let written = with_store(address, refreshing(address, "wr1tten-anew"), Some(&store));
+    assert_eq!(use_once(&written, address).await.unwrap(), 200);
+    assert!(
+        store
+            .credential_token("shop", "default")
+            .await
+            .unwrap()
+            .is_some(),
+        "the next one is kept"
+    );
 }

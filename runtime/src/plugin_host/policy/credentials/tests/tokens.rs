@@ -160,6 +160,49 @@ async fn a_service_that_takes_no_token_does_not_make_the_login_a_flood() {
 }
 
 #[tokio::test]
+async fn each_credential_has_its_own_pace_of_renewals() {
+    const PACE: Duration = Duration::from_secs(600);
+    let vendor = vendor();
+    vendor.lasts.store(80_000, Ordering::SeqCst);
+    let address = serve(vendor.clone()).await;
+    let CredentialKind::OAuth2(one) = oauth(address) else {
+        unreachable!()
+    };
+    let two = OAuth2 {
+        client_id: "another".to_owned(),
+        ..one.clone()
+    };
+    let net = Net::new(NetSettings::default()).unwrap();
+    let login = |oauth| Login {
+        net: &net,
+        oauth,
+        name: "default",
+        service: "shop",
+        allow_private: true.into(),
+    };
+    let (one, two) = (login(&one), login(&two));
+    let cache = CredentialCache::default();
+    let deadline = Instant::now() + Duration::from_secs(3_600);
+    let mut taken = Vec::new();
+    for login in [&one, &two] {
+        let first = cache.token(login, deadline).await.unwrap();
+        first.note_taken();
+        let second = cache.renewed(login, &first, PACE, deadline).await.unwrap();
+        let second = second.expect("no other one was renewed before");
+        second.note_taken();
+        let third = cache.renewed(login, &second, PACE, deadline).await.unwrap();
+        assert!(third.is_none(), "too soon");
+        taken.push(second);
+    }
+    tokio::time::pause();
+    tokio::time::advance(PACE).await;
+    tokio::time::resume();
+    let third = cache.renewed(&one, &taken[0], PACE, deadline).await;
+    assert!(third.unwrap().is_some());
+    assert_eq!(vendor.tokens.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test]
 async fn a_token_endpoint_that_fails_is_named_without_secrets_and_left_alone_for_a_moment() {
     let vendor = vendor();
     vendor.is_down.store(401, Ordering::SeqCst);
